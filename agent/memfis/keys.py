@@ -1,0 +1,73 @@
+"""Keys of the items in the store: how a path becomes what nginx asks for.
+
+nginx builds the key of a page as `memfis://<site>$uri` and escapes it (`NGX_ESCAPE_MEMCACHED` in
+ngx_string.c): bytes 0x00-0x20 and `%` become `%XX` in upper-case hex, every other byte stays. All
+functions here work on bytes, as `os.fsencode` gives them, and do the same.
+"""
+
+import re
+
+from memfis.errors import UsageError
+
+KEY_LIMIT = 250
+"""Longest key in bytes (memcached doc/protocol.txt, "Keys"). Past it memcached reads what follows
+as commands, so this limit is a security check and is enforced again by the store layer."""
+
+PAGE = b"memfis://"
+PRIVATE = b"memfis-private://"
+DIRECTORY = b"memfis-dir://"
+SITE = b"memfis-site://"
+
+_SITE_NAME = re.compile(r"[a-z0-9.-]+")
+_ESCAPES = {bytes([code]): b"%%%02X" % code for code in (*range(0x21), 0x25)}
+_ESCAPED = re.compile(rb"[\x00-\x20%]")
+_UNESCAPED = re.compile(rb"%([0-9A-F]{2})")
+
+
+def check_site_name(name: str) -> str:
+    """Return `name`, or raise UsageError when it cannot stand in a key."""
+    if not _SITE_NAME.fullmatch(name):
+        raise UsageError(
+            f"site name {name!r}: only a-z, 0-9, '.' and '-' may stand in it; give one with --name"
+            " or the site's 'name' setting"
+        )
+    return name
+
+
+def escape(path: bytes) -> bytes:
+    """Return `path` as nginx writes it into a memcached key."""
+    return _ESCAPED.sub(lambda match: _ESCAPES[match[0]], path)
+
+
+def unescape(path: bytes) -> bytes:
+    """Return the path that `escape` was given."""
+    return _UNESCAPED.sub(lambda match: bytes([int(match[1], 16)]), path)
+
+
+def page_key(site: str, path: bytes) -> bytes:
+    """Return the key of the page at `path`, which begins with `/`: the URL itself."""
+    return PAGE + site.encode("ascii") + escape(path)
+
+
+def private_key(site: str, path: bytes) -> bytes:
+    """Return the key of a file that is kept but never served."""
+    return PRIVATE + site.encode("ascii") + escape(path)
+
+
+def directory_key(site: str, path: bytes) -> bytes:
+    """Return the key of the records of the directory at `path`, which ends with `/`."""
+    return DIRECTORY + site.encode("ascii") + escape(path)
+
+
+def site_key(site: str) -> bytes:
+    """Return the key of the site's own item."""
+    return SITE + site.encode("ascii")
+
+
+def longest_key(site: str, path: bytes) -> int:
+    """Return the length in bytes of the longest key an entry at `path` can ever have.
+
+    A file may become private, and a name may become a directory, whose key ends with `/`.
+    """
+    kinds = max(len(PRIVATE), len(DIRECTORY) + 1)
+    return kinds + len(site) + len(escape(path))
