@@ -1,0 +1,175 @@
+"""Settings: /etc/memfis/memfis.toml, MEMFIS_CONFIG, and what flags put over them."""
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from memfis.errors import ConfigurationError, UsageError
+
+DEFAULT_PATH = Path("/etc/memfis/memfis.toml")
+DEFAULT_STORE = "memcached://127.0.0.1:11211"
+MAX_PAGE = 128 * 1024
+"""Bytes of a page as stored: what nginx's memcached buffer takes whole (docs/architecture.md)."""
+
+LEASE = 24 * 3600
+"""Seconds that a page lives unless a running agent renews it."""
+
+SiteName = Annotated[str, Meta(pattern=r"^[a-z0-9.-]+\Z")]
+AbsolutePath = Annotated[str, Meta(pattern=r"^/")]
+IndexName = Annotated[str, Meta(pattern=r"^[^/\0]+\Z")]
+Bytes = Annotated[int, Meta(ge=1)]
+
+
+@dataclass(frozen=True)
+class StoreAddress:
+    """Where a store listens: a path of a unix socket, or a host and port."""
+
+    path: str | None
+    host: str = ""
+    port: int = 0
+
+    @classmethod
+    def parse(cls, url: str) -> "StoreAddress":
+        """Read `memcached://HOST:PORT` or `memcached:///path/to.sock`; raises UsageError."""
+        match = re.fullmatch(
+            r"memcached://(?:(?P<path>/.+)|(?P<host>\[[0-9a-fA-F:.]+\]|[^/:\[\]]+)(?::(?P<port>\d+))?)",
+            url,
+        )
+        port = int((match and match["port"]) or 11211)
+        if not match or not 0 < port < 65536:
+            raise UsageError(
+                f"store {url!r}: expected memcached://HOST:PORT or memcached:///path/to.sock"
+            )
+        if match["path"]:
+            return cls(match["path"])
+        return cls(None, match["host"].strip("[]"), port)
+
+    def __str__(self) -> str:
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"memcached://{self.path or f'{host}:{self.port}'}"
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """One `[[sites]]` table; docs/architecture.md lists the settings."""
+
+    name: SiteName
+    root: AbsolutePath
+    store: str = DEFAULT_STORE
+    index: tuple[IndexName, ...] = ("index.html",)
+    exclude: tuple[str, ...] = ()
+    max_page: Bytes = MAX_PAGE
+    origin: AbsolutePath | None = None
+    reader: str | None = None
+    lease: Annotated[int, Meta(ge=60)] = LEASE
+
+    @property
+    def index_name(self) -> bytes | None:
+        """The index name that a directory URL is stored for, None when there is none.
+
+        nginx gives a URL that ends in `/` the type text/html, so only such an index qualifies.
+        """
+        first = self.index[0] if self.index else ""
+        return os.fsencode(first) if first.endswith((".html", ".htm")) else None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole configuration; the first four are defaults for every site."""
+
+    store: str = DEFAULT_STORE
+    reader: str | None = None
+    max_page: Bytes = MAX_PAGE
+    lease: Annotated[int, Meta(ge=60)] = LEASE
+    runtime_directory: AbsolutePath | None = None
+    sites: tuple[Site, ...] = ()
+
+    def site(self, name: str | None) -> Site:
+        """Return the site called `name`, or the only one there is; raises UsageError."""
+        if name is None:
+            if len(self.sites) == 1:
+                return self.sites[0]
+            known = ", ".join(site.name for site in self.sites) or "none configured"
+            raise UsageError(f"which site? give one with --site ({known})")
+        for site in self.sites:
+            if site.name == name:
+                return site
+        known = ", ".join(site.name for site in self.sites) or "none"
+        raise UsageError(f"site {name!r} is not configured (configured: {known})")
+
+
+_INHERITED = ("store", "reader", "max_page", "lease")
+
+
+def configuration_path(given: str | None) -> Path | None:
+    """Return the file to read: `given`, else MEMFIS_CONFIG, else the default where it exists."""
+    named = given or os.environ.get("MEMFIS_CONFIG")
+    if named:
+        return Path(named)
+    return DEFAULT_PATH if DEFAULT_PATH.exists() else None
+
+
+def load(path: Path) -> Settings:
+    """Read the configuration at `path`; raises ConfigurationError with every problem in it."""
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(str(path), [f"cannot be read: {error.strerror}"]) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigurationError(str(path), [f"is not TOML: {error}"]) from error
+    return settings_from(table, str(path))
+
+
+def settings_from(table: Mapping[str, Any], source: str) -> Settings:
+    """Check the configuration `table`; raises ConfigurationError naming `source`."""
+    problems: list[str] = []
+    tables = table.get("sites", [])
+    top = {key: value for key, value in table.items() if key != "sites"}
+    values = _checked(Settings, top, "", problems)
+    inherited = {key: values[key] for key in _INHERITED if key in values}
+    sites: list[dict[str, Any]] = []
+    if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
+        problems.append("sites: write each site as a [[sites]] table")
+        tables = []
+    for number, each in enumerate(tables):
+        where = f"sites[{number}]."
+        checked = inherited | _checked(Site, each, where, problems)
+        duplicate = [site for site in sites if site.get("name") == checked.get("name")]
+        if duplicate and "name" in checked:
+            problems.append(f"{where}name: {checked['name']!r} is the name of another site too")
+        sites.append(checked)
+    if problems:
+        raise ConfigurationError(source, problems)
+    return Settings(**values, sites=tuple(Site(**site) for site in sites))
+
+
+def _checked(
+    struct: type[msgspec.Struct], table: Mapping[str, Any], where: str, problems: list[str]
+) -> dict[str, Any]:
+    """Return the settings of `table` that hold, and add a line to `problems` for each other."""
+    fields = {field.encode_name: field for field in msgspec.structs.fields(struct)}
+    values = {}
+    for key, value in table.items():
+        if key not in fields:
+            near = get_close_matches(key, fields, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            problems.append(f"{where}{key}: no such setting{hint}")
+            continue
+        try:
+            values[key] = msgspec.convert(value, fields[key].type)
+            if key == "store":
+                StoreAddress.parse(values[key])
+        except (msgspec.ValidationError, UsageError) as error:
+            problems.append(f"{where}{key}: {error} (it is {value!r})")
+    problems += [
+        f"{where}{key}: is missing"
+        for key, field in fields.items()
+        if field.required and key not in table
+    ]
+    return values

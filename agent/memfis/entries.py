@@ -1,0 +1,101 @@
+"""Entry records and the log of them that is a directory item.
+
+A log is lines of JSON: first HEADER, then one array a record, oldest first. The last record of a
+name wins; one of only a name is a tombstone. Names are bytes to a file system and text to JSON, so
+a record carries them as ISO-8859-1, which maps every byte to one character and back.
+"""
+
+import stat
+from collections.abc import Iterable
+from typing import Literal
+
+import msgspec
+
+HEADER = b'{"memfis":"directory","layout":1}\n'
+"""First line of a complete log. A log without it lost its beginning and is damaged."""
+
+Origin = Literal["file", "rendered"]
+
+
+class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One name in a directory.
+
+    `name`: its bytes as ISO-8859-1. `mode`: type and permission bits, None in a tombstone.
+    `size`: bytes on disk. `mtime_ns`: nanoseconds since the epoch. `target`: of a symbolic link.
+    `flags`: client flags of the stored page (see `pages`), 0 for a directory.
+    """
+
+    name: str
+    mode: int | None = None
+    size: int = 0
+    mtime_ns: int = 0
+    uid: int = 0
+    gid: int = 0
+    target: str | None = None
+    flags: int = 0
+    origin: Origin = "file"
+
+    @property
+    def raw(self) -> bytes:
+        """The name as the file system has it."""
+        return self.name.encode("latin-1")
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether this is a directory, with an item of its own."""
+        return self.mode is not None and stat.S_ISDIR(self.mode)
+
+    def same_content(self, other: "Entry") -> bool:
+        """Quick check: size and modification time agree."""
+        return self.size == other.size and self.mtime_ns == other.mtime_ns
+
+    def same_attributes(self, other: "Entry") -> bool:
+        """Whether everything but the stored page's flags agrees."""
+        return (
+            self.size == other.size
+            and self.mtime_ns == other.mtime_ns
+            and self.mode == other.mode
+            and self.uid == other.uid
+            and self.gid == other.gid
+            and self.target == other.target
+        )
+
+
+_encoder = msgspec.json.Encoder()
+_decoder = msgspec.json.Decoder(Entry)
+
+
+def tombstone(name: str) -> Entry:
+    """Return the record that takes `name` out of its directory."""
+    return Entry(name)
+
+
+def encode_records(entries: Iterable[Entry]) -> bytes:
+    """Return the bytes to append to a log for `entries`."""
+    return _encoder.encode_lines(entries)
+
+
+def encode_log(entries: Iterable[Entry]) -> bytes:
+    """Return a complete log that holds `entries`."""
+    return HEADER + encode_records(entries)
+
+
+class Log(msgspec.Struct, frozen=True):
+    """What a directory item says: its live entries by name, and how long it has grown."""
+
+    entries: dict[str, Entry]
+    records: int
+    """Records in the log, tombstones and overtaken ones included: what compaction would cut."""
+
+
+def decode_log(data: bytes) -> Log | None:
+    """Return what the directory item `data` says, or None when it is damaged."""
+    if not data.startswith(HEADER):
+        return None
+    try:
+        records = _decoder.decode_lines(memoryview(data)[len(HEADER) :])
+    except msgspec.MsgspecError:
+        return None
+    entries = {record.name: record for record in records}
+    live = {name: entry for name, entry in entries.items() if entry.mode is not None}
+    return Log(live, len(records))

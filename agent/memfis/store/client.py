@@ -1,0 +1,152 @@
+"""The store as the rest of memfis sees it: single items by pymemcache, many by `wire`."""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, ParamSpec, TypeVar
+
+from pymemcache.client.base import Client
+from pymemcache.exceptions import MemcacheError
+
+from memfis.config import StoreAddress
+from memfis.errors import StoreError, StoreRefusedError
+from memfis.store.wire import Item, ItemState, Wire, check_key, expiry, unreachable
+
+TIMEOUT = 5.0
+"""Seconds to wait for an answer. Visitors never wait for it: nginx has timeouts of its own."""
+
+GET_WINDOW = 100
+"""Values asked for in one command."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Value(NamedTuple):
+    """An item's bytes and its client flags."""
+
+    value: bytes
+    flags: int
+
+
+class StoreStatistics(NamedTuple):
+    """The figures of `stats` that say how a store is doing; counters since its start."""
+
+    version: str
+    uptime: int
+    items: int
+    bytes: int
+    limit: int
+    item_limit: int
+    hits: int
+    misses: int
+    evictions: int
+    evictions_allowed: bool
+
+
+class _Plain:
+    """Bytes in, bytes and client flags out: what nginx reads must be what was written."""
+
+    def serialize(self, key: bytes, value: bytes) -> tuple[bytes, int]:
+        return value, 0
+
+    def deserialize(self, key: bytes, value: bytes, flags: int) -> Value:
+        return Value(value, flags)
+
+
+class Store:
+    """A memcached-protocol store. Every call raises StoreError when it cannot be asked."""
+
+    def __init__(self, address: StoreAddress, timeout: float = TIMEOUT) -> None:
+        """Remember `address`; connect at the first call. `timeout` in seconds, for each answer."""
+        self.address = address
+        self._wire = Wire(address, timeout)
+        self._client = Client(
+            address.path or (address.host, address.port),
+            serde=_Plain(),
+            connect_timeout=timeout,
+            timeout=timeout,
+            no_delay=True,
+            default_noreply=False,
+        )
+
+    def get(self, key: bytes) -> Value | None:
+        """Return the item at `key`, or None."""
+        return self._ask(self._client.get, check_key(key))
+
+    def gets(self, key: bytes) -> tuple[Value | None, bytes | None]:
+        """Return the item at `key` and its CAS token, or None twice."""
+        found: tuple[Value | None, bytes | None] = self._ask(self._client.gets, check_key(key))
+        return found
+
+    def get_many(self, keys: Sequence[bytes]) -> dict[bytes, Value]:
+        """Return those of `keys` that are in the store."""
+        found: dict[bytes, Value] = {}
+        for start in range(0, len(keys), GET_WINDOW):
+            window = [check_key(key) for key in keys[start : start + GET_WINDOW]]
+            found |= self._ask(self._client.get_many, window)
+        return found
+
+    def set(self, key: bytes, value: bytes, flags: int = 0, ttl: int = 0) -> None:
+        """Write one item; raises StoreRefusedError when the store has no room for it."""
+        self._ask(self._client.set, check_key(key), value, expiry(ttl), flags=flags)
+
+    def append(self, key: bytes, value: bytes) -> bool:
+        """Append to the item; False when it is absent or would grow over the item limit."""
+        return bool(self._ask(self._client.append, check_key(key), value))
+
+    def cas(self, key: bytes, value: bytes, token: bytes) -> bool:
+        """Replace the item if it is still the one that `gets` gave `token` for."""
+        return bool(self._ask(self._client.cas, check_key(key), value, token))
+
+    def look_many(self, keys: Sequence[bytes]) -> list[ItemState | None]:
+        """Return the state of each of `keys`, None for what is absent, in their order."""
+        return self._wire.look(keys)
+
+    def set_many(self, items: Sequence[Item], ttl: int = 0) -> list[tuple[bytes, str]]:
+        """Write `items`; return the keys that the store refused, each with its reason."""
+        return self._wire.store(items, ttl)
+
+    def delete_many(self, keys: Sequence[bytes]) -> None:
+        """Remove `keys`; one that is absent is no error."""
+        self._wire.delete(keys)
+
+    def touch_many(self, keys: Sequence[bytes], ttl: int) -> None:
+        """Let `keys` live for `ttl` more seconds."""
+        self._wire.touch(keys, ttl)
+
+    def keys(self) -> Iterator[bytes]:
+        """Yield every key in the store, in no order."""
+        return self._wire.keys()
+
+    def statistics(self) -> StoreStatistics:
+        """Return the store's own figures."""
+        figures = self._ask(self._client.stats)
+        settings = self._ask(self._client.stats, "settings")
+        try:
+            return StoreStatistics(
+                version=figures[b"version"].decode("ascii", "replace"),
+                uptime=int(figures[b"uptime"]),
+                items=int(figures[b"curr_items"]),
+                bytes=int(figures[b"bytes"]),
+                limit=int(figures[b"limit_maxbytes"]),
+                item_limit=int(settings[b"item_size_max"]),
+                hits=int(figures[b"get_hits"]),
+                misses=int(figures[b"get_misses"]),
+                evictions=int(figures[b"evictions"]),
+                evictions_allowed=str(settings.get(b"evictions")) not in {"off", "b'off'", "0"},
+            )
+        except (KeyError, ValueError, AttributeError) as error:
+            raise StoreError(f"store {self.address} sent no usable statistics: {error!r}") from error
+
+    def close(self) -> None:
+        """Close the connections; the next call opens new ones."""
+        self._client.close()
+        self._wire.close()
+
+    def _ask(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return call(*args, **kwargs)
+        except MemcacheError as error:
+            reason = " ".join(str(part) for part in error.args) or type(error).__name__
+            raise StoreRefusedError(f"store {self.address}: {reason}") from error
+        except OSError as error:
+            raise unreachable(self.address, error) from error

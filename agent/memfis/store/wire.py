@@ -1,0 +1,224 @@
+"""A connection of our own for the bulk path: quiet meta commands and a reader of their answers.
+
+pymemcache's `raw_command` loses error lines, answers longer than one chunk and end tokens split
+across chunks, so what goes in bulk goes through here (memcached doc/protocol.txt, "Meta
+Commands"). Answers are read a line at a time. A window holds at most WINDOW commands: their
+answers fit the socket's buffers, so neither side ever waits for the other to read.
+"""
+
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from typing import BinaryIO, NamedTuple
+from urllib.parse import unquote_to_bytes
+
+from memfis.config import StoreAddress
+from memfis.errors import StoreError, UsageError
+from memfis.keys import KEY_LIMIT
+
+WINDOW = 1000
+"""Commands between two answers that are waited for."""
+
+WINDOW_BYTES = 4 * 1024 * 1024
+"""Bytes of values in one window of writes."""
+
+MONTH = 30 * 24 * 3600
+"""Longest relative expiry in seconds; longer ones are sent as Unix time (doc/protocol.txt)."""
+
+_SPACE = frozenset(range(0x21))
+
+
+class ItemState(NamedTuple):
+    """What the store says of an item without its value: bytes, client flags, seconds to live."""
+
+    size: int
+    flags: int
+    ttl: int
+    """Seconds until it expires, -1 for never."""
+
+
+class Item(NamedTuple):
+    """What is written: key, value and client flags."""
+
+    key: bytes
+    value: bytes
+    flags: int
+
+
+def check_key(key: bytes) -> bytes:
+    """Return `key`, or raise UsageError: past the limit memcached would read it as commands."""
+    if not 0 < len(key) <= KEY_LIMIT or not _SPACE.isdisjoint(key):
+        raise UsageError(f"{key!r} cannot be a key: 1 to {KEY_LIMIT} bytes, none below 0x21")
+    return key
+
+
+def expiry(ttl: int) -> int:
+    """Return what the protocol wants for `ttl` seconds; 0 is never."""
+    return ttl if ttl <= MONTH else int(time.time()) + ttl
+
+
+class Wire:
+    """One connection to the store. Every call raises StoreError when the store cannot be asked."""
+
+    def __init__(self, address: StoreAddress, timeout: float) -> None:
+        """Remember `address`; connect at the first call. `timeout` in seconds, for each answer."""
+        self._address = address
+        self._timeout = timeout
+        self._socket: socket.socket | None = None
+        self._answers: BinaryIO
+
+    def look(self, keys: Sequence[bytes]) -> list[ItemState | None]:
+        """Return the state of each of `keys`, None for what is absent.
+
+        Asked with `u`, so that a look neither refreshes the item nor counts as a hit.
+        """
+        states: list[ItemState | None] = []
+        for start in range(0, len(keys), WINDOW):
+            window = keys[start : start + WINDOW]
+            self._send(b"".join(b"mg %b s f t u\r\n" % check_key(key) for key in window))
+            for _ in window:
+                line = self._line()
+                if line == b"EN":
+                    states.append(None)
+                    continue
+                try:
+                    head, size, flags, ttl = line.split()
+                    if (head, size[:1], flags[:1], ttl[:1]) != (b"HD", b"s", b"f", b"t"):
+                        raise ValueError(line)
+                    states.append(ItemState(int(size[1:]), int(flags[1:]), int(ttl[1:])))
+                except ValueError:
+                    raise self._nonsense(line) from None
+        return states
+
+    def store(self, items: Sequence[Item], ttl: int) -> list[tuple[bytes, str]]:
+        """Write `items` with `ttl` seconds to live (0: for ever); return keys refused, and why.
+
+        An error in a quiet batch names no key, and a failed write deletes the old item, so a
+        window with an error is looked at once more, item by item.
+        """
+        refused: list[tuple[bytes, str]] = []
+        for window in _windows(items):
+            parts = []
+            for key, value, flags in window:
+                parts += (
+                    b"ms %b %d F%d T%d q\r\n" % (check_key(key), len(value), flags, expiry(ttl)),
+                    value,
+                    b"\r\n",
+                )
+            reasons = self._quiet(b"".join(parts))
+            if reasons:
+                states = self.look([item.key for item in window])
+                refused += [
+                    (item.key, "; ".join(sorted(set(reasons))))
+                    for item, state in zip(window, states, strict=True)
+                    if state is None or (state.size, state.flags) != (len(item.value), item.flags)
+                ]
+        return refused
+
+    def delete(self, keys: Sequence[bytes]) -> None:
+        """Remove `keys`; one that is absent is no error."""
+        self._each(b"md %b q\r\n", keys)
+
+    def touch(self, keys: Sequence[bytes], ttl: int) -> None:
+        """Give `keys` `ttl` more seconds to live."""
+        self._each(b"mg %%b T%d u q\r\n" % expiry(ttl), keys)
+
+    def keys(self) -> Iterator[bytes]:
+        """Yield every key in the store, in no order (`lru_crawler metadump all`)."""
+        self._send(b"lru_crawler metadump all\r\n")
+        while (line := self._line()) != b"END":
+            if not line.startswith(b"key="):
+                self.close()
+                raise StoreError(f"store {self._address} cannot list its keys: {_text(line)}")
+            yield unquote_to_bytes(line[4:].partition(b" ")[0])
+
+    def close(self) -> None:
+        """Close the connection; the next call opens a new one."""
+        if self._socket:
+            self._answers.close()
+            self._socket.close()
+            self._socket = None
+
+    def _each(self, command: bytes, keys: Sequence[bytes]) -> None:
+        for start in range(0, len(keys), WINDOW):
+            window = keys[start : start + WINDOW]
+            reasons = self._quiet(b"".join(command % check_key(key) for key in window))
+            if reasons:
+                raise StoreError(f"store {self._address}: {'; '.join(sorted(set(reasons)))}")
+
+    def _quiet(self, commands: bytes) -> list[str]:
+        """Send quiet `commands`, closed by a no-op; return the errors answered, in order."""
+        self._send(commands + b"mn\r\n")
+        reasons = []
+        while (line := self._line()) != b"MN":
+            if line == b"HD":  # `q` keeps back what is absent, not what `mg` found
+                continue
+            if not line.startswith((b"SERVER_ERROR ", b"CLIENT_ERROR ", b"NS")):
+                raise self._nonsense(line)
+            reasons.append(_text(line.partition(b" ")[2] or line))
+        return reasons
+
+    def _send(self, commands: bytes) -> None:
+        try:
+            if self._socket is None:
+                self._socket = connect(self._address, self._timeout)
+                self._answers = self._socket.makefile("rb")
+            self._socket.sendall(commands)
+        except OSError as error:
+            self.close()
+            raise unreachable(self._address, error) from error
+
+    def _line(self) -> bytes:
+        try:
+            line = self._answers.readline(KEY_LIMIT * 4)
+        except OSError as error:
+            self.close()
+            raise unreachable(self._address, error) from error
+        if not line.endswith(b"\n"):
+            self.close()
+            if line:
+                raise self._nonsense(line)
+            raise StoreError(f"store {self._address} closed the connection")
+        return line.rstrip(b"\r\n")  # `metadump` ends its lines with a bare newline
+
+    def _nonsense(self, line: bytes) -> StoreError:
+        self.close()
+        return StoreError(f"store {self._address} answered {_text(line)!r}: is it a memcached?")
+
+
+def connect(address: StoreAddress, timeout: float) -> socket.socket:
+    """Return a connected socket; raises OSError."""
+    if address.path is None:
+        connection = socket.create_connection((address.host, address.port), timeout)
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return connection
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(timeout)
+    try:
+        connection.connect(address.path)
+    except OSError:
+        connection.close()
+        raise
+    return connection
+
+
+def unreachable(address: StoreAddress, error: OSError) -> StoreError:
+    """Return what to raise when `error` came instead of an answer."""
+    reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or error
+    return StoreError(f"store {address} cannot be reached: {reason}; is it running?")
+
+
+def _windows(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
+    start = held = 0
+    for position, item in enumerate(items):
+        held += len(item.value)
+        if position - start == WINDOW or held > WINDOW_BYTES:
+            if position > start:
+                yield items[start:position]
+            start, held = position, len(item.value)
+    if start < len(items):
+        yield items[start:]
+
+
+def _text(line: bytes) -> str:
+    return line[:200].decode("ascii", "backslashreplace")
