@@ -71,3 +71,11 @@ def longest_key(site: str, path: bytes) -> int:
     """
     kinds = max(len(PRIVATE), len(DIRECTORY) + 1)
     return kinds + len(site) + len(escape(path))
+
+
+def page_path(directory: bytes, name: bytes, index: bytes | None) -> bytes:
+    """Return the URL path that the file `name` in `directory` (ends with `/`) is stored for.
+
+    The page of a directory URL is stored once, under that URL, when `name` is its `index` name.
+    """
+    return directory if name == index else directory + name

@@ -15,11 +15,17 @@ from memfis.errors import MemfisError
 GZIP = 2
 FINGERPRINT = 0xFFFFFFFC
 
+NO_PAGE = 1
+"""Flags in the record of a file that is left to the disk, so that no pass reads it again."""
+
 COMPRESS_FROM = 512
 """Bytes below which compression saves less than a network packet would show."""
 
 COMPRESS_SAVING = 0.9
 """The stored form must be at most this part of the identity content."""
+
+DENSEST = 32
+"""Text rarely compresses to less than this part: what is larger is not even read."""
 
 COMPRESSED_EXTENSIONS = frozenset(
     b"html htm xhtml css js mjs cjs json jsonld map svg xml rss atom xsl txt text md rst csv tsv"
@@ -44,6 +50,11 @@ def is_compressible(name: bytes) -> bool:
     """Whether a file of that name is worth an attempt to compress it."""
     stem, dot, extension = name.rpartition(b".")
     return not dot or extension.lower() in COMPRESSED_EXTENSIONS
+
+
+def may_fit(name: bytes, size: int, limit: int) -> bool:
+    """Whether a file of `size` bytes can end up as a page of at most `limit` bytes."""
+    return size <= limit or (size <= limit * DENSEST and is_compressible(name))
 
 
 def make_page(name: bytes, content: bytes) -> Page:

@@ -151,7 +151,7 @@ class Wire:
         self._send(commands + b"mn\r\n")
         reasons = []
         while (line := self._line()) != b"MN":
-            if line == b"HD":  # `q` keeps back what is absent, not what `mg` found
+            if line in (b"HD", b"NF", b"EN"):  # which of them `q` keeps back depends on the version
                 continue
             if not line.startswith((b"SERVER_ERROR ", b"CLIENT_ERROR ", b"NS")):
                 raise self._nonsense(line)

@@ -1,0 +1,112 @@
+"""What the store says a site holds: its directory items and its site item."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
+
+from memfis.entries import Entry, Log, decode_log, encode_log, encode_records
+from memfis.errors import StoreError, UsageError
+from memfis.keys import directory_key, site_key
+from memfis.store import Store
+
+LAYOUT = 1
+"""Version of keys and items (docs/architecture.md)."""
+
+COMPACT_FROM = 256
+"""Records in a log before compaction is worth its while."""
+
+
+class SiteItem(msgspec.Struct, frozen=True, kw_only=True):
+    """The site's own item, as JSON. Times are seconds since the epoch."""
+
+    layout: int = LAYOUT
+    source: str = "root"
+    epoch: str
+    """Random; a site item with another epoch, or none, means a store that began anew."""
+    root: str = ""
+    index: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    max_page: int = 0
+    pages: int = 0
+    bytes: int = 0
+    last_sync: float = 0.0
+
+
+class Catalog:
+    """The directory items and the site item of one site."""
+
+    def __init__(self, store: Store, site: str) -> None:
+        """Read and write the items of `site` in `store`."""
+        self._store = store
+        self._site = site
+
+    def site_item(self) -> SiteItem | None:
+        """Return the site item, None when the store has none; raises StoreError for a strange one."""
+        found = self._store.get(site_key(self._site))
+        if found is None:
+            return None
+        try:
+            item = msgspec.json.decode(found.value, type=SiteItem)
+        except msgspec.MsgspecError as error:
+            raise StoreError(f"the item of site {self._site} is damaged: {error}") from error
+        if item.layout != LAYOUT:
+            raise UsageError(
+                f"site {self._site} has layout {item.layout} in the store, this memfis knows"
+                f" {LAYOUT}: use the version that wrote it, or empty the store"
+            )
+        return item
+
+    def write_site_item(self, item: SiteItem) -> None:
+        """Write the site item."""
+        self._store.set(site_key(self._site), msgspec.json.encode(item))
+
+    def logs(self, paths: Sequence[bytes]) -> list[Log | None]:
+        """Return what is recorded of each of the directories `paths`, None for absent or damaged."""
+        keys = [directory_key(self._site, path) for path in paths]
+        found = self._store.get_many(keys)
+        return [decode_log(found[key].value) if key in found else None for key in keys]
+
+    def tree(self, path: bytes) -> Iterator[tuple[bytes, Log | None]]:
+        """Yield every recorded directory from `path` (ends with `/`) down, parents first."""
+        pending = [path]
+        while pending:
+            batch, pending = pending[:64], pending[64:]
+            for directory, log in zip(batch, self.logs(batch), strict=True):
+                yield directory, log
+                if log:
+                    pending += [
+                        directory + entry.raw + b"/"
+                        for entry in log.entries.values()
+                        if entry.is_directory
+                    ]
+
+    def write(self, path: bytes, entries: Iterable[Entry]) -> None:
+        """Write a complete log for the directory `path`; raises StoreRefusedError if it is too large."""
+        self._store.set(directory_key(self._site, path), encode_log(entries))
+
+    def append(self, path: bytes, records: Sequence[Entry], known: dict[str, Entry]) -> None:
+        """Add `records` to the directory `path`, of which `known` is what it says afterwards.
+
+        NOT_STORED stands both for an absent item and for one that would be too large; either way
+        a complete log of `known` is the answer.
+        """
+        if records and not self._store.append(
+            directory_key(self._site, path), encode_records(records)
+        ):
+            self.write(path, known.values())
+
+    def compact(self, path: bytes, log: Log) -> None:
+        """Rewrite the log of `path` without what is overtaken, when that is most of it."""
+        if log.records < COMPACT_FROM or log.records < 2 * len(log.entries):
+            return
+        key = directory_key(self._site, path)
+        found, token = self._store.gets(key)
+        current = decode_log(found.value) if found else None
+        if current and token:  # a writer that came between keeps the longer log
+            self._store.cas(key, encode_log(current.entries.values()), token)
+
+    def remove(self, paths: Sequence[bytes]) -> None:
+        """Remove the items of the directories `paths`."""
+        self._store.delete_many([directory_key(self._site, path) for path in paths])
+
+

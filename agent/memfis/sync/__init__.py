@@ -1,0 +1,9 @@
+"""Make the store equal to the web root: find the difference, apply it, check the outcome."""
+
+from memfis.sync.limits import MaxDelete
+from memfis.sync.lock import site_lock
+from memfis.sync.report import Report
+from memfis.sync.run import Options, sync
+from memfis.sync.verify import Discrepancy, verify
+
+__all__ = ["Discrepancy", "MaxDelete", "Options", "Report", "site_lock", "sync", "verify"]

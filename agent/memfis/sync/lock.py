@@ -1,0 +1,42 @@
+"""One writer a site: a lock file that the kernel lets go of when its holder ends."""
+
+import fcntl
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from memfis.errors import UsageError
+
+SYSTEM_DIRECTORY = Path("/run/memfis")
+
+
+def runtime_directory(configured: str | None) -> Path:
+    """Return the directory for locks: as configured, the system's, or the user's own."""
+    if configured:
+        return Path(configured)
+    if os.access(SYSTEM_DIRECTORY, os.W_OK):
+        return SYSTEM_DIRECTORY
+    own = os.environ.get("XDG_RUNTIME_DIR")
+    if own and os.access(own, os.W_OK):
+        return Path(own) / "memfis"
+    return Path(tempfile.gettempdir()) / f"memfis-{os.getuid()}"
+
+
+@contextmanager
+def site_lock(directory: Path, site: str) -> Iterator[None]:
+    """Hold the lock of `site`, waiting for whoever has it; raises UsageError."""
+    path = directory / f"{site}.lock"
+    try:
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+    except OSError as error:
+        raise UsageError(
+            f"lock {path}: {error.strerror}; set 'runtime_directory' to one you may write"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

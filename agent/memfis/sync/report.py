@@ -1,0 +1,89 @@
+"""What a sync did, for people and for machines."""
+
+import os
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from memfis.webroot import Problem, Skipped
+
+
+class Report(msgspec.Struct, kw_only=True):
+    """The outcome of one sync of one site.
+
+    Counts are of files, `bytes` of identity content in memory, `bytes_written` as stored.
+    """
+
+    site: str
+    root: str
+    store: str
+    dry_run: bool
+    pages: int = 0
+    bytes: int = 0
+    added: int = 0
+    changed: int = 0
+    removed: int = 0
+    restored: int = 0
+    unchanged: int = 0
+    renewed: int = 0
+    bytes_written: int = 0
+    seconds: float = 0.0
+    skipped: Counter[str] = msgspec.field(default_factory=Counter)
+    problems: list[Problem] = msgspec.field(default_factory=list)
+
+    @property
+    def did_something(self) -> bool:
+        """Whether the store changed, or would have."""
+        return bool(self.added or self.changed or self.removed or self.restored)
+
+    def skip(self, files: Iterable[Skipped]) -> None:
+        """Count what settings keep out of memory, by reason."""
+        self.skipped.update(each.reason for each in files)
+
+    def summary(self) -> str:
+        """Return one line for people."""
+        done = (
+            f"{self.site}: {self.pages} pages, {size(self.bytes)} in memory;"
+            f" {self.added} added, {self.changed} changed, {self.removed} removed"
+        )
+        if self.restored:
+            done += f", {self.restored} restored"
+        done += f" ({size(self.bytes_written)} written) in {self.seconds:.2f} s"
+        if self.skipped:
+            reasons = ", ".join(f"{n} {reason}" for reason, n in self.skipped.most_common())
+            done += f"; left to disk: {reasons}"
+        if self.problems:
+            done += f"; {len(self.problems)} failed"
+        return f"dry run, nothing written: {done}" if self.dry_run else done
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints for one site."""
+        fields = msgspec.structs.asdict(self)
+        fields["skipped"] = dict(self.skipped)
+        fields["problems"] = [
+            {"path": shown(problem.path), "reason": problem.reason} for problem in self.problems
+        ]
+        fields["seconds"] = round(self.seconds, 3)
+        return fields
+
+
+def shown(path: bytes) -> str:
+    """Return `path` for a terminal or JSON: what is not UTF-8, and control bytes, as \\xNN."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(each if each.isprintable() else _escaped(each) for each in text)
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def size(number: int) -> str:
+    """Return `number` bytes for people, in powers of 1000."""
+    amount = float(number)
+    for unit in ("B", "kB", "MB", "GB"):
+        if amount < 1000:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1000
+    return f"{amount:.1f} TB"
