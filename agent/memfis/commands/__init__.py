@@ -1,0 +1,95 @@
+"""The command line: one module a command, imported when it is called."""
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+from memfis import __version__
+from memfis.errors import ConfigurationError, MemfisError
+
+COMMANDS = {
+    "serve": ("serve", "Serve a directory from memory, in the foreground."),
+    "sync": ("sync", "Make the store equal to the web root, once."),
+    "agent": ("agent", "Keep the store equal to the web roots (the daemon)."),
+    "verify": ("verify", "Compare the store with the web root."),
+    "ls": ("look", "List a directory of the store."),
+    "cat": ("look", "Print a page from the store."),
+    "stat": ("look", "Show what the store knows of a page."),
+    "key": ("look", "Print the key that nginx asks for."),
+    "status": ("status", "Show how the store and the sites are."),
+}
+"""Commands in the order of --help: module and short help, so that --help imports none of them."""
+
+
+class Commands(click.Group):
+    """The group that imports a command's module when it is needed."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in their own order."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return the command `cmd_name`, or None."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"memfis.commands.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
+
+
+EXIT_CODES = """\
+\b
+Exit codes:
+  0  done
+  1  differences found, or some files failed
+  2  wrong usage or configuration, or a program that is missing or does not start
+  3  the store cannot be reached
+  4  refused by a safety limit; nothing was changed
+"""
+
+
+@click.group(
+    cls=Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=EXIT_CODES,
+)
+@click.version_option(__version__, prog_name="memfis")
+def memfis() -> None:
+    """Serve websites out of memory.
+
+    nginx answers from a memcached-protocol store and falls back to disk; memfis keeps the store
+    equal to the web root. Settings: /etc/memfis/memfis.toml, the file named by MEMFIS_CONFIG or
+    --config, then flags.
+    """
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run the command line and exit: every error is one clear line on stderr."""
+    try:
+        code = memfis.main(arguments, prog_name="memfis", standalone_mode=False)
+        sys.exit(code if isinstance(code, int) else 0)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.exceptions.Exit as leaving:
+        sys.exit(leaving.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except MemfisError as error:
+        lines = error.problems if isinstance(error, ConfigurationError) else [str(error)]
+        source = f"{error.source}: " if isinstance(error, ConfigurationError) else ""
+        for line in lines:
+            click.echo(f"memfis: {source}{line}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+    except KeyboardInterrupt:
+        sys.exit(130)

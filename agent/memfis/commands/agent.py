@@ -1,0 +1,22 @@
+"""`memfis agent`."""
+
+import logging
+
+import click
+
+from memfis.agent import run
+from memfis.commands.logs import log_to_stderr
+from memfis.commands.options import settings_of
+
+
+@click.command()
+@click.option("--config", "-c", metavar="FILE", help="Read this configuration.")
+@click.option("--verbose", "-v", is_flag=True, help="Log more.")
+def agent(config: str | None, verbose: bool) -> None:
+    """Keep the store equal to the web roots of all configured sites, until stopped.
+
+    Syncs every site at start, follows changes by inotify, looks over everything from time to time,
+    and fills the store again when it was restarted. Logs go to stderr, one line an event.
+    """
+    log_to_stderr(logging.DEBUG if verbose else logging.INFO)
+    run(settings_of(config, None, None, None))

@@ -1,0 +1,63 @@
+"""`memfis serve`."""
+
+import logging
+
+import click
+
+from memfis.commands.logs import log_to_stderr
+from memfis.config import MAX_PAGE, settings_from
+from memfis.serve.run import Listen, serve_options
+from memfis.serve.run import serve as serve_directory
+from memfis.sync import Report
+from memfis.sync.report import shown, size
+
+
+@click.command()
+@click.argument("directory", metavar="DIR")
+@click.option(
+    "--listen",
+    default="127.0.0.1:8080",
+    show_default=True,
+    metavar="ADDRESS:PORT",
+    help="Where visitors connect.",
+)
+@click.option(
+    "--memory",
+    default=1024,
+    show_default=True,
+    type=click.IntRange(min=16),
+    metavar="MIB",
+    help="Memory for pages, in MiB; used as they come.",
+)
+@click.option("--index", multiple=True, metavar="FILE", help="Index file names, in order.")
+@click.option(
+    "--exclude", multiple=True, metavar="PATTERN", help="Keep out of memory (gitignore pattern)."
+)
+def serve(
+    directory: str, listen: str, memory: int, index: tuple[str, ...], exclude: tuple[str, ...]
+) -> None:
+    """Serve DIR from memory, in the foreground, with nothing installed or configured.
+
+    Starts an nginx and a memcached of its own from the distribution's packages, fills the store,
+    and follows changes in DIR. Ctrl-C stops it and leaves nothing behind. An answer says in its
+    header X-Memfis whether it came from memory (HIT) or from the disk (FALLBACK).
+    """
+    log_to_stderr(logging.INFO)
+    table = {"name": "localhost", "root": "/", "max_page": MAX_PAGE, "exclude": list(exclude)}
+    if index:
+        table["index"] = list(index)
+    [site] = settings_from({"sites": [table]}, "flags").sites
+    address = Listen.parse(listen)
+
+    def ready(url: str, report: Report) -> None:
+        left = sum(report.skipped.values()) + len(report.problems)
+        reasons = [f"{number} {reason}" for reason, number in report.skipped.most_common()]
+        reasons += [f"{shown(each.path)}: {each.reason}" for each in report.problems[:3]]
+        more = ", …" if len(report.problems) > 3 else ""
+        because = f"; {left} left to disk: {', '.join(reasons)}{more}" if left else ""
+        click.echo(
+            f"{url}  {report.pages:,} files, {size(report.bytes)} in memory"
+            f" ({size(report.bytes_written)} as stored) in {report.seconds:.1f} s{because}"
+        )
+
+    serve_directory(directory, address, memory, serve_options(site.lease), ready, site)

@@ -1,0 +1,131 @@
+"""`memfis sync`."""
+
+import sys
+from collections.abc import Callable
+from contextlib import contextmanager
+from collections.abc import Iterator
+
+import click
+
+from memfis.commands.options import open_store, print_json, settings_of, site_options
+from memfis.config import Site
+from memfis.sync import MaxDelete, Options, Report, site_lock
+from memfis.sync import sync as sync_site
+from memfis.sync.difference import Difference
+from memfis.sync.lock import runtime_directory
+from memfis.sync.report import shown
+
+
+@click.command()
+@site_options
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would be done; write nothing.")
+@click.option(
+    "--delete/--no-delete",
+    default=True,
+    show_default=True,
+    help="Remove pages whose file is gone.",
+)
+@click.option(
+    "--max-delete",
+    metavar="N|N%",
+    default="50%",
+    show_default=True,
+    help="Refuse to remove more pages than this (exit code 4).",
+)
+@click.option("--checksum", is_flag=True, help="Compare content, not size and time.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def sync(
+    config: str | None,
+    name: str | None,
+    root: str | None,
+    store: str | None,
+    index: tuple[str, ...],
+    dry_run: bool,
+    delete: bool,
+    max_delete: str,
+    checksum: bool,
+    as_json: bool,
+) -> int:
+    """Make the store equal to the web root, once.
+
+    New and changed files are stored, pages of files that are gone are removed, and pages of
+    unchanged files (same size and modification time) are confirmed in the store. What may not be
+    published is never stored; what cannot be stored is named, and served by the fallback.
+
+    \b
+    Examples:
+      memfis sync                                  every configured site
+      memfis sync --site example.org -n            what would be done
+      memfis sync --root /srv/www --name example.org --store memcached://127.0.0.1:11211
+    """
+    limit = MaxDelete.parse(max_delete)
+    settings = settings_of(config, name, root, store, index, need_root=True)
+    reports = []
+    for site in settings.sites:
+        with _progress(as_json) as progress:
+            options = Options(
+                delete=delete,
+                max_delete=limit,
+                checksum=checksum,
+                dry_run=dry_run,
+                progress=progress,
+                seen=_print_difference(site) if dry_run and not as_json else _quiet,
+            )
+            with site_lock(runtime_directory(settings.runtime_directory), site.name):
+                report = sync_site(site, open_store(site), options)
+        reports.append(report)
+        if not as_json:
+            _print_report(report)
+    if as_json:
+        print_json({"sites": [report.as_json() for report in reports]})
+    return 1 if any(report.problems for report in reports) else 0
+
+
+def _print_report(report: Report) -> None:
+    for problem in report.problems:
+        click.echo(f"memfis: {report.site}: {shown(problem.path)}: {problem.reason}", err=True)
+    click.echo(report.summary())
+
+
+def _quiet(_: Difference) -> None:
+    """Say nothing."""
+
+
+def _print_difference(site: Site) -> Callable[[Difference], None]:
+    """Return what prints a line for every file: + added, ~ changed or restored, - removed."""
+
+    def show(difference: Difference) -> None:
+        marks = (("+", difference.added), ("~", difference.changed), ("~", difference.restored))
+        for mark, entries in marks:
+            for entry in entries:
+                path = shown(difference.path + entry.raw)
+                click.echo(f"{mark} {site.name}{path} ({entry.size} bytes)")
+        for path in difference.gone:
+            click.echo(f"- {site.name}{shown(path)}")
+
+    return show
+
+
+@contextmanager
+def _progress(as_json: bool) -> Iterator[Callable[[int], None]]:
+    """Show a counter with a rate on a terminal, nothing elsewhere."""
+    if as_json or not sys.stderr.isatty():
+        yield lambda number: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.completed:,.0f} files"),
+        TextColumn("{task.fields[rate]}"),
+        TimeElapsedColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, rate="")
+
+        def advance(number: int) -> None:
+            speed = bar.tasks[0].speed
+            bar.update(task, advance=number, rate=f"{speed:,.0f}/s" if speed else "")
+
+        yield advance

@@ -1,0 +1,162 @@
+"""The foreground server: set up, keep, and leave nothing behind."""
+
+import os
+import pwd
+import re
+import shutil
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from memfis.config import Site
+from memfis.errors import MemfisError, ProgramError, UsageError
+from memfis.keeper import KeptSite, Stopper, keep
+from memfis.serve.programs import Program, find, start_memcached, start_nginx
+from memfis.serve.site import render, site_variables
+from memfis.sync import MaxDelete, Options, Report
+from memfis.webroot import WebRoot
+
+WORKERS = ("www-data", "nginx", "nobody")
+"""Whom nginx and memcached run as when root starts us: the first that exists."""
+
+MIME_TYPES = Path("/etc/nginx/mime.types")
+
+
+@dataclass(frozen=True)
+class Listen:
+    """Where visitors connect: an address and a port."""
+
+    host: str
+    port: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Listen":
+        """Read `HOST:PORT`, `[IPV6]:PORT` or `PORT`; raises UsageError."""
+        match = re.fullmatch(r"(?:(\[[0-9a-fA-F:.]+\]|[0-9.]+|localhost):)?(\d{1,5})", text)
+        if not match or not 0 < int(match[2]) < 65536:
+            raise UsageError(f"listen {text!r}: expected ADDRESS:PORT, as 127.0.0.1:8080")
+        return cls(match[1] or "127.0.0.1", int(match[2]))
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+def serve(
+    directory: str,
+    listen: Listen,
+    mebibytes: int,
+    options: Options,
+    ready: Callable[[str, Report], None],
+    site: Site,
+) -> None:
+    """Serve `directory` until SIGINT or SIGTERM; `site` has the settings that flags gave.
+
+    `ready` is called with the URL and the report of the first sync. Raises UsageError for a
+    directory that cannot be served, ProgramError for nginx or memcached.
+    """
+    user = _worker()
+    site = replace(site, root=os.path.abspath(directory), reader=user)
+    WebRoot(site)  # says what is wrong with the directory before anything is started
+    find("nginx"), find("memcached")
+    with ExitStack() as stack:
+        stopper = Stopper()
+        stack.callback(stopper.close)
+        runtime = Path(tempfile.mkdtemp(prefix="memfis-"))
+        stack.callback(shutil.rmtree, runtime)
+        if user:
+            shutil.chown(runtime, user)
+        site = replace(
+            site,
+            store=f"memcached://{runtime / 'memcached.sock'}",
+            origin=str(runtime / "origin.sock"),
+        )
+        children = _Children(runtime, listen, mebibytes, user, site)
+        stack.callback(children.stop)
+        children.start_store()
+        kept = KeptSite(site, options, runtime)
+        stack.callback(kept.close)
+        kept.watcher.start()  # before the first scan, so that no change falls between
+        report = kept.sync()
+        if report is None:
+            raise MemfisError("the first sync failed; see above")
+        children.start_nginx()
+        if stopper.signal is None:
+            ready(f"http://{listen}/", report)
+        keep([kept], stopper, children.look_after)
+
+
+class _Children:
+    """The private memcached and nginx of one `memfis serve`."""
+
+    def __init__(
+        self, runtime: Path, listen: Listen, mebibytes: int, user: str | None, site: Site
+    ) -> None:
+        self._runtime, self._listen, self._mebibytes = runtime, listen, mebibytes
+        self._user, self._site = user, site
+        self._store: Program | None = None
+        self._nginx: Program | None = None
+
+    def start_store(self) -> None:
+        """Start memcached."""
+        socket = self._runtime / "memcached.sock"
+        self._store = start_memcached(socket, self._mebibytes, self._user)
+
+    def start_nginx(self) -> None:
+        """Render the configuration and start nginx."""
+        variables = site_variables(self._site, [str(self._listen)], ["localhost"])
+        site_file = self._runtime / "site.conf"
+        site_file.write_text(render("site.conf.j2", site=variables), "utf-8", "surrogateescape")
+        configuration = self._runtime / "nginx.conf"
+        configuration.write_text(
+            render(
+                "nginx.conf.j2",
+                runtime_directory=str(self._runtime),
+                error_log="stderr",
+                user=self._user,
+                workers=os.cpu_count() or 1,
+                mime_types=str(_mime_types()),
+                site_file=str(site_file),
+            )
+        )
+        pid_file = self._runtime / "nginx.pid"
+        self._nginx = start_nginx(configuration, pid_file, str(self._listen))
+
+    def look_after(self) -> None:
+        """Start memcached again when it ended; raise when nginx did."""
+        if self._store is not None and self._store.ended:
+            (self._runtime / "memcached.sock").unlink(missing_ok=True)
+            self.start_store()
+        if self._nginx is not None and self._nginx.ended:
+            raise self._nginx.failure()
+
+    def stop(self) -> None:
+        """Stop both, nginx first, so that no visitor meets a store that is gone."""
+        for program in (self._nginx, self._store):
+            if program is not None:
+                program.stop()
+
+
+def _worker() -> str | None:
+    """Return the user to run the programs as when we are root, None when we are not."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    for name in WORKERS:
+        if name in known:
+            return name
+    raise ProgramError(f"no user to run nginx as: none of {', '.join(WORKERS)} exists")
+
+
+def _mime_types() -> Path:
+    if not MIME_TYPES.exists():
+        raise ProgramError(f"{MIME_TYPES} is missing: reinstall nginx")
+    return MIME_TYPES
+
+
+def serve_options(lease: int) -> Options:
+    """Return how a served directory is synced: it is the only truth, so all may go."""
+    return Options(max_delete=MaxDelete(100, percent=True), lease=lease)

@@ -1,0 +1,48 @@
+"""Render nginx's configuration from the templates that Ansible uses too."""
+
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import DictLoader, Environment, StrictUndefined
+
+from memfis.config import Site, StoreAddress
+
+SITE_DEFAULTS: dict[str, Any] = {
+    "tls": None,
+    "default_type": None,
+    "charset": None,
+    "autoindex": False,
+    "error_pages": [],
+    "headers": {},
+    "expires": [],
+    "header": "X-Memfis",
+    "extra": "",
+}
+"""Settings of a site that only nginx needs; the role has the same (`__memfis_site_defaults`)."""
+
+
+def site_variables(site: Site, listen: list[str], server_names: list[str]) -> dict[str, Any]:
+    """Return the variable `site` of templates/nginx/site.conf.j2."""
+    store = StoreAddress.parse(site.store)
+    return SITE_DEFAULTS | {
+        "name": site.name,
+        "server_names": server_names,
+        "listen": listen,
+        "root": site.root,
+        "index": list(site.index),
+        "max_page": site.max_page,
+        "store_address": f"unix:{store.path}" if store.path else f"{store.host}:{store.port}",
+        "origin_socket": site.origin,
+    }
+
+
+def render(template: str, **variables: Any) -> str:
+    """Return the configuration that templates/nginx/`template` makes of `variables`."""
+    folder = files("memfis") / "templates" / "nginx"
+    environment = Environment(  # noqa: S701  # configuration, not HTML
+        loader=DictLoader({template: (folder / template).read_text(encoding="utf-8")}),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(template).render(**variables)
