@@ -1,0 +1,244 @@
+"""`memfis ls`, `cat`, `stat` and `key`: look into the store."""
+
+import os
+import stat as modes
+import sys
+import time
+from urllib.parse import unquote_to_bytes, urlsplit
+
+import click
+
+from memfis import keys
+from memfis.catalog import Catalog, SiteItem
+from memfis.commands.options import open_store, print_json, settings_of, site_options
+from memfis.config import Site
+from memfis.entries import Entry
+from memfis.errors import MemfisError, UsageError
+from memfis.pages import GZIP, NO_PAGE, Page, content_of
+from memfis.store import Store
+from memfis.sync.report import shown
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def _open(
+    config: str | None,
+    name: str | None,
+    root: str | None,
+    store: str | None,
+    index: tuple[str, ...],
+) -> tuple[Site, Store, Catalog, SiteItem | None]:
+    """Return the one site that flags name, with index names as it was filled with."""
+    site = settings_of(config, name, root, store, index).site(name)
+    opened = open_store(site)
+    catalog = Catalog(opened, site.name)
+    return site, opened, catalog, catalog.site_item()
+
+
+def normal_path(text: str) -> bytes:
+    """Return the URL path `text` as nginx has it in $uri: decoded, slashes and dots resolved.
+
+    Raises UsageError for a path that nginx refuses.
+    """
+    raw = unquote_to_bytes(os.fsencode(text.partition("?")[0].partition("#")[0]))
+    if not raw.startswith(b"/") or b"\0" in raw:
+        raise UsageError(f"{text!r}: a path begins with '/' and has no NUL")
+    parts: list[bytes] = []
+    for part in raw.split(b"/")[1:]:
+        if part == b"..":
+            if not parts:
+                raise UsageError(f"{text!r}: leads above the root")
+            parts.pop()
+        elif part not in (b"", b"."):
+            parts.append(part)
+    tail = b"/" if raw.endswith((b"/", b"/.", b"/..")) and parts else b""
+    return b"/" + b"/".join(parts) + tail
+
+
+def page_url(path: bytes, index: bytes | None) -> bytes:
+    """Return the URL path under which the page of `path` is kept."""
+    directory, slash, name = path.rpartition(b"/")
+    return keys.page_path(directory + slash, name, index)
+
+
+def _index(item: SiteItem | None, site: Site) -> bytes | None:
+    if item is None:
+        return site.index_name
+    from msgspec.structs import replace
+
+    return replace(site, index=item.index).index_name
+
+
+def _entry(catalog: Catalog, path: bytes, index: bytes | None) -> Entry | None:
+    directory, slash, name = path.rstrip(b"/").rpartition(b"/")
+    if path.endswith(b"/"):
+        [log] = catalog.logs([path])
+        if log and index:
+            return log.entries.get(index.decode("latin-1"))
+        return None
+    [log] = catalog.logs([directory + slash])
+    return log.entries.get(name.decode("latin-1")) if log else None
+
+
+@click.command()
+@site_options
+@json_option
+@click.option("-l", "--long", is_flag=True, help="Show mode, size, time and encoding.")
+@click.argument("path", default="/")
+def ls(
+    config: str | None,
+    name: str | None,
+    root: str | None,
+    store: str | None,
+    index: tuple[str, ...],
+    as_json: bool,
+    long: bool,
+    path: str,
+) -> int:
+    """List the directory PATH of the store.
+
+    A name with '*' behind it (in -l: 'disk') is known and left to the disk.
+    """
+    site, _, catalog, _ = _open(config, name, root, store, index)
+    wanted = normal_path(path).rstrip(b"/") + b"/"
+    [log] = catalog.logs([wanted])
+    if log is None:
+        raise MemfisError(f"{site.name}{shown(wanted)}: no such directory in the store")
+    entries = sorted(log.entries.values(), key=lambda entry: entry.name)
+    if as_json:
+        print_json({"site": site.name, "path": shown(wanted), "entries": [_fields(e) for e in entries]})
+        return 0
+    for entry in entries:
+        label = shown(entry.raw) + ("/" if entry.is_directory else "")
+        if not long:
+            click.echo(label + ("*" if entry.flags & NO_PAGE else ""))
+            continue
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.mtime_ns // 10**9))
+        mode = modes.filemode(entry.mode or 0)
+        click.echo(f"{mode} {entry.uid:>5} {entry.gid:>5} {entry.size:>10} {when} {_form(entry):<5} {label}")
+    return 0
+
+
+@click.command()
+@site_options
+@click.option("--raw", is_flag=True, help="As stored: compressed when it is.")
+@click.argument("path")
+def cat(
+    config: str | None,
+    name: str | None,
+    root: str | None,
+    store: str | None,
+    index: tuple[str, ...],
+    raw: bool,
+    path: str,
+) -> int:
+    """Print the page at PATH, as a browser gets it."""
+    site, opened, _, item = _open(config, name, root, store, index)
+    url = page_url(normal_path(path), _index(item, site))
+    found = opened.get(keys.page_key(site.name, url))
+    if found is None:
+        raise MemfisError(f"{site.name}{shown(url)}: not in the store")
+    sys.stdout.buffer.write(found.value if raw else content_of(Page(*found)))
+    sys.stdout.buffer.flush()
+    return 0
+
+
+@click.command()
+@site_options
+@json_option
+@click.argument("path")
+def stat(
+    config: str | None,
+    name: str | None,
+    root: str | None,
+    store: str | None,
+    index: tuple[str, ...],
+    as_json: bool,
+    path: str,
+) -> int:
+    """Show what the store knows of PATH: the page as stored, and the record of its file."""
+    site, opened, catalog, item = _open(config, name, root, store, index)
+    first = _index(item, site)
+    wanted = normal_path(path)
+    key = keys.page_key(site.name, page_url(wanted, first))
+    [state] = opened.look_many([key])
+    entry = _entry(catalog, wanted, first)
+    if state is None and entry is None:
+        raise MemfisError(f"{site.name}{shown(wanted)}: not in the store")
+    page = None
+    if state:
+        page = {
+            "bytes": state.size,
+            "encoding": "gzip" if state.flags & GZIP else "identity",
+            "flags": state.flags,
+            "expires_in": None if state.ttl < 0 else state.ttl,
+        }
+    document = {
+        "site": site.name,
+        "path": shown(wanted),
+        "key": shown(key),
+        "page": page,
+        "record": _fields(entry) if entry else None,
+    }
+    if as_json:
+        print_json(document)
+    else:
+        for label, value in document.items():
+            if isinstance(value, dict):
+                click.echo(f"{label}:")
+                for inner, text in value.items():
+                    click.echo(f"  {inner}: {'-' if text is None else text}")
+            else:
+                click.echo(f"{label}: {'-' if value is None else value}")
+    return 0 if page else 1
+
+
+@click.command()
+@site_options
+@click.argument("uri", metavar="URI")
+def key(
+    config: str | None,
+    name: str | None,
+    root: str | None,
+    store: str | None,
+    index: tuple[str, ...],
+    uri: str,
+) -> int:
+    """Print the key that nginx asks for when URI (a URL, or a path with --site) is requested."""
+    parts = urlsplit(uri)
+    if parts.scheme in ("http", "https") and parts.hostname:
+        name = name or parts.hostname
+        uri = uri.split("://", 1)[1].partition("/")[2]
+        uri = "/" + uri
+    site = settings_of(config, keys.check_site_name(name) if name else None, root, store, index)
+    chosen = site.site(name)
+    url = page_url(normal_path(uri), chosen.index_name)
+    wanted = keys.page_key(chosen.name, url)
+    click.echo(wanted.decode("utf-8", "surrogateescape"))
+    if len(wanted) > keys.KEY_LIMIT:
+        raise MemfisError(
+            f"{len(wanted)} bytes: longer than a key may be ({keys.KEY_LIMIT}); served by the fallback"
+        )
+    return 0
+
+
+def _form(entry: Entry) -> str:
+    if entry.is_directory:
+        return "-"
+    if entry.flags & NO_PAGE:
+        return "disk"
+    return "gzip" if entry.flags & GZIP else "plain"
+
+
+def _fields(entry: Entry) -> dict[str, object]:
+    return {
+        "name": shown(entry.raw),
+        "mode": f"{entry.mode or 0:o}",
+        "size": entry.size,
+        "mtime_ns": entry.mtime_ns,
+        "uid": entry.uid,
+        "gid": entry.gid,
+        "target": entry.target,
+        "origin": entry.origin,
+        "stored": _form(entry),
+    }

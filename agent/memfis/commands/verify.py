@@ -1,0 +1,85 @@
+"""`memfis verify`."""
+
+from collections import Counter
+from typing import Any
+
+import click
+
+from memfis.commands.options import open_store, print_json, settings_of, site_options
+from memfis.config import Site
+from memfis.parity import compare, tally
+from memfis.sync.report import shown
+from memfis.sync.verify import verify as verify_site
+
+
+@click.command()
+@site_options
+@click.option("--http", "url", metavar="URL", help="Ask nginx at URL, and its origin listener.")
+@click.option("--origin", metavar="SOCKET", help="The origin listener's socket.")
+@click.option(
+    "--header", default="X-Memfis", show_default=True, help="The header that tells HIT from FALLBACK."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def verify(
+    config: str | None,
+    name: str | None,
+    root: str | None,
+    store: str | None,
+    index: tuple[str, ...],
+    url: str | None,
+    origin: str | None,
+    header: str,
+    as_json: bool,
+) -> int:
+    """Compare the store with the web root, page by page and byte by byte.
+
+    With --http, every URL is asked of nginx at URL and of its origin listener (the disk alone), and
+    status, body and Content-Type are compared. Exit code 1 when anything differs.
+    """
+    from msgspec.structs import replace
+
+    settings = settings_of(config, name, root, store, index, need_root=True)
+    documents = []
+    for configured in settings.sites:
+        site = replace(configured, origin=origin) if origin else configured
+        documents.append(_by_http(site, url, header, as_json) if url else _by_store(site, as_json))
+    if as_json:
+        print_json({"sites": documents})
+    return 1 if any(document["differences"] for document in documents) else 0
+
+
+def _by_store(site: Site, quiet: bool) -> dict[str, Any]:
+    differences = []
+    compared = 0
+    for each in verify_site(site, open_store(site)):
+        compared += 1
+        if each.discrepancy:
+            kind, path = each.discrepancy
+            differences.append({"path": shown(path), "what": kind})
+            if not quiet:
+                click.echo(f"{kind} {shown(path)}")
+    if not quiet:
+        click.echo(f"{site.name}: {compared} compared, {len(differences)} differ")
+    return {"site": site.name, "compared": compared, "differences": differences}
+
+
+def _by_http(site: Site, url: str, header: str, quiet: bool) -> dict[str, Any]:
+    differences = []
+    served_by: Counter[str] = Counter()
+    for each in compare(site, url, header):
+        served_by[each.served_by] += 1
+        if each.difference:
+            differences.append({"path": shown(each.path), "what": each.difference})
+            if not quiet:
+                click.echo(f"{shown(each.path)}: {each.difference}")
+    if not quiet:
+        click.echo(
+            f"{site.name}: {served_by.total()} URLs compared ({tally(served_by)}),"
+            f" {len(differences)} differ"
+        )
+    return {
+        "site": site.name,
+        "compared": served_by.total(),
+        "served_by": dict(served_by),
+        "differences": differences,
+    }
