@@ -41,7 +41,7 @@ class Catalog:
         self._site = site
 
     def site_item(self) -> SiteItem | None:
-        """Return the site item, None when the store has none; raises StoreError for a strange one."""
+        """Return the site item or None; raises StoreError when it is damaged."""
         found = self._store.get(site_key(self._site))
         if found is None:
             return None
@@ -61,7 +61,7 @@ class Catalog:
         self._store.set(site_key(self._site), msgspec.json.encode(item))
 
     def logs(self, paths: Sequence[bytes]) -> list[Log | None]:
-        """Return what is recorded of each of the directories `paths`, None for absent or damaged."""
+        """Return what is recorded of each directory, None for absent or damaged."""
         keys = [directory_key(self._site, path) for path in paths]
         found = self._store.get_many(keys)
         return [decode_log(found[key].value) if key in found else None for key in keys]
@@ -81,7 +81,7 @@ class Catalog:
                     ]
 
     def write(self, path: bytes, entries: Iterable[Entry]) -> None:
-        """Write a complete log for the directory `path`; raises StoreRefusedError if it is too large."""
+        """Write a complete log for `path`; raises StoreRefusedError if it is too large."""
         self._store.set(directory_key(self._site, path), encode_log(entries))
 
     def append(self, path: bytes, records: Sequence[Entry], known: dict[str, Entry]) -> None:
@@ -108,5 +108,3 @@ class Catalog:
     def remove(self, paths: Sequence[bytes]) -> None:
         """Remove the items of the directories `paths`."""
         self._store.delete_many([directory_key(self._site, path) for path in paths])
-
-

@@ -142,7 +142,8 @@ class Stopper:
         self._writer.setblocking(False)
         self._wakeup = signal.set_wakeup_fd(self._writer.fileno())
         self._before = {
-            number: signal.signal(number, self._caught) for number in (signal.SIGINT, signal.SIGTERM)
+            number: signal.signal(number, self._caught)
+            for number in (signal.SIGINT, signal.SIGTERM)
         }
 
     def fileno(self) -> int:

@@ -5,10 +5,9 @@ CRC-32 of the identity content, so that a page can be told from another without 
 is 0. A gzip trailer carries the same CRC-32 (RFC 1952, section 2.3.1).
 """
 
-import zlib
 from typing import NamedTuple
 
-from isal import igzip, isal_zlib
+from isal import igzip, igzip_lib, isal_zlib
 
 from memfis.errors import MemfisError
 
@@ -48,7 +47,7 @@ def fingerprint(content: bytes) -> int:
 
 def is_compressible(name: bytes) -> bool:
     """Whether a file of that name is worth an attempt to compress it."""
-    stem, dot, extension = name.rpartition(b".")
+    _, dot, extension = name.rpartition(b".")
     return not dot or extension.lower() in COMPRESSED_EXTENSIONS
 
 
@@ -72,7 +71,7 @@ def content_of(page: Page) -> bytes:
     if not page.flags & GZIP:
         return page.value
     try:
-        content: bytes = igzip.decompress(page.value)
-    except (OSError, EOFError, zlib.error, isal_zlib.error) as error:
+        content: bytes = igzip.decompress(page.value)  # type: ignore[no-untyped-call]
+    except (OSError, EOFError, igzip_lib.IsalError) as error:  # type: ignore[misc]
         raise MemfisError(f"the stored form is no whole gzip stream: {error}") from error
     return content

@@ -6,7 +6,7 @@ import click
 
 from memfis.agent import run
 from memfis.commands.logs import log_to_stderr
-from memfis.commands.options import settings_of
+from memfis.commands.options import SiteFlags
 
 
 @click.command()
@@ -19,4 +19,4 @@ def agent(config: str | None, verbose: bool) -> None:
     and fills the store again when it was restarted. Logs go to stderr, one line an event.
     """
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
-    run(settings_of(config, None, None, None))
+    run(SiteFlags(config).settings())

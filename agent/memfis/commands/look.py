@@ -4,32 +4,29 @@ import os
 import stat as modes
 import sys
 import time
+from dataclasses import replace
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import click
+from msgspec import structs
 
 from memfis import keys
 from memfis.catalog import Catalog, SiteItem
-from memfis.commands.options import open_store, print_json, settings_of, site_options
+from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.config import Site
 from memfis.entries import Entry
 from memfis.errors import MemfisError, UsageError
+from memfis.keys import check_site_name
 from memfis.pages import GZIP, NO_PAGE, Page, content_of
 from memfis.store import Store
 from memfis.sync.report import shown
 
-json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-
 
 def _open(
-    config: str | None,
-    name: str | None,
-    root: str | None,
-    store: str | None,
-    index: tuple[str, ...],
+    flags: SiteFlags,
 ) -> tuple[Site, Store, Catalog, SiteItem | None]:
     """Return the one site that flags name, with index names as it was filled with."""
-    site = settings_of(config, name, root, store, index).site(name)
+    site = flags.site()
     opened = open_store(site)
     catalog = Catalog(opened, site.name)
     return site, opened, catalog, catalog.site_item()
@@ -64,9 +61,7 @@ def page_url(path: bytes, index: bytes | None) -> bytes:
 def _index(item: SiteItem | None, site: Site) -> bytes | None:
     if item is None:
         return site.index_name
-    from msgspec.structs import replace
-
-    return replace(site, index=item.index).index_name
+    return structs.replace(site, index=item.index).index_name
 
 
 def _entry(catalog: Catalog, path: bytes, index: bytes | None) -> Entry | None:
@@ -86,11 +81,7 @@ def _entry(catalog: Catalog, path: bytes, index: bytes | None) -> Entry | None:
 @click.option("-l", "--long", is_flag=True, help="Show mode, size, time and encoding.")
 @click.argument("path", default="/")
 def ls(
-    config: str | None,
-    name: str | None,
-    root: str | None,
-    store: str | None,
-    index: tuple[str, ...],
+    flags: SiteFlags,
     as_json: bool,
     long: bool,
     path: str,
@@ -99,14 +90,16 @@ def ls(
 
     A name with '*' behind it (in -l: 'disk') is known and left to the disk.
     """
-    site, _, catalog, _ = _open(config, name, root, store, index)
+    site, _, catalog, _ = _open(flags)
     wanted = normal_path(path).rstrip(b"/") + b"/"
     [log] = catalog.logs([wanted])
     if log is None:
         raise MemfisError(f"{site.name}{shown(wanted)}: no such directory in the store")
     entries = sorted(log.entries.values(), key=lambda entry: entry.name)
     if as_json:
-        print_json({"site": site.name, "path": shown(wanted), "entries": [_fields(e) for e in entries]})
+        print_json(
+            {"site": site.name, "path": shown(wanted), "entries": [_fields(e) for e in entries]}
+        )
         return 0
     for entry in entries:
         label = shown(entry.raw) + ("/" if entry.is_directory else "")
@@ -114,8 +107,8 @@ def ls(
             click.echo(label + ("*" if entry.flags & NO_PAGE else ""))
             continue
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.mtime_ns // 10**9))
-        mode = modes.filemode(entry.mode or 0)
-        click.echo(f"{mode} {entry.uid:>5} {entry.gid:>5} {entry.size:>10} {when} {_form(entry):<5} {label}")
+        owners = f"{modes.filemode(entry.mode or 0)} {entry.uid:>5} {entry.gid:>5}"
+        click.echo(f"{owners} {entry.size:>10} {when} {_form(entry):<5} {label}")
     return 0
 
 
@@ -124,16 +117,12 @@ def ls(
 @click.option("--raw", is_flag=True, help="As stored: compressed when it is.")
 @click.argument("path")
 def cat(
-    config: str | None,
-    name: str | None,
-    root: str | None,
-    store: str | None,
-    index: tuple[str, ...],
+    flags: SiteFlags,
     raw: bool,
     path: str,
 ) -> int:
     """Print the page at PATH, as a browser gets it."""
-    site, opened, _, item = _open(config, name, root, store, index)
+    site, opened, _, item = _open(flags)
     url = page_url(normal_path(path), _index(item, site))
     found = opened.get(keys.page_key(site.name, url))
     if found is None:
@@ -148,16 +137,12 @@ def cat(
 @json_option
 @click.argument("path")
 def stat(
-    config: str | None,
-    name: str | None,
-    root: str | None,
-    store: str | None,
-    index: tuple[str, ...],
+    flags: SiteFlags,
     as_json: bool,
     path: str,
 ) -> int:
     """Show what the store knows of PATH: the page as stored, and the record of its file."""
-    site, opened, catalog, item = _open(config, name, root, store, index)
+    site, opened, catalog, item = _open(flags)
     first = _index(item, site)
     wanted = normal_path(path)
     key = keys.page_key(site.name, page_url(wanted, first))
@@ -197,27 +182,23 @@ def stat(
 @site_options
 @click.argument("uri", metavar="URI")
 def key(
-    config: str | None,
-    name: str | None,
-    root: str | None,
-    store: str | None,
-    index: tuple[str, ...],
+    flags: SiteFlags,
     uri: str,
 ) -> int:
     """Print the key that nginx asks for when URI (a URL, or a path with --site) is requested."""
-    parts = urlsplit(uri)
-    if parts.scheme in ("http", "https") and parts.hostname:
-        name = name or parts.hostname
-        uri = uri.split("://", 1)[1].partition("/")[2]
-        uri = "/" + uri
-    site = settings_of(config, keys.check_site_name(name) if name else None, root, store, index)
-    chosen = site.site(name)
+    scheme, mark, rest = uri.partition("://")
+    if mark and scheme in ("http", "https"):
+        authority, slash, path = rest.partition("/")
+        host = urlsplit(uri).hostname
+        flags = replace(flags, name=flags.name or check_site_name(host or authority))
+        uri = slash + path or "/"
+    chosen = flags.site()
     url = page_url(normal_path(uri), chosen.index_name)
     wanted = keys.page_key(chosen.name, url)
     click.echo(wanted.decode("utf-8", "surrogateescape"))
     if len(wanted) > keys.KEY_LIMIT:
         raise MemfisError(
-            f"{len(wanted)} bytes: longer than a key may be ({keys.KEY_LIMIT}); served by the fallback"
+            f"{len(wanted)} bytes: longer than a key may be ({keys.KEY_LIMIT}); the fallback serves it"
         )
     return 0
 

@@ -1,96 +1,106 @@
 """Flags that several commands share, and the settings they lead to."""
 
+import functools
 import json
+import os
 import sys
 from collections.abc import Callable
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from memfis import config
 from memfis.config import Settings, Site, StoreAddress
 from memfis.errors import UsageError
 from memfis.store import Store
 
-F = TypeVar("F", bound=Callable[..., Any])
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
-def site_options(command: F) -> F:
-    """Add --config, --site/--name, --root, --store and --index."""
-    for option in reversed(
-        [
-            click.option("--config", "-c", metavar="FILE", help="Read this configuration."),
-            click.option(
-                "--site", "--name", "name", metavar="NAME", help="The site; all when it can be."
-            ),
-            click.option("--root", metavar="DIR", help="Its web root (without a configuration)."),
-            click.option(
-                "--store",
-                metavar="URL",
-                help="Its store: memcached://HOST:PORT or memcached:///path/to.sock.",
-            ),
-            click.option(
-                "--index", multiple=True, metavar="FILE", help="Its index file names, in order."
-            ),
-        ]
-    ):
-        command = option(command)
-    return command
+@dataclass(frozen=True)
+class SiteFlags:
+    """What the flags say of the site or sites meant."""
 
+    config: str | None = None
+    name: str | None = None
+    root: str | None = None
+    store: str | None = None
+    index: tuple[str, ...] = ()
 
-def settings_of(
-    given: str | None,
-    name: str | None,
-    root: str | None,
-    store: str | None,
-    index: tuple[str, ...] = (),
-    *,
-    need_root: bool = False,
-) -> Settings:
-    """Return the settings of the configuration with the flags put over them.
+    def settings(self, *, need_root: bool = False) -> Settings:
+        """Return the settings of the configuration with the flags put over them.
 
-    Where flags name a site that the configuration does not have, it is made of the flags alone;
-    the web root may be missing unless `need_root`.
-    """
-    path = config.configuration_path(given)
-    settings = config.load(path) if path else Settings()
-    import msgspec
-
-    over: dict[str, Any] = {
-        key: value
-        for key, value in (("root", _absolute(root)), ("store", store), ("index", index))
-        if value
-    }
-    configured = [site for site in settings.sites if name in (None, site.name)]
-    if not configured or (root and name is None):
-        if name is None or (need_root and root is None):
-            raise UsageError(
-                "no site: give --root DIR --name SITE --store URL, or a configuration"
-                f" ({path or config.DEFAULT_PATH}) that has sites"
-                if name is None or not settings.sites
-                else f"site {name!r} is not configured in {path}, and there is no --root"
+        A site that the configuration does not have is made of the flags alone; it may do without
+        a web root unless `need_root`. Raises UsageError and ConfigurationError.
+        """
+        path = config.configuration_path(self.config)
+        settings = config.load(path) if path else Settings()
+        over: dict[str, Any] = {
+            key: value
+            for key, value in (
+                ("root", self.root and os.path.abspath(self.root)),
+                ("store", self.store),
+                ("index", self.index),
             )
-        table: dict[str, Any] = {"name": name, "root": "/", "store": settings.store} | over
-        flags = {key: _listed(value) for key, value in table.items()}
-        made = config.settings_from({"sites": [flags]}, "flags")
-        return msgspec.structs.replace(settings, sites=made.sites)
-    if over:
-        if len(configured) > 1:
+            if value
+        }
+        known = [site for site in settings.sites if self.name in (None, site.name)]
+        if not known or (self.root and not self.name):
+            if not self.name:
+                raise UsageError(
+                    "no site: give --root DIR --name SITE --store URL, or a configuration with"
+                    f" sites ({path or f'{config.DEFAULT_PATH} does not exist'})"
+                )
+            if need_root and not self.root:
+                place = path or f"{config.DEFAULT_PATH}, which does not exist"
+                raise UsageError(f"site {self.name!r} is not in {place}, and there is no --root")
+            table = {"name": self.name, "root": "/", "store": settings.store} | over
+            made = config.settings_from({"sites": [table]}, "flags")
+            return replace(settings, sites=made.sites)
+        if over and len(known) > 1:
             raise UsageError("--root, --store and --index need --site: there are several sites")
-        if store:
-            StoreAddress.parse(store)
-        configured = [msgspec.structs.replace(configured[0], **over)]
-    return msgspec.structs.replace(settings, sites=tuple(configured))
+        if self.store:
+            StoreAddress.parse(self.store)
+        return replace(settings, sites=tuple(replace(site, **over) for site in known))
+
+    def site(self) -> Site:
+        """Return the one site meant; raises UsageError when there are several."""
+        return self.settings().site(self.name)
 
 
-def _absolute(root: str | None) -> str | None:
-    import os
+_OPTIONS = (
+    click.option("--config", "-c", metavar="FILE", help="Read this configuration."),
+    click.option("--site", "--name", "name", metavar="NAME", help="The site; default: all."),
+    click.option("--root", metavar="DIR", help="Its web root (without a configuration)."),
+    click.option(
+        "--store",
+        metavar="URL",
+        help="Its store: memcached://HOST:PORT or memcached:///path/to.sock.",
+    ),
+    click.option("--index", multiple=True, metavar="FILE", help="Its index file names, in order."),
+)
 
-    return os.path.abspath(root) if root else None
 
+def site_options(command: Callable[..., int]) -> Callable[..., int]:
+    """Add the flags that name sites; `command` gets them as its first argument, a SiteFlags."""
 
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+    @functools.wraps(command)
+    def with_flags(
+        config: str | None,
+        name: str | None,
+        root: str | None,
+        store: str | None,
+        index: tuple[str, ...],
+        **others: Any,
+    ) -> int:
+        return command(SiteFlags(config, name, root, store, index), **others)
+
+    wrapped: Callable[..., int] = with_flags
+    for option in reversed(_OPTIONS):
+        wrapped = option(wrapped)
+    return wrapped
 
 
 def open_store(site: Site) -> Store:

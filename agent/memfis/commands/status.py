@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from memfis.catalog import Catalog
-from memfis.commands.options import open_store, print_json, settings_of, site_options
+from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.config import Site
 from memfis.errors import StoreError
 from memfis.store import StoreStatistics
@@ -15,13 +15,9 @@ from memfis.sync.report import size
 
 @click.command()
 @site_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def status(
-    config: str | None,
-    name: str | None,
-    root: str | None,
-    store: str | None,
-    index: tuple[str, ...],
+    flags: SiteFlags,
     as_json: bool,
 ) -> int:
     """Show how the stores and the sites are: health, fill, hit ratio, evictions, last sync.
@@ -29,7 +25,7 @@ def status(
     Hits and misses are the store's own counters since its start: visitors' requests, and the looks
     of the agent. Exit code 3 when a store cannot be reached.
     """
-    settings = settings_of(config, name, root, store, index)
+    settings = flags.settings()
     documents = [_document(site) for site in settings.sites]
     if as_json:
         print_json({"sites": documents})
@@ -81,8 +77,7 @@ def _print(document: dict[str, Any]) -> None:
     if document["last_sync"]:
         ago = time.time() - document["last_sync"]
         click.echo(
-            f"  pages: {document['pages']}, {size(document['bytes'])};"
-            f" last synced {ago:.0f} s ago"
+            f"  pages: {document['pages']}, {size(document['bytes'])}; last synced {ago:.0f} s ago"
         )
     else:
         click.echo("  pages: never synced")

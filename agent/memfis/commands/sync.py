@@ -1,13 +1,12 @@
 """`memfis sync`."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from collections.abc import Iterator
 
 import click
 
-from memfis.commands.options import open_store, print_json, settings_of, site_options
+from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.config import Site
 from memfis.sync import MaxDelete, Options, Report, site_lock
 from memfis.sync import sync as sync_site
@@ -33,13 +32,9 @@ from memfis.sync.report import shown
     help="Refuse to remove more pages than this (exit code 4).",
 )
 @click.option("--checksum", is_flag=True, help="Compare content, not size and time.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def sync(
-    config: str | None,
-    name: str | None,
-    root: str | None,
-    store: str | None,
-    index: tuple[str, ...],
+    flags: SiteFlags,
     dry_run: bool,
     delete: bool,
     max_delete: str,
@@ -59,7 +54,7 @@ def sync(
       memfis sync --root /srv/www --name example.org --store memcached://127.0.0.1:11211
     """
     limit = MaxDelete.parse(max_delete)
-    settings = settings_of(config, name, root, store, index, need_root=True)
+    settings = flags.settings(need_root=True)
     reports = []
     for site in settings.sites:
         with _progress(as_json) as progress:
@@ -100,8 +95,8 @@ def _print_difference(site: Site) -> Callable[[Difference], None]:
             for entry in entries:
                 path = shown(difference.path + entry.raw)
                 click.echo(f"{mark} {site.name}{path} ({entry.size} bytes)")
-        for path in difference.gone:
-            click.echo(f"- {site.name}{shown(path)}")
+        for gone in difference.gone:
+            click.echo(f"- {site.name}{shown(gone)}")
 
     return show
 

@@ -4,8 +4,9 @@ from collections import Counter
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
-from memfis.commands.options import open_store, print_json, settings_of, site_options
+from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.config import Site
 from memfis.parity import compare, tally
 from memfis.sync.report import shown
@@ -17,15 +18,14 @@ from memfis.sync.verify import verify as verify_site
 @click.option("--http", "url", metavar="URL", help="Ask nginx at URL, and its origin listener.")
 @click.option("--origin", metavar="SOCKET", help="The origin listener's socket.")
 @click.option(
-    "--header", default="X-Memfis", show_default=True, help="The header that tells HIT from FALLBACK."
+    "--header",
+    default="X-Memfis",
+    show_default=True,
+    help="The header that tells HIT from FALLBACK.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def verify(
-    config: str | None,
-    name: str | None,
-    root: str | None,
-    store: str | None,
-    index: tuple[str, ...],
+    flags: SiteFlags,
     url: str | None,
     origin: str | None,
     header: str,
@@ -36,9 +36,7 @@ def verify(
     With --http, every URL is asked of nginx at URL and of its origin listener (the disk alone), and
     status, body and Content-Type are compared. Exit code 1 when anything differs.
     """
-    from msgspec.structs import replace
-
-    settings = settings_of(config, name, root, store, index, need_root=True)
+    settings = flags.settings(need_root=True)
     documents = []
     for configured in settings.sites:
         site = replace(configured, origin=origin) if origin else configured

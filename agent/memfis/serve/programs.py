@@ -113,9 +113,7 @@ def start_memcached(socket_path: Path, mebibytes: int, user: str | None) -> Prog
 def start_nginx(configuration: Path, pid_file: Path, listen: str) -> Program:
     """Start nginx with `configuration`; `listen` is for the message. Raises ProgramError."""
     command = [find("nginx"), "-c", str(configuration), "-p", str(configuration.parent)]
-    program = Program(
-        "nginx", [*command, "-e", "stderr"], configuration.parent, f" on {listen}"
-    )
+    program = Program("nginx", [*command, "-e", "stderr"], configuration.parent, f" on {listen}")
     try:
         program.wait_for(pid_file)
     except BaseException:

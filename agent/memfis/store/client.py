@@ -70,7 +70,8 @@ class Store:
 
     def get(self, key: bytes) -> Value | None:
         """Return the item at `key`, or None."""
-        return self._ask(self._client.get, check_key(key))
+        found: Value | None = self._ask(self._client.get, check_key(key))
+        return found
 
     def gets(self, key: bytes) -> tuple[Value | None, bytes | None]:
         """Return the item at `key` and its CAS token, or None twice."""
@@ -113,7 +114,7 @@ class Store:
         """Let `keys` live for `ttl` more seconds."""
         self._wire.touch(keys, ttl)
 
-    def keys(self) -> Iterator[bytes]:
+    def all_keys(self) -> Iterator[bytes]:
         """Yield every key in the store, in no order."""
         return self._wire.keys()
 
@@ -135,7 +136,9 @@ class Store:
                 evictions_allowed=str(settings.get(b"evictions")) not in {"off", "b'off'", "0"},
             )
         except (KeyError, ValueError, AttributeError) as error:
-            raise StoreError(f"store {self.address} sent no usable statistics: {error!r}") from error
+            raise StoreError(
+                f"store {self.address} sent no usable statistics: {error!r}"
+            ) from error
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""

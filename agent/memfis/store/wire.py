@@ -6,6 +6,7 @@ Commands"). Answers are read a line at a time. A window holds at most WINDOW com
 answers fit the socket's buffers, so neither side ever waits for the other to read.
 """
 
+import re
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -26,6 +27,7 @@ MONTH = 30 * 24 * 3600
 """Longest relative expiry in seconds; longer ones are sent as Unix time (doc/protocol.txt)."""
 
 _SPACE = frozenset(range(0x21))
+_STATE = re.compile(rb"HD s(\d+) f(\d+) t(-?\d+)")
 
 
 class ItemState(NamedTuple):
@@ -81,13 +83,10 @@ class Wire:
                 if line == b"EN":
                     states.append(None)
                     continue
-                try:
-                    head, size, flags, ttl = line.split()
-                    if (head, size[:1], flags[:1], ttl[:1]) != (b"HD", b"s", b"f", b"t"):
-                        raise ValueError(line)
-                    states.append(ItemState(int(size[1:]), int(flags[1:]), int(ttl[1:])))
-                except ValueError:
-                    raise self._nonsense(line) from None
+                match = _STATE.fullmatch(line)
+                if not match:
+                    raise self._nonsense(line)
+                states.append(ItemState(*map(int, match.groups())))
         return states
 
     def store(self, items: Sequence[Item], ttl: int) -> list[tuple[bytes, str]]:
@@ -98,7 +97,7 @@ class Wire:
         """
         refused: list[tuple[bytes, str]] = []
         for window in _windows(items):
-            parts = []
+            parts: list[bytes] = []
             for key, value, flags in window:
                 parts += (
                     b"ms %b %d F%d T%d q\r\n" % (check_key(key), len(value), flags, expiry(ttl)),

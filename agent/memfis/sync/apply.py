@@ -95,9 +95,7 @@ class Writer:
                     setattr(report, kind, getattr(report, kind) + 1)
         self.progress(len(items))
 
-    def _chunks(
-        self, difference: Difference, report: Report
-    ) -> Iterator[list[tuple[Entry, Page]]]:
+    def _chunks(self, difference: Difference, report: Report) -> Iterator[list[tuple[Entry, Page]]]:
         """Read what is to be stored; an entry gets its page's flags and its status when read."""
         chunk: list[tuple[Entry, Page]] = []
         held = 0
@@ -116,7 +114,10 @@ class Writer:
                 report.skip([too_large(path, self.max_page)])
                 flags = NO_PAGE
             entry = replace(
-                found, size=len(content), mtime_ns=status.st_mtime_ns, mode=status.st_mode,
+                found,
+                size=len(content),
+                mtime_ns=status.st_mtime_ns,
+                mode=status.st_mode,
                 flags=flags,
             )
             chunk.append((entry, page))

@@ -156,9 +156,7 @@ class Comparison:
         return known and not self.reconsider and not self.checksum
 
     def _leave_to_disk(self, difference: Difference, new: Entry, old: Entry | None) -> None:
-        difference.skipped.append(
-            too_large(difference.path + new.raw, self.max_page)
-        )
+        difference.skipped.append(too_large(difference.path + new.raw, self.max_page))
         if old is not None and not old.flags & NO_PAGE:
             difference.gone.append(self.webroot.url(difference.path, new.raw))
         if old is None or not old.flags & NO_PAGE or not new.same_attributes(old):

@@ -23,7 +23,7 @@ def orphans(store: Store, catalog: Catalog, site: str, index: bytes | None) -> l
             named[path].add(b"" if entry.raw == index else entry.raw)
     host = site.encode("ascii") + b"/"
     strays = []
-    for key in store.keys():
+    for key in store.all_keys():
         if key.startswith((PAGE + host, PRIVATE + host)):
             path = unescape(key[key.index(host) + len(site) :])
             directory, slash, name = path.rpartition(b"/")

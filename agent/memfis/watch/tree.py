@@ -61,7 +61,7 @@ class TreeWatcher:
         """Return the descriptor that becomes readable when something changes."""
         if self._inotify is None:
             raise ValueError("not started")
-        return self._inotify.fileno()
+        return int(self._inotify.fileno())
 
     @property
     def started(self) -> bool:

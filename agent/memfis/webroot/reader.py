@@ -43,9 +43,10 @@ class Reader:
         return cls(name, user.pw_uid, frozenset([user.pw_gid, *groups]))
 
     def may(self, want: int, path: bytes | int, status: os.stat_result) -> bool:
-        """Whether the user has the permission bit `want` (READ, SEARCH) on `path`.
+        """Whether the user has the permission `want` (READ, SEARCH) on `path`.
 
-        `path` may be a file descriptor; `status` is that of `path`, links followed. Raises OSError when the ACL cannot be read.
+        `path` may be a file descriptor; `status` is that of `path`, links followed. Raises
+        OSError when the ACL cannot be read.
         """
         if self.uid == 0:
             return want == READ or stat.S_ISDIR(status.st_mode)

@@ -15,7 +15,6 @@ from memfis.keys import KEY_LIMIT, longest_key, page_path
 from memfis.webroot.exclusions import Exclusions, is_refused
 from memfis.webroot.reader import READ, SEARCH, Reader
 
-
 READS = 4
 """How often a file is read that changes meanwhile, before it is left to the next pass."""
 
@@ -51,6 +50,8 @@ class _Ancestor(NamedTuple):
 
 
 Ancestors = tuple[_Ancestor, ...]
+_Below = tuple[bytes, bytes, Ancestors]
+"""URL path, path on disk, and the directories above of a directory still to be listed."""
 
 
 class WebRoot:
@@ -100,7 +101,7 @@ class WebRoot:
     def walk(self) -> Iterator[Listing]:
         """Yield a listing for every published directory, parents before children."""
         status = os.stat(self.root)
-        pending = [(b"/", self.root, (_Ancestor(status.st_dev, status.st_ino),))]
+        pending: list[_Below] = [(b"/", self.root, (_Ancestor(status.st_dev, status.st_ino),))]
         while pending:
             path, directory, ancestors = pending.pop()
             listing = Listing(path)
@@ -108,11 +109,9 @@ class WebRoot:
             yield listing
             pending += reversed(found)
 
-    def _list(
-        self, listing: Listing, directory: bytes, ancestors: Ancestors
-    ) -> list[tuple[bytes, bytes, Ancestors]]:
+    def _list(self, listing: Listing, directory: bytes, ancestors: Ancestors) -> list[_Below]:
         """Fill `listing` from `directory`; return the directories to go on with."""
-        found = []
+        found: list[_Below] = []
         try:
             with os.scandir(directory) as names:
                 children = sorted(names, key=lambda child: child.name)
