@@ -1,0 +1,58 @@
+#!/bin/sh
+# The site files of memfis that nginx last accepted, in a directory of their own.
+#
+#   accepted_sites.sh compare          print what differs from them now, if anything
+#   accepted_sites.sh keep             take the present ones as accepted
+#   accepted_sites.sh restore [moved]  go back to the accepted ones, and print what was done; with
+#                                      "moved" also give the distribution's default site back
+#
+# Only files that memfis wrote are looked at.
+set -eu
+
+accepted=/var/lib/memfis/nginx
+available=/etc/nginx/sites-available
+enabled=/etc/nginx/sites-enabled
+
+ours() {
+    grep -ls '^# Managed by memfis' "$1"/memfis-*.conf || true
+}
+
+same() {
+    cmp -s "$accepted/$1" "$available/$1" && [ "$enabled/$1" -ef "$available/$1" ]
+}
+
+case $1 in
+compare)
+    { ours "$accepted"; ours "$available"; } | while read -r file; do
+        same "${file##*/}" || echo "${file##*/}"
+    done | sort -u
+    ;;
+keep)
+    rm -f "$accepted"/memfis-*.conf
+    ours "$available" | while read -r file; do
+        cp -p "$file" "$accepted/"
+    done
+    ;;
+restore)
+    ours "$available" | while read -r file; do
+        name=${file##*/}
+        if ! [ -e "$accepted/$name" ]; then
+            rm -f "$file" "$enabled/$name"
+            echo "$name removed"
+        fi
+    done
+    ours "$accepted" | while read -r file; do
+        name=${file##*/}
+        if ! same "$name"; then
+            cp -p "$file" "$available/$name"
+            ln -sfn "$available/$name" "$enabled/$name"
+            echo "$name restored"
+        fi
+    done
+    if [ "${2:-}" = moved ] && [ -e "$available/default.dpkg-dist" ]; then
+        mv "$available/default.dpkg-dist" "$available/default"
+        ln -sfn "$available/default" "$enabled/default"
+        echo "default restored"
+    fi
+    ;;
+esac
