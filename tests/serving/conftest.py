@@ -1,0 +1,23 @@
+"""A web for every test of serving."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from support.directory import reachable_directory
+from support.nginx import Web
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    with reachable_directory() as directory:
+        yield directory
+
+
+@pytest.fixture
+def web(directory: Path) -> Iterator[Web]:
+    """A store and an nginx, not started yet: add sites first."""
+    web = Web(directory)
+    yield web
+    web.end()

@@ -1,0 +1,272 @@
+"""The traps on the way from the store to the disk: each was walked into once."""
+
+import pytest
+
+from memfis import keys
+from support.nginx import Web
+
+
+def asked(web: Web) -> int:
+    """Return how often the store was asked so far."""
+    return int(web.store.stats()[b"cmd_get"])
+
+
+@pytest.mark.parametrize("index", [["index.html"], ["index.htm", "index.html"], ["start.html"]])
+def test_index_file_does_not_ask_the_store_again(web: Web, index: list[str]) -> None:
+    site = web.site(index=index)
+    web.start()
+    site.write(index[-1], b"home")
+    site.write(f"docs/{index[-1]}", b"docs")
+    for target, body in {"/": b"home", "/docs/": b"docs"}.items():
+        before = asked(web)
+        answer = site.get(target)
+        assert (answer.status, answer.source, answer.body) == (200, "FALLBACK", body)
+        assert asked(web) == before + 1
+
+
+@pytest.mark.parametrize("target", ["/", "/docs/", "/docs/index.html", "/a.html"])
+def test_store_that_is_down_is_no_error(web: Web, target: str) -> None:
+    site = web.site()
+    web.start()
+    for name in ("index.html", "docs/index.html", "a.html"):
+        site.write(name, b"disk")
+    web.store.end()
+    answer = site.get(target)
+    assert (answer.status, answer.source, answer.body) == (200, "FALLBACK", b"disk")
+
+
+@pytest.mark.parametrize("down", [False, True])
+@pytest.mark.parametrize("target", ["/missing", "/missing/", "/docs/missing.html"])
+def test_404_stays_404(web: Web, target: str, down: bool) -> None:
+    site = web.site()
+    web.start()
+    site.write("docs/index.html", b"docs")
+    if down:
+        web.store.end()
+    answer = site.get(target)
+    assert (answer.status, answer.source) == (404, "FALLBACK")
+
+
+@pytest.mark.parametrize("down", [False, True])
+def test_error_page_keeps_its_status_and_does_not_ask_the_store(web: Web, down: bool) -> None:
+    site = web.site(
+        error_pages=[
+            {"codes": [404, 410], "uri": "/errors/lost.html"},
+            {"codes": [403], "uri": "/errors/lost.html"},
+            {"codes": [405], "uri": '/errors/how $1 "2" \\3.html'},
+        ]
+    )
+    web.start()
+    site.put("/errors/lost.html", b"from memory")
+    site.write("errors/lost.html", b"lost")
+    site.write('errors/how $1 "2" \\3.html', b"how")
+    before = asked(web)
+    if down:
+        web.store.end()
+    for target, method, status, body in (
+        ("/missing", "GET", 404, b"lost"),
+        ("/missing/", "GET", 404, b"lost"),
+        ("/errors/", "GET", 403, b"lost"),
+        ("/.git/config", "GET", 404, b"lost"),
+        ("/missing", "HEAD", 404, b""),
+        ("/errors/lost.html", "POST", 405, b"how"),
+        ("/errors/lost.html", "GET", 200, b"lost"),
+    ):
+        answer = site.get(target, method)
+        assert (answer.status, answer.body) == (status, body), target
+        assert answer.source == "FALLBACK"
+        assert answer.header("Content-Type") == "text/html"
+    if not down:
+        assert asked(web) == before + 4, "for the missing pages and the directory, not for theirs"
+
+
+def test_error_page_that_is_missing_leaves_nginxs_own(web: Web) -> None:
+    site = web.site(error_pages=[{"codes": [404], "uri": "/404.html"}])
+    web.start()
+    answer = site.get("/missing")
+    assert answer.status == 404
+    assert b"nginx" in answer.body
+
+
+def test_error_page_after_a_body_that_is_too_large(web: Web) -> None:
+    """An error inside the store's own location, which is none of the fallback's."""
+    site = web.site(
+        error_pages=[{"codes": [413], "uri": "/413.html"}], extra="client_max_body_size 1k;"
+    )
+    web.start()
+    site.write("413.html", b"too much")
+    for answer in (
+        site.get("/", "POST", body=b"x" * 2000),
+        site.get_origin("/", "POST", body=b"x" * 2000),
+    ):
+        assert (answer.status, answer.body, answer.source) == (413, b"too much", "FALLBACK")
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH", "OPTIONS", "PROPFIND"])
+def test_other_methods_get_the_disks_answer(web: Web, method: str) -> None:
+    site = web.site()
+    web.start()
+    site.write("index.html", b"disk")
+    site.put("/", b"memory")
+    before = web.store.items()
+    answer = site.get("/", method, body=b"flush_all\r\n" * 1000)
+    assert (answer.status, answer.source) == (405, "FALLBACK")
+    assert web.store.items() == before
+
+
+def test_dollar_also_matches_before_a_newline(web: Web) -> None:
+    r"""So patterns end in \z: a name that ends in a newline is not the name without it."""
+    site = web.site()
+    web.start()
+    site.put("/", b"home")
+    site.put("/docs/\n", b"a file whose name is a newline")
+    assert site.get("/index.html%0a").status == 404
+    assert site.get("/%0aindex.html").status == 404
+    answer = site.get("/docs/%0a")
+    assert answer.body == b"a file whose name is a newline"
+    assert answer.header("Content-Type") == "application/octet-stream"
+
+
+def test_newline_does_not_hide_what_is_refused(web: Web) -> None:
+    site = web.site()
+    web.start()
+    for path in ("/a\n/.git/config", "/a\nb.php", "/\n.php\n/x.php"):
+        site.put(path, b"secret")
+        assert site.get(path.replace("\n", "%0a")).status == 404
+
+
+REFUSED = [
+    "/.git/config",
+    "/.htaccess",
+    "/docs/.env",
+    "/docs/.git/",
+    "/.",
+    "/...",
+    "/..hidden",
+    "/.well-known/.hidden",
+    "/.well-known/a/.hidden",
+    "/.well-knownx",
+    "/.WELL-KNOWN/x",
+    "/a/.well-known/x",
+    "/x.php",
+    "/x.PHP",
+    "/x.php5",
+    "/x.phtml",
+    "/x.phar",
+    "/x.phps",
+    "/x.inc",
+    "/x.php/info",
+    "/x.php~",
+    "/x.php.bak",
+    "/x.Inc.txt",
+    "/x.php/",
+    "/a.php.d/readme.txt",
+]
+
+
+@pytest.mark.parametrize("path", REFUSED)
+def test_dotfiles_and_sources_are_refused_before_store_and_disk(web: Web, path: str) -> None:
+    site = web.site()
+    web.start()
+    if not set(path.split("/")) & {".", ".."}:
+        site.write(path.strip("/") + ("/index.html" if path.endswith("/") else ""), b"secret")
+    site.put(path, b"secret")
+    for target in (path, path.replace(".", "%2e"), f"{path}?x", f"/{path}", f"/z/..{path}"):
+        for answer in (site.get(target), site.get_origin(target)):
+            assert answer.status in (403, 404) or path == "/."
+            assert b"secret" not in answer.body
+    assert asked(web) == (1 if path == "/." else 0) * 5
+
+
+@pytest.mark.parametrize("path", ["/.well-known/a.txt", "/x.phpx", "/php", "/a.b/c", "/x.in"])
+def test_their_neighbours_are_served(web: Web, path: str) -> None:
+    site = web.site()
+    web.start()
+    site.write(path[1:], b"public")
+    assert (site.get(path).status, site.get(path).source) == (200, "FALLBACK")
+    site.put(path, b"memory")
+    assert (site.get(path).body, site.get(path).source) == (b"memory", "HIT")
+
+
+def test_refusal_holds_after_redirects_inside_nginx(web: Web) -> None:
+    """nginx keeps what a map said about the first URI, unless the map is volatile."""
+    site = web.site(
+        extra="""
+        rewrite ^/go/(.*)$ /$1 last;
+        location /try/ { try_files /none /.git/config; }
+        location /error/ { error_page 403 /.git/config; deny all; }
+        location /back/ { rewrite ^/back/(.*)$ /$1 last; }
+        """
+    )
+    web.start()
+    site.write(".git/config", b"secret")
+    site.write("index.html", b"home")
+    site.write("page.html", b"page")
+    site.put("/.git/config", b"secret")
+    for target in ("/go/.git/config", "/error/", "/back/.git/config", "/back/x.php"):
+        for answer in (site.get(target), site.get_origin(target)):
+            assert answer.status in (403, 404), target
+            assert b"secret" not in answer.body
+    for target, body in {"/back/page.html": b"page", "/back/": b"home"}.items():
+        assert site.get(target).body == body
+        site.put(target.removeprefix("/back"), b"memory")
+        assert site.get(target).source == "HIT", "the key is that of the new URI"
+
+
+def test_source_is_never_sent_as_an_index(web: Web) -> None:
+    site = web.site(index=["index.php", ".index.html", "index.inc", "index.html"])
+    web.start()
+    for name in ("index.php", ".index.html", "index.inc"):
+        site.write(name, b"secret")
+        site.write(f"docs/{name}", b"secret")
+    site.write("index.html", b"home")
+    assert site.get("/").body == b"home"
+    assert site.get("/docs/").status == 403
+
+
+def test_index_name_that_is_a_directory(web: Web) -> None:
+    site = web.site(autoindex=True)
+    web.start()
+    site.write("docs/index.html/file.txt", b"x")
+    answer = site.get("/docs/")
+    assert (answer.status, answer.source) == (200, "FALLBACK")
+    assert b"Index of /docs/" in answer.body
+    assert site.get("/docs/index.html").status == 301
+
+
+def test_location_of_the_sites_own_is_not_overruled(web: Web) -> None:
+    site = web.site(extra='location /api/ { return 200 "own"; }\nlocation = /one { return 204; }')
+    web.start()
+    site.put("/api/", b"memory")
+    for target in ("/api/", "/api/x", "/api/x/"):
+        assert site.get(target).body == b"own"
+        assert site.get_origin(target).body == b"own"
+    assert site.get("/one").status == 204
+
+
+def test_no_key_of_another_kind_can_be_asked_for(web: Web) -> None:
+    site = web.site()
+    web.start()
+    for key in (
+        keys.private_key(site.name, b"/x"),
+        keys.directory_key(site.name, b"/"),
+        keys.site_key(site.name),
+        keys.page_key("other.example", b"/x"),
+        keys.page_key(site.name, b"/x") + b"?attr",
+    ):
+        web.store.put(key, b"secret")
+    for target in (
+        "/x",
+        "memfis-private://site.example/x",
+        "/memfis-private://site.example/x",
+        "memfis-dir://site.example/",
+        "memfis://other.example/x",
+        "http://other.example/x",
+        "//other.example/x",
+        "/../other.example/x",
+        "/..%2fother.example/x",
+        "/%2e%2e/other.example/x",
+    ):
+        answer = site.get(target)
+        assert answer.status in (400, 403, 404), target
+        assert b"secret" not in answer.body

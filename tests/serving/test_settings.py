@@ -1,0 +1,299 @@
+"""Settings of a site: names, several sites in one nginx, TLS, and what is odd but allowed."""
+
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from support.http import Connection
+from support.nginx import Nginx, Site, Web, render
+
+SETTINGS: dict[str, Any] = {
+    "name": "site.example",
+    "server_names": ["site.example"],
+    "listen": ["80"],
+    "tls": None,
+    "root": "/srv/www",
+    "index": ["index.html"],
+    "exclude": [],
+    "default_type": None,
+    "charset": None,
+    "autoindex": False,
+    "error_pages": [],
+    "headers": {},
+    "expires": [],
+    "max_page": 131072,
+    "header": "X-Memfis",
+    "store_address": "unix:/run/memcached.sock",
+    "origin_socket": "/run/origin.sock",
+    "extra": "",
+}
+"""Every key of docs/architecture.md."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def test_names_that_look_alike_do_not_meet(web: Web) -> None:
+    names = ["a-b.c", "a.b.c", "a-b-c", "a--b.c", "a.b-c", "adb.c", "a-db.c", "apb.c", "a.pb.c"]
+    sites = [web.site(name) for name in names]
+    web.start()
+    for site in sites:
+        site.put("/", site.name.encode())
+    for site in sites:
+        assert site.get("/").body == site.name.encode()
+        assert site.get("/").source == "HIT"
+
+
+LONG = "documentation.internal.example-company.co.uk"
+
+
+def test_long_names_fit_into_nginxs_hash_and_do_not_meet(web: Web) -> None:
+    names = [LONG, LONG.replace("uk", "nz"), f"www.{LONG}", "x" * 63 + ".example"]
+    sites = [web.site(name) for name in names]
+    web.start()
+    for site in sites:
+        site.put("/", site.name.encode())
+    for site in sites:
+        assert site.get("/").body == site.name.encode()
+
+
+def test_identifiers_are_all_different() -> None:
+    names = [
+        *("".join(pair) for pair in combinations("a-.b-.c-.", 5)),
+        LONG,
+        f"{LONG}.",
+        f"-{LONG}",
+    ]
+    found = {}
+    for name in set(names):
+        text = render("site.conf.j2", site={**SETTINGS, "name": name})
+        variables = set(re.findall(r"\$(memfis_\w+)", text))
+        assert all(len(variable) <= 46 for variable in variables)
+        (upstream,) = re.findall(r"^upstream (\S+)", text, re.MULTILINE)
+        found[name] = upstream
+    assert len(set(found.values())) == len(found)
+
+
+def test_template_knows_every_key_of_the_contract() -> None:
+    table = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text()
+    table = table[table.index("## Settings of a site") : table.index("`memfis.toml`:")]
+    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == set(SETTINGS)
+
+
+def test_result_is_the_same_however_jinja_is_set() -> None:
+    settings = {
+        **SETTINGS,
+        "tls": {"listen": ["443"], "certificate": "/c", "certificate_key": "/k", "redirect": True},
+        "error_pages": [{"codes": [404], "uri": "/404.html"}],
+        "headers": {"X": "$"},
+        "expires": [{"type": "image/", "expires": "1d"}],
+        "charset": "utf-8",
+        "default_type": "text/plain",
+        "autoindex": True,
+        "extra": "# own",
+    }
+    ansible, plain = (
+        [
+            line
+            for line in render("site.conf.j2", trim_blocks=trim, site=settings).splitlines()
+            if line
+        ]
+        for trim in (True, False)
+    )
+    assert ansible == plain
+    assert ansible[0].startswith("# Managed by memfis")
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["with space", 'with "quotes" and \'single\'', "with $uri", "${a}", "back\\slash\\n", "ünïcode",
+     "semi;colon {brace}", "#hash", "new\nline", "tab\there", "per%20cent", "*?["],
+)  # fmt: skip
+def test_root_of_any_name(web: Web, directory: Path, name: str) -> None:
+    site = web.site(root=os.fspath(directory / name))
+    site.write("docs/index.html", b"disk")
+    web.start()
+    assert site.get("/docs/").body == b"disk"
+    assert site.get("/docs").status == 301
+    assert site.get_origin("/docs/").body == b"disk"
+
+
+def test_two_sites_share_a_port_and_nothing_else(web: Web) -> None:
+    port = free_port()
+    one = web.site("one.example", listen=[f"127.0.0.1:{port} default_server"])
+    two = web.site(
+        "two.example", listen=[f"127.0.0.1:{port}"], server_names=["two.example", "*.two"]
+    )
+    web.start()
+    for site in (one, two):
+        site.put("/", site.name.encode())
+        site.write("disk.html", site.name.encode())
+    for host, site in {"one.example": one, "two.example": two, "x.two": two, "none": one}.items():
+        with Connection(("127.0.0.1", port)) as connection:
+            assert connection.ask("/", host=host).body == site.name.encode()
+            assert connection.ask("/disk.html", host=host).body == site.name.encode()
+
+
+def test_redirect_names_the_host_and_port_asked_for(web: Web) -> None:
+    port = free_port()
+    site = web.site(listen=[f"127.0.0.1:{port}"])
+    web.start()
+    site.write("docs/index.html", b"x")
+    with Connection(("127.0.0.1", port)) as connection:
+        answer = connection.ask("/docs?q=1", host=f"site.example:{port}")
+    assert answer.status == 301
+    assert answer.header("Location") == f"http://site.example:{port}/docs/?q=1"
+
+
+def test_extra_lines_hold_for_memory_and_disk(web: Web) -> None:
+    site = web.site(extra='add_header X-Own "yes";\nlocation = /own { return 200 "own"; }')
+    web.start()
+    site.write("a.html", b"disk")
+    site.put("/b.html", b"memory")
+    for answer in (site.get("/a.html"), site.get("/b.html"), site.get_origin("/a.html")):
+        assert answer.status == 200
+        assert answer.header("X-Own") == "yes"
+        assert answer.source in ("HIT", "FALLBACK")
+    assert site.get("/own").body == site.get_origin("/own").body == b"own"
+
+
+class Certificate:
+    """A certificate that signs itself."""
+
+    def __init__(self, directory: Path, name: str) -> None:
+        self.certificate = directory / f"{name}.pem"
+        self.key = directory / f"{name}.key"
+        subprocess.run(
+            [
+                *(
+                    "openssl",
+                    "req",
+                    "-x509",
+                    "-newkey",
+                    "ec",
+                    "-pkeyopt",
+                    "ec_paramgen_curve:P-256",
+                ),
+                *("-nodes", "-days", "1", "-subj", f"/CN={name}", "-addext"),
+                *(f"subjectAltName=DNS:{name}", "-keyout", self.key, "-out", self.certificate),
+            ],
+            check=True,
+            capture_output=True,
+        )
+
+    def connect(self, address: Path | tuple[str, int], name: str, *protocols: str) -> Connection:
+        context = ssl.create_default_context(cafile=self.certificate)
+        if protocols:
+            context.set_alpn_protocols(protocols)
+        return Connection(address, tls=(context, name))
+
+
+def secure(web: Web, **settings: object) -> tuple[Site, Certificate, Path]:
+    certificate = Certificate(web.directory, "site.example")
+    address = web.directory / "tls"
+    tls = {
+        "listen": [f"unix:{address}"],
+        "certificate": os.fspath(certificate.certificate),
+        "certificate_key": os.fspath(certificate.key),
+        "redirect": False,
+        **settings,
+    }
+    return web.site(tls=tls), certificate, address
+
+
+def test_tls_beside_plain_http(web: Web) -> None:
+    site, certificate, address = secure(web)
+    web.start()
+    site.put("/", b"memory")
+    site.write("a.html", b"disk")
+    with certificate.connect(address, site.name) as connection:
+        assert connection.ask("/").source == "HIT"
+        assert connection.ask("/a.html").source == "FALLBACK"
+    assert site.get("/").source == "HIT"
+    with certificate.connect(address, site.name, "h2", "http/1.1") as connection:
+        assert isinstance(connection.socket, ssl.SSLSocket)
+        assert connection.socket.selected_alpn_protocol() == "h2"
+
+
+def test_plain_http_is_sent_to_https(web: Web) -> None:
+    site, certificate, address = secure(web, redirect=True)
+    web.start()
+    site.put("/", b"memory")
+    site.write("a.html", b"disk")
+    site.write(".well-known/acme-challenge/token", b"proof")
+    site.write(".well-known/acme-challenge/.hidden", b"secret")
+    with certificate.connect(address, site.name) as connection:
+        assert connection.ask("/").source == "HIT"
+        assert connection.ask("/.well-known/acme-challenge/token").body == b"proof"
+    for target in ("/", "/a.html?x=%20y", "/docs/", "/.well-known/other", "//other.example/"):
+        answer = site.get(target, host="SITE.example:8080")
+        assert answer.status == 301, target
+        assert answer.header("Location") == f"https://site.example{target}"
+    assert site.get("/.well-known/acme-challenge/token").body == b"proof"
+    assert site.get("/.well-known/acme-challenge/none").status == 404
+    assert site.get("/.well-known/acme-challenge/.hidden").status == 404
+    assert site.get("/.well-known/acme-challenge/../../a.html").status == 301
+    assert site.get_origin("/a.html").body == b"disk"
+
+
+@pytest.mark.parametrize(
+    ("listen", "port"),
+    [("443", ""), ("[::]:443", ""), ("8443", ":8443"), ("127.0.0.1:8443 default_server", ":8443"),
+     ("127.0.0.1", ""), ("[::1]", ""), ("[::1]:8443", ":8443"), ("unix:/x", "")],
+)  # fmt: skip
+def test_redirect_names_the_port_of_tls(listen: str, port: str) -> None:
+    tls = {"listen": [listen], "certificate": "/c", "certificate_key": "/k", "redirect": True}
+    text = render("site.conf.j2", site={**SETTINGS, "tls": tls})
+    assert f"return 301 https://$host{port}$request_uri;" in text
+
+
+def test_killed_nginx_does_not_start_before_its_sockets_are_removed(web: Web) -> None:
+    site = web.site()
+    web.start()
+    site.put("/", b"memory")
+    web.nginx.end(signal.SIGKILL)
+    with pytest.raises(AssertionError, match="Address already in use"):
+        Nginx(web.directory, site).start()
+    site.origin.unlink()
+    site.public.unlink()
+    web.nginx.start()
+    assert site.get("/").source == "HIT"
+
+
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGQUIT])
+def test_stopped_nginx_leaves_no_socket(web: Web, end: signal.Signals) -> None:
+    site = web.site()
+    web.start()
+    with Connection(site.public) as connection:
+        assert connection.ask("/").status == 403
+        web.nginx.end(end)
+    assert not site.origin.exists()
+    assert not site.public.exists()
+
+
+def test_nginx_has_nothing_to_warn_about(web: Web) -> None:
+    web.site(
+        index=["index.html", "index.htm"],
+        error_pages=[
+            {"codes": [404, 500], "uri": "/404.html"},
+            {"codes": [403], "uri": "/404.html"},
+        ],
+        headers={"X-A": "b"},
+        expires=[{"type": "image/", "expires": "30d"}],
+        charset="utf-8",
+        default_type="text/plain",
+        autoindex=True,
+    )
+    web.start()
+    assert web.nginx.log.read_text() == ""

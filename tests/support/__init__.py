@@ -1,0 +1,1 @@
+"""What several kinds of tests need: real programs in temporary directories, a plain client."""

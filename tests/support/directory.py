@@ -1,0 +1,27 @@
+"""Temporary directories that servers running as somebody else can reach."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from support.process import unprivileged
+
+
+@contextmanager
+def reachable_directory() -> Iterator[Path]:
+    """Yield a directory that the servers may read and write.
+
+    Not pytest's: those are for their owner only, and too long for the name of a unix socket.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="memfis-"))
+    try:
+        directory.chmod(0o755)
+        user = unprivileged()
+        if user is not None:
+            os.chown(directory, user.pw_uid, user.pw_gid)
+        yield directory
+    finally:
+        shutil.rmtree(os.fsencode(directory))

@@ -1,0 +1,174 @@
+"""A real nginx with the sites that our templates make."""
+
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from memfis import keys
+from support.http import Answer, Connection
+from support.memcached import Memcached
+from support.process import Process, listening, unprivileged
+
+TEMPLATES = Path(__file__).parents[2] / "templates" / "nginx"
+MIME_TYPES = Path("/etc/nginx/mime.types")
+
+
+@cache
+def templates(trim_blocks: bool) -> jinja2.Environment:
+    """Return the templates of nginx."""
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,
+        trim_blocks=trim_blocks,
+        keep_trailing_newline=True,
+    )
+
+
+def render(template: str, /, *, trim_blocks: bool = True, **variables: Any) -> str:
+    """Render one of nginx's templates: with trim_blocks as Ansible does it, without as Jinja2."""
+    return templates(trim_blocks).get_template(template).render(**variables)
+
+
+class Site:
+    """A site: its web root, its two listeners and what it has in the store."""
+
+    def __init__(self, directory: Path, store: Memcached, name: str, **settings: Any) -> None:
+        self.name = name
+        self.store = store
+        self.public = directory / f"{name}.public"
+        self.origin = directory / f"{name}.origin"
+        self.settings: dict[str, Any] = {
+            "name": name,
+            "server_names": [name],
+            "listen": [f"unix:{self.public}"],
+            "tls": None,
+            "root": os.fspath(directory / f"{name}.root"),
+            "index": ["index.html"],
+            "exclude": [],
+            "default_type": None,
+            "charset": None,
+            "autoindex": False,
+            "error_pages": [],
+            "headers": {},
+            "expires": [],
+            "max_page": 131072,
+            "header": "X-Memfis",
+            "store_address": store.address,
+            "origin_socket": os.fspath(self.origin),
+            "extra": "",
+            **settings,
+        }
+        self.root = Path(self.settings["root"])
+        self.root.mkdir(exist_ok=True)
+
+    def write(self, path: str | bytes, content: bytes) -> None:
+        """Write a file into the web root, with the directories above it."""
+        file = self.root / os.fsdecode(path)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+
+    def put(self, path: str | bytes, page: bytes, flags: int = 0, expire: int = 0) -> None:
+        """Put a page into the store; `path` is the URL's, decoded, and begins with a slash."""
+        self.store.put(keys.page_key(self.name, os.fsencode(path)), page, flags, expire)
+
+    def get(
+        self,
+        target: str | bytes,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        host: str | None = None,
+    ) -> Answer:
+        """Ask the public listener, over a connection of its own."""
+        with Connection(self.public) as connection:
+            return connection.ask(target, method, headers, body, host or self.name)
+
+    def get_origin(
+        self,
+        target: str | bytes,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+    ) -> Answer:
+        """Ask the origin: the disk alone."""
+        with Connection(self.origin) as connection:
+            return connection.ask(target, method, headers, body, self.name)
+
+    def raw(self, data: bytes) -> Answer:
+        """Send bytes that need not be HTTP, and read the answer."""
+        with Connection(self.public) as connection:
+            connection.send(data)
+            return connection.receive()
+
+
+class Nginx:
+    """nginx with sites, in `directory`."""
+
+    def __init__(self, directory: Path, *sites: Site, workers: int = 1) -> None:
+        user = unprivileged()
+        included = directory / "sites.conf"
+        self.sites = sites
+        self.log = directory / "error.log"
+        for site in sites:
+            conf = directory / f"{site.name}.conf"
+            conf.write_bytes(os.fsencode(render("site.conf.j2", site=site.settings)))
+        included.write_text("".join(f'include "{directory}/{site.name}.conf";\n' for site in sites))
+        configuration = directory / "nginx.conf"
+        configuration.write_text(
+            render(
+                "nginx.conf.j2",
+                runtime_directory=os.fspath(directory),
+                error_log=os.fspath(self.log),
+                user=user.pw_name if user else None,
+                workers=workers,
+                mime_types=os.fspath(MIME_TYPES),
+                site_file=os.fspath(included),
+            )
+        )
+        self._process = Process(
+            ["nginx", "-c", configuration, "-p", directory, "-e", self.log], self.log
+        )
+
+    def start(self) -> None:
+        """Start it, and wait until every site's origin answers."""
+        self._process.start(lambda: all(listening(site.origin) for site in self.sites))
+
+    def end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """End it: SIGTERM fast, SIGQUIT when every request is answered, SIGKILL all at once."""
+        self._process.end(number)
+
+
+class Web:
+    """A store, an nginx and their sites; `start` once all sites are there."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.store = Memcached(directory)
+        self.sites: list[Site] = []
+        self.nginx: Nginx
+        self._ends = ExitStack()
+
+    def site(self, name: str = "site.example", **settings: Any) -> Site:
+        """Add a site; settings as in docs/architecture.md."""
+        site = Site(self.directory, self.store, name, **settings)
+        self.sites.append(site)
+        return site
+
+    def start(self, workers: int = 1) -> None:
+        """Start the store and nginx."""
+        self._ends.callback(self.store.end)
+        self.store.start()
+        self.nginx = Nginx(self.directory, *self.sites, workers=workers)
+        self._ends.callback(self.nginx.end)
+        self.nginx.start()
+
+    def end(self) -> None:
+        """End nginx, then the store."""
+        self._ends.close()
