@@ -3,16 +3,19 @@
 import os
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
 from msgspec import Meta
 
 from memfis.errors import ConfigurationError, UsageError
+
+if TYPE_CHECKING:
+    from pathspec import GitIgnoreSpec
 
 DEFAULT_PATH = Path("/etc/memfis/memfis.toml")
 DEFAULT_STORE = "memcached://127.0.0.1:11211"
@@ -104,6 +107,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         raise UsageError(f"site {name!r} is not configured (configured: {known})")
 
 
+_EXPECTED = {
+    "name": "expected a name of a-z, 0-9, '.' and '-'",
+    "root": "expected an absolute path",
+    "origin": "expected an absolute path",
+    "runtime_directory": "expected an absolute path",
+    "index": "expected a list of file names",
+    "exclude": "expected a list of gitignore patterns",
+    "max_page": "expected a number of bytes",
+    "lease": "expected a number of seconds, 60 or more",
+}
+
 _INHERITED = ("store", "reader", "max_page", "lease")
 
 
@@ -113,6 +127,18 @@ def configuration_path(given: str | None) -> Path | None:
     if named:
         return Path(named)
     return DEFAULT_PATH if DEFAULT_PATH.exists() else None
+
+
+def parse_patterns(patterns: Sequence[str]) -> "GitIgnoreSpec":
+    """Return gitignore `patterns` ready to match; raises UsageError for one that does not parse."""
+    from pathspec import GitIgnoreSpec  # most sites have no patterns
+
+    for pattern in patterns:
+        try:
+            GitIgnoreSpec.from_lines([pattern])
+        except (ValueError, re.error) as error:
+            raise UsageError(f"pattern {pattern!r} does not parse: {error}") from error
+    return GitIgnoreSpec.from_lines(patterns)
 
 
 def load(path: Path) -> Settings:
@@ -165,8 +191,13 @@ def _checked(
             values[key] = msgspec.convert(value, fields[key].type)
             if key == "store":
                 StoreAddress.parse(values[key])
-        except (msgspec.ValidationError, UsageError) as error:
-            problems.append(f"{where}{key}: {error} (it is {value!r})")
+            elif key == "exclude":
+                parse_patterns(values[key])
+        except msgspec.ValidationError as error:
+            expected = _EXPECTED.get(key, str(error))
+            problems.append(f"{where}{key}: {expected} (it is {value!r})")
+        except UsageError as error:
+            problems.append(f"{where}{key}: {error}")
     problems += [
         f"{where}{key}: is missing"
         for key, field in fields.items()

@@ -198,7 +198,7 @@ def key(
     click.echo(wanted.decode("utf-8", "surrogateescape"))
     if len(wanted) > keys.KEY_LIMIT:
         raise MemfisError(
-            f"{len(wanted)} bytes: longer than a key may be ({keys.KEY_LIMIT}); the fallback serves it"
+            f"{len(wanted)} bytes: a key ends at {keys.KEY_LIMIT}, so the fallback serves it"
         )
     return 0
 

@@ -9,9 +9,7 @@ import os
 import re
 from collections.abc import Sequence
 
-from pathspec import GitIgnoreSpec
-
-from memfis.errors import UsageError
+from memfis.config import parse_patterns
 
 DEFAULT_PATTERNS = (
     # editors' and tools' leftovers
@@ -42,12 +40,7 @@ class Exclusions:
 
     def __init__(self, patterns: Sequence[str] = ()) -> None:
         """Read gitignore `patterns`; raises UsageError for one that does not parse."""
-        for pattern in patterns:
-            try:
-                GitIgnoreSpec.from_lines([pattern])
-            except ValueError as error:
-                raise UsageError(f"exclude: pattern {pattern!r}: {error}") from error
-        self._spec = GitIgnoreSpec.from_lines(patterns) if patterns else None
+        self._spec = parse_patterns(patterns) if patterns else None
 
     def excludes(self, directory: bytes, name: bytes, is_directory: bool) -> bool:
         """Whether `name` in `directory` (a path that ends with `/`) stays out of memory."""

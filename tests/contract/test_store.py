@@ -1,0 +1,168 @@
+"""What memfis asks of every store."""
+
+import os
+
+import pytest
+
+from memfis.config import StoreAddress
+from memfis.errors import StoreError, StoreRefusedError, UsageError
+from memfis.store import Item, Store
+from memfis.store.wire import MONTH, WINDOW, WINDOW_BYTES
+
+
+def test_bytes_and_any_flags_come_back_as_they_were_written(store: Store) -> None:
+    for flags in (0, 1, 2, 0xFFFFFFFF):
+        value = os.urandom(5000) + b"\r\nEND\r\n"
+        store.set(b"k", value, flags)
+        found = store.get(b"k")
+        assert found is not None
+        assert (found.value, found.flags) == (value, flags)
+
+
+def test_what_is_absent_is_none(store: Store) -> None:
+    assert store.get(b"absent") is None
+    assert store.look_many([b"absent"]) == [None]
+    assert store.get_many([b"absent", b"gone"]) == {}
+
+
+def test_many_items_are_written_and_looked_at_in_their_order(store: Store) -> None:
+    items = [Item(b"k%d" % n, b"v" * (n % 300), n) for n in range(2 * WINDOW + 7)]
+    assert store.set_many(items) == []
+    states = store.look_many([item.key for item in items])
+    assert [(s.size, s.flags) for s in states if s] == [(len(i.value), i.flags) for i in items]
+    found = store.get_many([item.key for item in items])
+    assert {key: tuple(value) for key, value in found.items()} == {
+        item.key: (item.value, item.flags) for item in items
+    }
+
+
+def test_windows_hold_large_values_too(store: Store) -> None:
+    items = [Item(b"large%d" % n, os.urandom(1) * (WINDOW_BYTES // 2 + n), n) for n in range(5)]
+    assert store.set_many(items) == []
+    assert [s and s.size for s in store.look_many([i.key for i in items])] == [
+        len(i.value) for i in items
+    ]
+
+
+def test_a_refused_item_is_named_and_the_others_are_written(store: Store) -> None:
+    limit = store.statistics().item_limit
+    items = [Item(b"before", b"1", 0), Item(b"big", b"x" * (limit + 1), 0), Item(b"after", b"2", 0)]
+    [(key, reason)] = store.set_many(items)
+    assert key == b"big"
+    assert "large" in reason
+    assert [state is not None for state in store.look_many([b"before", b"big", b"after"])] == [
+        True,
+        False,
+        True,
+    ]
+    with pytest.raises(StoreRefusedError):
+        store.set(b"big", b"x" * (limit + 1))
+
+
+def test_a_failed_write_does_not_leave_the_old_value(store: Store) -> None:
+    store.set(b"big", b"old")
+    store.set_many([Item(b"big", b"x" * (store.statistics().item_limit + 1), 0)])
+    assert store.get(b"big") is None
+
+
+def test_deleting_what_is_absent_is_no_error(store: Store) -> None:
+    store.set(b"a", b"1")
+    store.delete_many([b"a", b"never"])
+    assert store.get(b"a") is None
+
+
+def test_time_to_live(store: Store) -> None:
+    store.set_many([Item(b"ever", b"", 0)], 0)
+    store.set_many([Item(b"hour", b"", 0)], 3600)
+    store.set_many([Item(b"year", b"", 0)], 12 * MONTH)
+    ever, hour, year = store.look_many([b"ever", b"hour", b"year"])
+    assert ever is not None
+    assert hour is not None
+    assert year is not None
+    assert ever.ttl == -1
+    assert 3590 < hour.ttl <= 3600
+    assert abs(year.ttl - 12 * MONTH) < 10  # memcached's clock ticks once a second
+    store.touch_many([b"hour", b"absent"], 7200)
+    [hour] = store.look_many([b"hour"])
+    assert hour is not None
+    assert 7190 < hour.ttl <= 7200
+
+
+def test_append_needs_an_item_to_append_to(store: Store) -> None:
+    assert not store.append(b"log", b"x")
+    store.set(b"log", b"a")
+    assert store.append(b"log", b"b")
+    found = store.get(b"log")
+    assert found is not None
+    assert found.value == b"ab"
+
+
+def test_append_over_the_limit_is_refused_and_keeps_the_item(store: Store) -> None:
+    limit = store.statistics().item_limit
+    store.set(b"log", b"x" * (limit // 2))
+    assert not store.append(b"log", b"y" * (limit // 2 + 1))
+    [state] = store.look_many([b"log"])
+    assert state is not None
+    assert state.size == limit // 2
+
+
+def test_cas_gives_way_to_who_came_between(store: Store) -> None:
+    store.set(b"log", b"a")
+    _, token = store.gets(b"log")
+    assert token is not None
+    assert store.append(b"log", b"b")
+    assert not store.cas(b"log", b"mine", token)
+    _, token = store.gets(b"log")
+    assert token is not None
+    assert store.cas(b"log", b"mine", token)
+
+
+def test_all_keys_are_listed_as_they_were_written(store: Store) -> None:
+    keys = {b"memfis://a/%20%25", b"memfis://a/caf\xe9", b"memfis://a/x?y&z=1", b"\x7f\xff"}
+    store.set_many([Item(key, b"", 0) for key in keys])
+    assert set(store.all_keys()) == keys
+
+
+@pytest.mark.parametrize("key", [b"", b"x" * 251, b"a b", b"a\r\nflush_all", b"a\0b"])
+def test_a_key_that_could_be_read_as_commands_is_never_sent(store: Store, key: bytes) -> None:
+    store.set(b"witness", b"1")
+    for call in (
+        lambda: store.get(key),
+        lambda: store.set(key, b""),
+        lambda: store.append(key, b""),
+        lambda: store.set_many([Item(key, b"", 0)]),
+        lambda: store.look_many([key]),
+        lambda: store.delete_many([key]),
+        lambda: store.get_many([key]),
+    ):
+        with pytest.raises(UsageError, match="cannot be a key"):
+            call()
+    assert list(store.all_keys()) == [b"witness"]
+
+
+def test_a_look_does_not_count_as_being_asked_for(address: StoreAddress, store: Store) -> None:
+    store.set(b"page", b"1")
+    store.look_many([b"page"] * 10)
+    assert store.statistics().items == 1
+    assert store._wire is not None
+    store._wire._send(b"mg page h u\r\n")
+    assert store._wire._line() == b"HD h0"
+
+
+def test_a_store_that_is_not_there_is_an_error(store: Store) -> None:
+    for address in (
+        StoreAddress("/nonexistent/memcached.sock"),
+        StoreAddress(None, "127.0.0.1", 9),
+    ):
+        absent = Store(address, timeout=1)
+        for call in (lambda: absent.get(b"a"), lambda: absent.look_many([b"a"])):
+            with pytest.raises(StoreError, match="cannot be reached"):
+                call()
+
+
+def test_a_connection_is_opened_again_after_an_error(store: Store) -> None:
+    store.set(b"a", b"1")
+    store._wire._send(b"quit\r\n")
+    with pytest.raises(StoreError, match="closed the connection|cannot be reached"):
+        store.look_many([b"a"])
+    assert store.look_many([b"a"])[0] is not None

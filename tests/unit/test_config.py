@@ -1,0 +1,112 @@
+from pathlib import Path
+
+import pytest
+
+from memfis.config import StoreAddress, configuration_path, load, settings_from
+from memfis.errors import ConfigurationError, UsageError
+
+
+def problems_of(table: dict[str, object]) -> list[str]:
+    with pytest.raises(ConfigurationError) as caught:
+        settings_from(table, "memfis.toml")
+    return caught.value.problems
+
+
+def test_a_site_inherits_what_it_does_not_set() -> None:
+    settings = settings_from(
+        {
+            "store": "memcached:///run/a.sock",
+            "max_page": 1000,
+            "sites": [
+                {"name": "a.example", "root": "/srv/a"},
+                {"name": "b.example", "root": "/srv/b", "max_page": 2000},
+            ],
+        },
+        "memfis.toml",
+    )
+    first, second = settings.sites
+    assert (first.store, first.max_page) == ("memcached:///run/a.sock", 1000)
+    assert second.max_page == 2000
+
+
+def test_every_problem_is_listed_by_its_key_path() -> None:
+    found = problems_of(
+        {
+            "stor": "memcached://127.0.0.1:11211",
+            "max_page": "much",
+            "sites": [{"name": "a.example"}, {"name": "A_B", "root": "relative", "exlude": []}],
+        }
+    )
+    assert [line.partition(":")[0] for line in found] == [
+        "stor",
+        "max_page",
+        "sites[0].root",
+        "sites[1].name",
+        "sites[1].root",
+        "sites[1].exlude",
+    ]
+
+
+def test_a_misspelt_setting_is_answered_with_the_right_one() -> None:
+    assert problems_of({"runtime_directroy": "/run"}) == [
+        "runtime_directroy: no such setting; did you mean 'runtime_directory'?"
+    ]
+
+
+def test_two_sites_of_one_name_are_refused() -> None:
+    site = {"name": "a.example", "root": "/srv/a"}
+    assert "name of another site" in problems_of({"sites": [site, site]})[0]
+
+
+def test_a_pattern_that_does_not_parse_is_named() -> None:
+    [found] = problems_of({"sites": [{"name": "a", "root": "/a", "exclude": ["ok", "!"]}]})
+    assert "sites[0].exclude" in found
+    assert "'!'" in found
+
+
+def test_a_file_that_is_not_toml_or_not_there(tmp_path: Path) -> None:
+    broken = tmp_path / "memfis.toml"
+    broken.write_text("store = \n")
+    with pytest.raises(ConfigurationError, match="not TOML"):
+        load(broken)
+    with pytest.raises(ConfigurationError, match="No such file"):
+        load(tmp_path / "absent.toml")
+
+
+@pytest.mark.parametrize(
+    ("url", "address"),
+    [
+        ("memcached://127.0.0.1:11212", StoreAddress(None, "127.0.0.1", 11212)),
+        ("memcached://store.example", StoreAddress(None, "store.example", 11211)),
+        ("memcached://[::1]:99", StoreAddress(None, "::1", 99)),
+        ("memcached:///run/m.sock", StoreAddress("/run/m.sock")),
+    ],
+)
+def test_store_urls(url: str, address: StoreAddress) -> None:
+    assert StoreAddress.parse(url) == address
+    assert StoreAddress.parse(str(address)) == address
+
+
+@pytest.mark.parametrize("url", ["", "http://a:1", "memcached://", "memcached://a:0", "a:11211"])
+def test_what_is_no_store_url_is_refused(url: str) -> None:
+    with pytest.raises(UsageError, match="expected memcached://"):
+        StoreAddress.parse(url)
+
+
+def test_the_configuration_named_by_flag_goes_before_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("MEMFIS_CONFIG", "/from/environment")
+    assert configuration_path("/from/flag") == Path("/from/flag")
+    assert configuration_path(None) == Path("/from/environment")
+
+
+@pytest.mark.parametrize(
+    ("index", "name"),
+    [(["index.html"], b"index.html"), (["index.php", "index.html"], None), ([], None)],
+)
+def test_only_a_static_first_index_is_kept_under_its_directory(
+    index: list[str], name: bytes | None
+) -> None:
+    table = {"sites": [{"name": "a", "root": "/a", "index": index}]}
+    assert settings_from(table, "x").sites[0].index_name == name
