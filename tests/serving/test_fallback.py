@@ -213,6 +213,29 @@ def test_refusal_holds_after_redirects_inside_nginx(web: Web) -> None:
         assert site.get(target).source == "HIT", "the key is that of the new URI"
 
 
+def test_parts_of_a_page_are_asked_for_by_their_own_keys(web: Web) -> None:
+    """Subrequests share the variables of their page, so every map over $uri must be volatile."""
+    site = web.site(extra="ssi on;")
+    web.start()
+    site.write(".git/config", b"secret")
+    site.write("part.html", b"part")
+    site.write("docs/index.html", b"docs")
+    for name, part, body in (
+        ("one.html", b"/part.html", b"part"),
+        ("two.html", b"/docs/", b"docs"),
+    ):
+        page = b'[<!--# include virtual="%s" -->][<!--# include virtual="/.git/config" -->]' % part
+        site.write(name, page)
+        for answer in (site.get(f"/{name}"), site.get_origin(f"/{name}")):
+            assert answer.body.startswith(b"[%s][" % body)
+            assert b"secret" not in answer.body
+        site.put(f"/{name}", page)
+        assert site.get(f"/{name}").source == "HIT"
+        assert site.get(f"/{name}").body.startswith(b"[%s][" % body)
+        site.put(part, b"memory")
+        assert site.get(f"/{name}").body.startswith(b"[memory][")
+
+
 def test_source_is_never_sent_as_an_index(web: Web) -> None:
     site = web.site(index=["index.php", ".index.html", "index.inc", "index.html"])
     web.start()

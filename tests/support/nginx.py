@@ -109,9 +109,9 @@ class Site:
 
 
 class Nginx:
-    """nginx with sites, in `directory`."""
+    """nginx with sites, in `directory`; `more`: what else is at http level."""
 
-    def __init__(self, directory: Path, *sites: Site, workers: int = 1) -> None:
+    def __init__(self, directory: Path, *sites: Site, workers: int = 1, more: str = "") -> None:
         user = unprivileged()
         included = directory / "sites.conf"
         self.sites = sites
@@ -119,7 +119,8 @@ class Nginx:
         for site in sites:
             conf = directory / f"{site.name}.conf"
             conf.write_bytes(os.fsencode(render("site.conf.j2", site=site.settings)))
-        included.write_text("".join(f'include "{directory}/{site.name}.conf";\n' for site in sites))
+        lines = [f'include "{directory}/{site.name}.conf";\n' for site in sites]
+        included.write_text("".join([*lines, more]))
         configuration = directory / "nginx.conf"
         configuration.write_text(
             render(
