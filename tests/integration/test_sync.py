@@ -1,0 +1,353 @@
+"""The store becomes equal to the web root, whatever happened to either."""
+
+import os
+from pathlib import Path
+
+import pytest
+from integration.conftest import Filled
+from msgspec.structs import replace
+
+from memfis.catalog import Catalog
+from memfis.errors import SafetyError, UsageError
+from memfis.keys import directory_key, page_key, site_key
+from memfis.pages import GZIP, NO_PAGE, Page, content_of
+from memfis.store import Item
+from memfis.sync import MaxDelete, verify
+
+SITE = "site.example"
+
+
+def same(filled: Filled) -> bool:
+    """Whether `verify` finds nothing wrong."""
+    return not [each for each in verify(filled.site, filled.store) if each.discrepancy]
+
+
+def content(filled: Filled, path: bytes) -> bytes | None:
+    found = filled.store.get(page_key(SITE, path))
+    return content_of(Page(*found)) if found else None
+
+
+def test_a_first_sync_stores_every_page_under_its_url(filled: Filled) -> None:
+    report = filled.sync()
+    assert (report.added, report.changed, report.removed, report.problems) == (3, 0, 0, [])
+    assert filled.pages() == {b"/", b"/docs/", b"/docs/logo.png"}
+    assert content(filled, b"/") == b"front page"
+    assert same(filled)
+
+
+def test_text_is_stored_compressed_and_images_are_not(filled: Filled) -> None:
+    filled.sync()
+    text = filled.store.get(page_key(SITE, b"/docs/"))
+    image = filled.store.get(page_key(SITE, b"/docs/logo.png"))
+    assert text is not None
+    assert image is not None
+    assert text.flags & GZIP
+    assert len(text.value) < 200
+    assert not image.flags & GZIP
+
+
+def test_a_second_sync_has_nothing_to_do_and_changes_no_item(
+    filled: Filled, memcached: object
+) -> None:
+    filled.sync()
+    before = {key: filled.store.get(key) for key in filled.store.all_keys() if b"-site" not in key}
+    report = filled.sync()
+    assert (report.added, report.changed, report.removed, report.restored) == (0, 0, 0, 0)
+    assert report.unchanged == 3
+    assert before == {key: filled.store.get(key) for key in before}
+
+
+def test_changed_new_and_removed_files(filled: Filled) -> None:
+    filled.sync()
+    (filled.root / "index.html").write_text("another front page")
+    (filled.root / "docs" / "new.html").write_text("new")
+    (filled.root / "docs" / "logo.png").unlink()
+    report = filled.sync()
+    assert (report.added, report.changed, report.removed) == (1, 1, 1)
+    assert filled.pages() == {b"/", b"/docs/", b"/docs/new.html"}
+    assert content(filled, b"/") == b"another front page"
+    assert same(filled)
+
+
+def test_a_removed_directory_leaves_nothing_behind(filled: Filled) -> None:
+    deep = filled.root / "a" / "b" / "c"
+    deep.mkdir(parents=True)
+    (deep / "page.html").write_text("deep")
+    filled.sync()
+    os.remove(deep / "page.html")
+    os.removedirs(deep)
+    assert filled.sync().removed == 1
+    assert not [key for key in filled.store.all_keys() if b"/a/" in key]
+    assert same(filled)
+
+
+def test_a_file_becomes_a_directory_and_back(filled: Filled) -> None:
+    thing = filled.root / "thing"
+    thing.write_text("file")
+    filled.sync()
+    thing.unlink()
+    thing.mkdir()
+    (thing / "index.html").write_text("directory")
+    filled.sync()
+    assert {b"/thing/"} <= filled.pages()
+    assert b"/thing" not in filled.pages()
+    (thing / "index.html").unlink()
+    thing.rmdir()
+    thing.write_text("file again")
+    filled.sync()
+    assert content(filled, b"/thing") == b"file again"
+    assert b"/thing/" not in filled.pages()
+    assert same(filled)
+
+
+def test_the_same_time_and_size_need_a_checksum(filled: Filled) -> None:
+    filled.sync()
+    page = filled.root / "index.html"
+    status = page.stat()
+    page.write_text("FRONT PAGE")
+    os.utime(page, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert filled.sync().changed == 0
+    assert filled.sync(checksum=True).changed == 1
+    assert content(filled, b"/") == b"FRONT PAGE"
+
+
+def test_a_touched_file_is_read_again_and_stays_what_it_was(filled: Filled) -> None:
+    filled.sync()
+    os.utime(filled.root / "index.html")
+    assert filled.sync().changed == 1
+    assert filled.sync().changed == 0
+
+
+def test_a_new_mode_changes_the_record_alone(filled: Filled) -> None:
+    filled.sync()
+    (filled.root / "index.html").chmod(0o664)
+    report = filled.sync()
+    assert (report.changed, report.bytes_written) == (0, 0)
+    [log] = Catalog(filled.store, SITE).logs([b"/"])
+    assert log is not None
+    assert log.entries["index.html"].mode == 0o100664
+
+
+def test_an_evicted_page_is_stored_again(filled: Filled) -> None:
+    filled.sync()
+    filled.store.delete_many([page_key(SITE, b"/docs/")])
+    assert filled.sync().restored == 1
+    assert same(filled)
+
+
+def test_a_page_somebody_else_wrote_is_put_right(filled: Filled) -> None:
+    filled.sync()
+    filled.store.set(page_key(SITE, b"/"), b"defaced")
+    assert filled.sync().restored == 1
+    assert content(filled, b"/") == b"front page"
+
+
+def test_a_flushed_store_is_filled_again(filled: Filled) -> None:
+    filled.sync()
+    filled.store.delete_many(list(filled.store.all_keys()))
+    assert filled.sync().added == 3
+    assert same(filled)
+
+
+@pytest.mark.parametrize("lost", [b"/", b"/docs/"])
+def test_a_page_whose_directory_item_was_lost_is_not_served_after_its_file_went(
+    filled: Filled, lost: bytes
+) -> None:
+    (filled.root / "docs" / "old.html").write_text("to be deleted")
+    filled.sync()
+    filled.store.delete_many([directory_key(SITE, lost)])
+    (filled.root / "docs" / "old.html").unlink()
+    filled.sync()
+    assert b"/docs/old.html" not in filled.pages()
+    assert same(filled)
+
+
+def test_a_page_is_not_served_either_when_the_site_item_was_lost_too(filled: Filled) -> None:
+    filled.sync()
+    filled.store.delete_many([site_key(SITE), directory_key(SITE, b"/docs/")])
+    (filled.root / "docs" / "logo.png").unlink()
+    filled.sync()
+    assert b"/docs/logo.png" not in filled.pages()
+    assert same(filled)
+
+
+def test_a_damaged_directory_item_is_rebuilt(filled: Filled) -> None:
+    filled.sync()
+    filled.store.set(directory_key(SITE, b"/docs/"), b"nonsense")
+    filled.sync()
+    assert same(filled)
+    assert Catalog(filled.store, SITE).logs([b"/docs/"]) != [None]
+
+
+def test_another_site_in_the_store_is_left_alone(filled: Filled) -> None:
+    others = [
+        Item(page_key("site.example.org", b"/x"), b"1", 0),
+        Item(directory_key("other", b"/"), b"2", 0),
+        Item(b"something", b"3", 0),
+    ]
+    filled.store.set_many(others)
+    filled.sync()
+    filled.store.delete_many([directory_key(SITE, b"/")])
+    filled.sync()
+    assert None not in filled.store.look_many([item.key for item in others])
+
+
+def test_a_changed_index_name_moves_the_directory_pages(filled: Filled) -> None:
+    (filled.root / "docs" / "home.html").write_text("home")
+    filled.sync()
+    filled.site = replace(filled.site, index=("home.html",))
+    filled.sync()
+    assert content(filled, b"/docs/") == b"home"
+    assert filled.pages() == {b"/docs/", b"/docs/index.html", b"/docs/logo.png", b"/index.html"}
+    assert same(filled)
+
+
+def test_with_a_script_as_first_index_every_page_keeps_its_own_key(filled: Filled) -> None:
+    filled.site = replace(filled.site, index=("index.php", "index.html"))
+    filled.sync()
+    assert filled.pages() == {b"/index.html", b"/docs/index.html", b"/docs/logo.png"}
+
+
+def test_a_page_that_grows_too_large_is_left_to_the_disk(filled: Filled) -> None:
+    filled.sync()
+    logo = filled.root / "docs" / "logo.png"
+    logo.write_bytes(os.urandom(200_000))
+    report = filled.sync()
+    assert b"/docs/logo.png" not in filled.pages()
+    assert report.problems == []
+    assert report.skipped["larger than 131072 bytes as stored"] == 1
+    [log] = Catalog(filled.store, SITE).logs([b"/docs/"])
+    assert log is not None
+    assert log.entries["logo.png"].flags == NO_PAGE
+    logo.write_bytes(b"small again")
+    filled.sync()
+    assert content(filled, b"/docs/logo.png") == b"small again"
+    assert same(filled)
+
+
+def test_text_that_compresses_to_less_than_the_limit_is_in_memory(filled: Filled) -> None:
+    (filled.root / "long.html").write_text("all work and no play " * 20_000)
+    (filled.root / "noise.html").write_bytes(os.urandom(200_000))
+    report = filled.sync()
+    assert b"/long.html" in filled.pages()
+    assert b"/noise.html" not in filled.pages()
+    assert report.pages == 4
+    again = filled.sync()
+    assert (again.bytes_written, again.skipped) == (0, report.skipped)
+
+
+def test_a_new_limit_reconsiders_what_was_left_to_the_disk(filled: Filled) -> None:
+    (filled.root / "noise.html").write_bytes(os.urandom(200_000))
+    filled.sync()
+    filled.site = replace(filled.site, max_page=1_000_000)
+    filled.sync()
+    assert b"/noise.html" in filled.pages()
+
+
+def test_no_delete_keeps_what_the_disk_has_no_more(filled: Filled) -> None:
+    filled.sync()
+    (filled.root / "docs" / "logo.png").unlink()
+    assert filled.sync(delete=False).removed == 0
+    assert b"/docs/logo.png" in filled.pages()
+    assert filled.sync().removed == 1
+
+
+def test_a_dry_run_says_what_it_would_do_and_does_nothing(filled: Filled) -> None:
+    filled.sync()
+    before = {key: filled.store.get(key) for key in filled.store.all_keys()}
+    (filled.root / "index.html").write_text("changed now")
+    (filled.root / "new.html").write_text("new")
+    (filled.root / "docs" / "logo.png").unlink()
+    report = filled.sync(dry_run=True)
+    assert (report.added, report.changed, report.removed) == (1, 1, 1)
+    assert before == {key: filled.store.get(key) for key in filled.store.all_keys()}
+
+
+def test_too_many_deletions_are_refused_before_anything_is_changed(filled: Filled) -> None:
+    for number in range(50):
+        (filled.root / f"{number}.html").write_text("page")
+    filled.sync()
+    for number in range(40):
+        (filled.root / f"{number}.html").unlink()
+    (filled.root / "index.html").write_text("changed")
+    before = filled.pages()
+    with pytest.raises(SafetyError, match="would delete 40 of 53 pages"):
+        filled.sync(max_delete=MaxDelete(50, percent=True))
+    assert filled.pages() == before
+    assert content(filled, b"/") == b"front page"
+    filled.sync(max_delete=MaxDelete(40, percent=False))
+    assert same(filled)
+
+
+def test_an_empty_web_root_is_refused(filled: Filled) -> None:
+    filled.sync()
+    for path in ("index.html", "docs/index.html", "docs/logo.png"):
+        (filled.root / path).unlink()
+    with pytest.raises(SafetyError, match="publishes nothing"):
+        filled.sync(max_delete=MaxDelete(50, percent=True))
+    assert len(filled.pages()) == 3
+
+
+def test_a_site_filled_through_a_mount_is_not_synced(filled: Filled) -> None:
+    filled.store.set(site_key(SITE), b'{"layout":1,"source":"store","epoch":"x"}')
+    with pytest.raises(UsageError, match="filled through a mount"):
+        filled.sync()
+
+
+def test_a_layout_of_the_future_is_not_touched(filled: Filled) -> None:
+    filled.store.set(site_key(SITE), b'{"layout":2,"epoch":"x"}')
+    with pytest.raises(UsageError, match="layout 2"):
+        filled.sync()
+
+
+def test_leases_are_given_and_renewed(filled: Filled) -> None:
+    filled.sync(lease=3600)
+    key = page_key(SITE, b"/")
+    [state] = filled.store.look_many([key])
+    assert state is not None
+    assert 3590 < state.ttl <= 3601
+    assert filled.sync(lease=3600).renewed == 0
+    filled.store.touch_many([key], 1000)
+    assert filled.sync(lease=3600).renewed == 1
+    [state] = filled.store.look_many([key])
+    assert state is not None
+    assert 3590 < state.ttl <= 3601
+
+
+def test_many_changes_do_not_make_a_directory_item_grow_for_ever(filled: Filled) -> None:
+    for number in range(300):
+        (filled.root / "docs" / f"{number}.html").write_text("first")
+    filled.sync()
+    for turn in range(4):
+        for number in range(300):
+            (filled.root / "docs" / f"{number}.html").write_text(f"turn {turn}" * (turn + 1))
+        filled.sync()
+    [log] = Catalog(filled.store, SITE).logs([b"/docs/"])
+    assert log is not None
+    assert log.records < 3 * len(log.entries)
+    assert same(filled)
+
+
+def test_links_inside_the_web_root_are_followed(filled: Filled) -> None:
+    (filled.root / "latest").symlink_to("docs")
+    (filled.root / "home.html").symlink_to("index.html")
+    report = filled.sync()
+    assert report.problems == []
+    assert {b"/latest/", b"/latest/logo.png", b"/home.html"} <= filled.pages()
+    assert content(filled, b"/home.html") == b"front page"
+    assert same(filled)
+
+
+def test_a_web_root_that_is_a_link_may_be_switched(filled: Filled, directory: Path) -> None:
+    current = directory / "current"
+    current.symlink_to(filled.root)
+    filled.site = replace(filled.site, root=str(current))
+    filled.sync()
+    release = directory / "release2"
+    (release / "docs").mkdir(parents=True)
+    (release / "index.html").write_text("release 2")
+    current.unlink()
+    current.symlink_to(release)
+    filled.sync()
+    assert filled.pages() == {b"/"}
+    assert content(filled, b"/") == b"release 2"
