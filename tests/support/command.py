@@ -11,6 +11,9 @@ from support.process import Process
 
 COMMAND = (sys.executable, "-m", "memfis")
 
+WITHOUT_POWER = ("setpriv", "--bounding-set=-dac_override,-dac_read_search")
+"""Takes from root what lets it read everything (capabilities(7))."""
+
 
 def environment(**more: str) -> dict[str, str]:
     """Return an environment without settings of the machine's own."""
@@ -19,17 +22,19 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def memfis(
-    *arguments: str | Path, user: str | None = None, env: dict[str, str] | None = None
+    *arguments: str | Path, powerless: bool = False, env: dict[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    """Run `memfis` to its end and return what it said; it must never show a traceback."""
+    """Run `memfis` to its end and return what it said; it must never show a traceback.
+
+    `powerless`: file permissions hold, even when the tests are run by root.
+    """
+    prefix = WITHOUT_POWER if powerless and os.geteuid() == 0 else ()
     done = subprocess.run(
-        [*COMMAND, *map(os.fspath, arguments)],
+        [*prefix, *COMMAND, *map(os.fspath, arguments)],
         capture_output=True,
         text=True,
         errors="surrogateescape",
         timeout=120,
-        user=user,
-        extra_groups=[] if user else None,
         env=env or environment(),
     )
     assert "Traceback" not in done.stderr, done.stderr

@@ -1,0 +1,168 @@
+"""What the commands print, and their exit codes."""
+
+import json
+import os
+import pty
+import subprocess
+
+import pytest
+from integration.conftest import Filled
+from support.command import COMMAND, environment, memfis, memfis_json
+
+from memfis.keys import page_key
+
+
+def test_help_names_every_command_and_exit_code() -> None:
+    done = memfis("--help")
+    assert done.returncode == 0
+    for name in ("serve", "sync", "agent", "verify", "ls", "cat", "stat", "key", "status"):
+        assert f"  {name} " in done.stdout
+        assert memfis(name, "--help").returncode == 0
+    for code in range(5):
+        assert f"  {code}  " in done.stdout
+
+
+def test_sync_prints_one_line_and_ends_with_0(filled: Filled) -> None:
+    done = memfis("sync", *filled.flags())
+    assert (done.returncode, done.stderr) == (0, "")
+    [line] = done.stdout.splitlines()
+    assert "3 added, 0 changed, 0 removed" in line
+
+
+def test_sync_by_configuration(filled: Filled) -> None:
+    config = filled.root.parent / "memfis.toml"
+    config.write_text(
+        f'store = "{filled.site.store}"\n'
+        f'[[sites]]\nname = "{filled.site.name}"\nroot = "{filled.root}"\nexclude = ["*.png"]\n'
+        f'[[sites]]\nname = "other.example"\nroot = "{filled.root}/docs"\n'
+    )
+    one = memfis_json("sync", "--config", config, "--site", "site.example")["sites"]
+    assert [(site["site"], site["pages"]) for site in one] == [("site.example", 2)]
+    assert one[0]["skipped"] == {"excluded": 1}
+    environ = environment(MEMFIS_CONFIG=str(config))
+    both = json.loads(memfis("sync", "--json", env=environ).stdout)["sites"]
+    assert [site["site"] for site in both] == ["site.example", "other.example"]
+    assert memfis("ls", env=environ).returncode == 2  # which of the two?
+    assert memfis("ls", "--site", "nobody", "--config", config).returncode != 0
+
+
+def test_a_dry_run_lists_what_it_would_do(filled: Filled) -> None:
+    filled.sync()
+    (filled.root / "new.html").write_text("12345")
+    (filled.root / "index.html").write_text("changed now")
+    (filled.root / "docs" / "logo.png").unlink()
+    done = memfis("sync", *filled.flags(), "--dry-run")
+    lines = done.stdout.splitlines()
+    assert lines[:3] == [
+        "+ site.example/new.html (5 bytes)",
+        "~ site.example/index.html (11 bytes)",
+        "- site.example/docs/logo.png",
+    ]
+    assert lines[3].startswith("dry run, nothing written: ")
+
+
+def test_a_safety_limit_ends_with_4(filled: Filled) -> None:
+    filled.sync()
+    (filled.root / "docs" / "logo.png").unlink()
+    done = memfis("sync", *filled.flags(), "--max-delete", "0")
+    assert done.returncode == 4
+    assert "nothing was changed" in done.stderr
+    assert memfis("sync", *filled.flags(), "--max-delete", "1").returncode == 0
+
+
+def test_verify_finds_every_kind_of_difference(filled: Filled) -> None:
+    filled.sync()
+    assert memfis("verify", *filled.flags()).returncode == 0
+    filled.store.set(page_key("site.example", b"/"), b"defaced")
+    filled.store.set(page_key("site.example", b"/docs/"), b"broken", 2)
+    filled.store.set(page_key("site.example", b"/stray.html"), b"stray")
+    filled.store.delete_many([page_key("site.example", b"/docs/logo.png")])
+    done = memfis("verify", *filled.flags())
+    assert done.returncode == 1
+    assert set(done.stdout.splitlines()[:-1]) == {
+        "different /index.html",
+        "damaged /docs/index.html",
+        "missing /docs/logo.png",
+        "stray memfis://site.example/stray.html",
+    }
+    [site] = memfis_json("verify", *filled.flags())["sites"]
+    assert len(site["differences"]) == 4
+    assert memfis("sync", *filled.flags()).returncode == 0
+    assert "stray" in memfis("verify", *filled.flags()).stdout
+
+
+def test_ls_cat_and_stat(filled: Filled) -> None:
+    filled.sync()
+    assert memfis("ls", *filled.flags()).stdout.splitlines() == ["docs/", "index.html"]
+    long = memfis("ls", "-l", *filled.flags(), "/docs").stdout.splitlines()
+    assert [line.split()[0] + " " + line.split()[-2] for line in long] == [
+        "-rw-r--r-- gzip",
+        "-rw-r--r-- plain",
+    ]
+    assert memfis("cat", *filled.flags(), "/docs/").stdout == "<p>documentation</p>" * 100
+    assert memfis("cat", *filled.flags(), "/docs/index.html").stdout.startswith("<p>")
+    document = memfis_json("stat", *filled.flags(), "/docs/")
+    assert document["key"] == "memfis://site.example/docs/"
+    assert document["page"]["encoding"] == "gzip"
+    assert document["record"]["size"] == 2000
+    for command in ("ls", "cat", "stat"):
+        done = memfis(command, *filled.flags(), "/absent")
+        assert done.returncode == 1
+        assert "/absent" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("uri", "key"),
+    [
+        ("http://site.example/", "memfis://site.example/"),
+        ("http://site.example", "memfis://site.example/"),
+        ("https://site.example/docs/index.html", "memfis://site.example/docs/"),
+        ("http://site.example:8080/a%20b?x=1#top", "memfis://site.example/a%20b"),
+        ("http://site.example//a/./b/../c%25", "memfis://site.example/a/c%25"),
+        ("http://site.example/caf%C3%A9", "memfis://site.example/café"),
+    ],
+)
+def test_key_is_what_nginx_asks_for(uri: str, key: str) -> None:
+    assert memfis("key", uri).stdout == key + "\n"
+
+
+def test_a_key_that_is_too_long_is_said_to_be(filled: Filled) -> None:
+    done = memfis("key", "http://site.example/" + "x" * 300)
+    assert done.returncode == 1
+    assert "fallback" in done.stderr
+
+
+def test_status(filled: Filled) -> None:
+    [before] = memfis_json("status", *filled.flags())["sites"]
+    assert before["last_sync"] is None
+    filled.sync()
+    [after] = memfis_json("status", *filled.flags())["sites"]
+    assert (after["pages"], after["source"]) == (3, "root")
+    assert after["statistics"]["item_limit"] == 20 * 1024 * 1024
+    assert "last synced" in memfis("status", *filled.flags()).stdout
+
+
+def test_progress_is_shown_on_a_terminal_and_gone_afterwards(filled: Filled) -> None:
+    leader, follower = pty.openpty()
+    done = subprocess.run(
+        [*COMMAND, "sync", *filled.flags()],
+        stdout=subprocess.PIPE,
+        stderr=follower,
+        env=environment(TERM="xterm"),
+        timeout=60,
+    )
+    os.close(follower)
+    shown = os.read(leader, 65536).decode()
+    os.close(leader)
+    assert done.returncode == 0
+    assert "files" in shown
+    assert shown.endswith(("\x1b[2K", "\x1b[?25h", "\r\x1b[1A\x1b[2K"))
+
+
+def test_a_reader_that_goes_away_is_no_error(filled: Filled) -> None:
+    filled.sync()
+    pipe = " ".join([*COMMAND, "ls", "-l", *filled.flags()]) + " | true"
+    done = subprocess.run(
+        ["sh", "-c", pipe], capture_output=True, text=True, env=environment(), timeout=60
+    )
+    assert "Traceback" not in done.stderr
