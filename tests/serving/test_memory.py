@@ -107,6 +107,15 @@ def test_compressed_page_goes_as_it_is_to_whom_takes_gzip(web: Web) -> None:
             assert answer.header("Content-Type") == kind
 
 
+@pytest.mark.parametrize("accepted", ["gzip;q=0", "identity", "br", "gzip;q=0, *;q=0"])
+def test_compressed_page_is_unpacked_for_whom_does_not_take_gzip(web: Web, accepted: str) -> None:
+    site = web.site()
+    web.start()
+    site.put("/", gzip.compress(TEXT), flags=2)
+    answer = site.get("/", headers={"Accept-Encoding": accepted})
+    assert (answer.source, answer.body) == ("HIT", TEXT)
+
+
 def test_compressed_page_is_not_unpacked_for_proxies(web: Web) -> None:
     site = web.site()
     web.start()
@@ -134,7 +143,7 @@ def test_head_from_memory(web: Web) -> None:
             assert answer.header("Content-Length") == str(len(TEXT))
 
 
-@pytest.mark.parametrize("max_page", [1000, 131072, 1000000])
+@pytest.mark.parametrize("max_page", [1000, 131072, 200000, 1000000])
 def test_page_of_exactly_max_page(web: Web, max_page: int) -> None:
     site = web.site(max_page=max_page)
     web.start()

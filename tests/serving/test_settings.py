@@ -91,6 +91,15 @@ def test_template_knows_every_key_of_the_contract() -> None:
     assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == set(SETTINGS)
 
 
+@pytest.mark.parametrize(
+    ("max_page", "buffer"),
+    [(1000, 128), (130048, 128), (130049, 129), (131072, 129), (200000, 197), (20971520, 256)],
+)
+def test_buffer_holds_the_largest_page_and_its_first_line(max_page: int, buffer: int) -> None:
+    text = render("site.conf.j2", site={**SETTINGS, "max_page": max_page})
+    assert f"memcached_buffer_size {buffer}k;" in text
+
+
 def test_result_is_the_same_however_jinja_is_set() -> None:
     settings = {
         **SETTINGS,
