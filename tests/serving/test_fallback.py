@@ -3,6 +3,7 @@
 import pytest
 
 from memfis import keys
+from support.http import Connection
 from support.nginx import Web
 
 
@@ -112,6 +113,21 @@ def test_other_methods_get_the_disks_answer(web: Web, method: str) -> None:
     answer = site.get("/", method, body=b"flush_all\r\n" * 1000)
     assert (answer.status, answer.source) == (405, "FALLBACK")
     assert web.store.items() == before
+
+
+def test_body_that_looks_like_a_request_is_not_taken_for_one(web: Web) -> None:
+    site = web.site()
+    web.start()
+    site.write("index.html", b"disk")
+    site.put("/", b"memory")
+    inner = b"GET /inner HTTP/1.1\r\nHost: site.example\r\n\r\n"
+    length = b"Content-Length: %d\r\n" % len(inner)
+    with Connection(site.public) as connection:
+        for method in (b"POST", b"GET", b"PUT"):
+            head = b"%s / HTTP/1.1\r\nHost: site.example\r\n%s\r\n" % (method, length)
+            connection.send(head + inner)
+            assert connection.receive().status == (200 if method == b"GET" else 405)
+        assert connection.ask("/").source == "HIT"
 
 
 def test_dollar_also_matches_before_a_newline(web: Web) -> None:
