@@ -236,20 +236,20 @@ def test_parts_of_a_page_are_asked_for_by_their_own_keys(web: Web) -> None:
     site.write(".git/config", b"secret")
     site.write("part.html", b"part")
     site.write("docs/index.html", b"docs")
-    for name, part, body in (
-        ("one.html", b"/part.html", b"part"),
-        ("two.html", b"/docs/", b"docs"),
+    for name, url, part, body in (
+        ("page.html", "/page.html", b"/part.html", b"part"),
+        ("index.html", "/", b"/docs/", b"docs"),
     ):
         page = b'[<!--# include virtual="%s" -->][<!--# include virtual="/.git/config" -->]' % part
         site.write(name, page)
-        for answer in (site.get(f"/{name}"), site.get_origin(f"/{name}")):
+        for answer in (site.get(url), site.get_origin(url)):
             assert answer.body.startswith(b"[%s][" % body)
             assert b"secret" not in answer.body
-        site.put(f"/{name}", page)
-        assert site.get(f"/{name}").source == "HIT"
-        assert site.get(f"/{name}").body.startswith(b"[%s][" % body)
+        site.put(url, page)
+        assert site.get(url).source == "HIT"
+        assert site.get(url).body.startswith(b"[%s][" % body)
         site.put(part, b"memory")
-        assert site.get(f"/{name}").body.startswith(b"[memory][")
+        assert site.get(url).body.startswith(b"[memory][")
 
 
 def test_source_is_never_sent_as_an_index(web: Web) -> None:
