@@ -109,6 +109,8 @@ def test_frozen_store_is_left_alone_for_a_while(web: Web) -> None:
     web.start()
     site.write("index.html", b"disk")
     web.store.freeze()
+    assert site.get("/").body == b"disk"
+    assert web.nginx.log.read_text().count("upstream timed out") == 1, "no second try"
     with Connection(site.public) as connection:
         for _ in range(100):
             answer = connection.ask("/")
