@@ -218,7 +218,9 @@ def secure(web: Web, **settings: object) -> tuple[Site, Certificate, Path]:
         "redirect": False,
         **settings,
     }
-    return web.site(tls=tls), certificate, address
+    names = ["site.example", "www.site.example"]
+    extra = 'location = /own { return 200 "own"; }'
+    return web.site(tls=tls, server_names=names, extra=extra), certificate, address
 
 
 def test_tls_beside_plain_http(web: Web) -> None:
@@ -245,10 +247,11 @@ def test_plain_http_is_sent_to_https(web: Web) -> None:
     with certificate.connect(address, site.name) as connection:
         assert connection.ask("/").source == "HIT"
         assert connection.ask("/.well-known/acme-challenge/token").body == b"proof"
-    for target in ("/", "/a.html?x=%20y", "/docs/", "/.well-known/other", "//other.example/"):
-        answer = site.get(target, host="SITE.example:8080")
+        assert connection.ask("/own").body == b"own"
+    for target in ("/", "/a.html?x=%20y", "/docs/", "/own", "/.well-known/x", "//other.example/"):
+        answer = site.get(target, host="WWW.site.example:8080")
         assert answer.status == 301, target
-        assert answer.header("Location") == f"https://site.example{target}"
+        assert answer.header("Location") == f"https://www.site.example{target}"
     assert site.get("/.well-known/acme-challenge/token").body == b"proof"
     assert site.get("/.well-known/acme-challenge/none").status == 404
     assert site.get("/.well-known/acme-challenge/.hidden").status == 404
