@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -38,8 +39,18 @@ def find(name: str) -> str:
 class Program:
     """A child that runs in the foreground and ends with us, however we end."""
 
-    def __init__(self, name: str, command: Sequence[str], directory: Path, hint: str) -> None:
-        """Start `command`. `directory` gets its output; `hint` is added when it does not start."""
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        directory: Path,
+        hint: str,
+        user: str | None = None,
+    ) -> None:
+        """Start `command`, as `user` when given.
+
+        `directory` gets its output; `hint` is added to the message when it does not start.
+        """
         self.name = name
         self._hint = hint
         self._output = directory / f"{name}.log"
@@ -50,6 +61,9 @@ class Program:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
+                user=user,
+                group=pwd.getpwnam(user).pw_gid if user else None,
+                extra_groups=[] if user else None,
                 start_new_session=True,  # Ctrl-C is for us; we stop our programs in order
                 preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),
             )
@@ -99,9 +113,7 @@ def start_memcached(socket_path: Path, mebibytes: int, user: str | None) -> Prog
     """Start a memcached that listens on `socket_path` alone; raises ProgramError."""
     command = [find("memcached"), "-s", str(socket_path), "-a", "0600", "-U", "0"]
     command += ["-m", str(mebibytes), "-I", "20m", "-c", "2048"]
-    if user:
-        command += ["-u", user]
-    program = Program("memcached", command, socket_path.parent, f" on {socket_path}")
+    program = Program("memcached", command, socket_path.parent, f" on {socket_path}", user)
     try:
         program.wait_for(socket_path)
     except BaseException:

@@ -1,0 +1,237 @@
+"""`memfis serve` from start to end, as a user runs it."""
+
+import os
+import signal
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from support.command import COMMAND, environment
+from support.directory import reachable_directory
+from support.process import PATIENCE, wait_for
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Serving:
+    """A running `memfis serve`, its web root, and what it printed."""
+
+    def __init__(self, directory: Path, *flags: str, port: int | None = None) -> None:
+        self.root = directory / "site"
+        self.temporary = directory / "tmp"
+        self.temporary.mkdir()
+        self.temporary.chmod(0o755)
+        self.port = port or free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._output = directory / "output"
+        with self._output.open("w") as output:
+            self.process = subprocess.Popen(
+                [*COMMAND, "serve", str(self.root), "--listen", f"127.0.0.1:{self.port}", *flags],
+                stdout=output,
+                stderr=output,
+                env=environment(TMPDIR=str(self.temporary)),
+            )
+
+    def wait(self) -> None:
+        """Wait until it is ready, or has ended."""
+        wait_for(lambda: self.url in self.output or self.process.poll() is not None, "memfis serve")
+
+    @property
+    def output(self) -> str:
+        return self._output.read_text()
+
+    def get(self, path: str) -> tuple[int, str, str]:
+        """Return status, HIT or FALLBACK, and text."""
+        answer = httpx.get(self.url + path, trust_env=False)
+        return answer.status_code, answer.headers.get("X-Memfis", ""), answer.text
+
+    def children(self) -> list[int]:
+        """Return the process ids of everything it started."""
+        found = subprocess.run(
+            ["pgrep", "-f", str(self.temporary)], capture_output=True, text=True, check=False
+        )
+        return [int(pid) for pid in found.stdout.split() if int(pid) != self.process.pid]
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(PATIENCE)
+
+
+@pytest.fixture
+def site() -> Iterator[Path]:
+    with reachable_directory() as directory:
+        root = directory / "site"
+        (root / "docs").mkdir(parents=True)
+        (root / "index.html").write_text("front page")
+        (root / "docs" / "page.html").write_text("<p>text</p>" * 500)
+        (root / "large.bin").write_bytes(os.urandom(200_000))
+        (root / ".htpasswd").write_text("secret")
+        yield directory
+
+
+@contextmanager
+def serving(directory: Path, *flags: str) -> Iterator[Serving]:
+    running = Serving(directory, *flags)
+    try:
+        running.wait()
+        yield running
+    finally:
+        if running.process.poll() is None:
+            running.stop(signal.SIGTERM)
+
+
+def test_a_directory_is_served_from_memory(site: Path) -> None:
+    with serving(site) as running:
+        assert running.get("/") == (200, "HIT", "front page")
+        assert running.get("/index.html") == (200, "HIT", "front page")
+        assert running.get("/docs/page.html") == (200, "HIT", "<p>text</p>" * 500)
+        assert running.get("/absent")[:2] == (404, "FALLBACK")
+        assert running.get("/.htpasswd")[0] == 404
+        status, served_by, _ = running.get("/large.bin")
+        assert (status, served_by) == (200, "FALLBACK")
+        line = next(line for line in running.output.splitlines() if line.startswith("http"))
+        assert line.startswith(f"{running.url}/  2 files, 5.5 kB in memory")
+        assert "2 left to disk: " in line
+        assert "1 excluded" in line
+        assert "1 larger than 131072 bytes" in line
+
+
+def test_its_programs_end_with_it_when_it_is_killed(site: Path) -> None:
+    with serving(site) as running:
+        assert running.children()
+        running.stop(signal.SIGKILL)
+        wait_for(lambda: running.children() == [], "nginx and memcached to end")
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_stops_and_leaves_nothing_behind(site: Path, number: signal.Signals) -> None:
+    with serving(site) as running:
+        assert len(running.children()) >= 2
+        assert running.stop(number) == 0
+        assert running.children() == []
+        assert list(running.temporary.iterdir()) == []
+        with pytest.raises(httpx.ConnectError):
+            running.get("/")
+
+
+def test_changes_are_shown(site: Path) -> None:
+    with serving(site) as running:
+        index = site / "site" / "index.html"
+        index.write_text("changed")
+        wait_for(lambda: running.get("/") == (200, "HIT", "changed"), "the change")
+        (site / "site" / "a" / "b").mkdir(parents=True)
+        (site / "site" / "a" / "b" / "new.html").write_text("new")
+        wait_for(lambda: running.get("/a/b/new.html") == (200, "HIT", "new"), "the new page")
+        new = site / "next.html"
+        new.write_text("renamed over")
+        new.rename(index)
+        wait_for(lambda: running.get("/") == (200, "HIT", "renamed over"), "the renamed page")
+        (site / "site" / "docs" / "page.html").unlink()
+        wait_for(lambda: running.get("/docs/page.html")[0] == 404, "the page to go")
+        index.chmod(0)
+        wait_for(lambda: running.get("/")[0] == 403, "the page to be closed")
+
+
+def test_a_web_root_that_becomes_empty_is_followed(site: Path) -> None:
+    with serving(site) as running:
+        (site / "site").rename(site / "away")
+        wait_for(lambda: running.get("/")[0] != 200 or "No such" in running.output, "it to notice")
+        (site / "away").rename(site / "site")
+        wait_for(lambda: running.get("/") == (200, "HIT", "front page"), "it to come back")
+
+
+def test_a_killed_memcached_is_started_and_filled_again(site: Path) -> None:
+    with serving(site) as running:
+        found = subprocess.run(
+            ["pgrep", "-f", f"memcached.*{running.temporary}"], capture_output=True, text=True
+        )
+        os.kill(int(found.stdout.split()[0]), signal.SIGKILL)
+        assert running.get("/")[::2] == (200, "front page")
+        wait_for(lambda: running.get("/")[1] == "HIT", "the store to be filled again")
+
+
+def test_a_killed_nginx_ends_it_with_a_message(site: Path) -> None:
+    with serving(site) as running:
+        pid = next(running.temporary.glob("*/nginx.pid")).read_text()
+        os.kill(int(pid), signal.SIGKILL)
+        assert running.process.wait(PATIENCE) == 2
+        assert "nginx ended" in running.output
+        assert list(running.temporary.iterdir()) == []
+
+
+def test_a_taken_port_is_named(site: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        running = Serving(site, port=port)
+        assert running.process.wait(PATIENCE) == 2
+        [line] = [line for line in running.output.splitlines() if "nginx" in line]
+        assert f"127.0.0.1:{port}" in line
+        assert "Address already in use" in line
+        assert "Traceback" not in running.output
+        assert running.children() == []
+        assert list(running.temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize("program", ["nginx", "memcached"])
+def test_a_program_that_is_not_installed_is_named(site: Path, program: str) -> None:
+    script = (
+        "import sys; from memfis.serve import programs; find = programs.shutil.which\n"
+        f"programs.shutil.which = lambda name, **k: None if name == {program!r} else find(name, **k)\n"
+        "from memfis.commands import main; main(sys.argv[1:])"
+    )
+    done = subprocess.run(
+        [COMMAND[0], "-c", script, "serve", str(site / "site")],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"memfis: {program} is not installed: try 'apt install")
+
+
+def test_a_memcached_that_does_not_start_says_why(site: Path) -> None:
+    temporary = site / ("long" * 30)  # more than the name of a unix socket may have
+    temporary.mkdir()
+    done = subprocess.run(
+        [*COMMAND, "serve", str(site / "site"), "--listen", f"127.0.0.1:{free_port()}"],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env=environment(TMPDIR=str(temporary)),
+    )
+    assert done.returncode == 2
+    assert "memcached" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(temporary.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "listen", ["", "8080x", "example.org:80", "127.0.0.1:0", "127.0.0.1:99999"]
+)
+def test_a_listen_address_that_is_none(site: Path, listen: str) -> None:
+    done = subprocess.run(
+        [*COMMAND, "serve", str(site / "site"), "--listen", listen],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 2
+    assert "expected ADDRESS:PORT" in done.stderr
+
+
+@pytest.mark.parametrize("path", ["/nonexistent", "/etc/hostname"])
+def test_a_directory_that_is_none(path: str) -> None:
+    done = subprocess.run(
+        [*COMMAND, "serve", path], capture_output=True, text=True, timeout=PATIENCE
+    )
+    assert done.returncode == 2
+    assert path in done.stderr
+    assert "Traceback" not in done.stderr
