@@ -1,6 +1,5 @@
 """Every store that the suite runs against."""
 
-import socket
 from collections.abc import Iterator
 
 import pytest
@@ -9,18 +8,8 @@ from memfis.config import StoreAddress
 from memfis.store import Store
 from support.directory import reachable_directory
 from support.memcached import Memcached
+from support.ports import answers, free_port
 from support.process import Process, unprivileged, wait_for
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def answers(port: int) -> bool:
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 @pytest.fixture(scope="module", params=["memcached-unix", "memcached-tcp"])

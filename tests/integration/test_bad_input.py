@@ -6,6 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from integration.conftest import Filled
 from support.command import environment, memfis, memfis_json
 from support.memcached import Memcached

@@ -6,10 +6,10 @@ import pty
 import subprocess
 
 import pytest
-from integration.conftest import Filled
-from support.command import COMMAND, environment, memfis, memfis_json
 
+from integration.conftest import Filled
 from memfis.keys import page_key
+from support.command import COMMAND, environment, memfis, memfis_json
 
 
 def test_help_names_every_command_and_exit_code() -> None:

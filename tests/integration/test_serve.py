@@ -10,15 +10,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+
 from support.command import COMMAND, environment
 from support.directory import reachable_directory
+from support.ports import free_port
 from support.process import PATIENCE, wait_for
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Serving:

@@ -4,9 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
-from integration.conftest import Filled
 from msgspec.structs import replace
 
+from integration.conftest import Filled
 from memfis.catalog import Catalog
 from memfis.errors import SafetyError, UsageError
 from memfis.keys import directory_key, page_key, site_key

@@ -22,7 +22,10 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def memfis(
-    *arguments: str | Path, powerless: bool = False, env: dict[str, str] | None = None
+    *arguments: str | Path,
+    powerless: bool = False,
+    env: dict[str, str] | None = None,
+    timeout: float = 120,
 ) -> "subprocess.CompletedProcess[str]":
     """Run `memfis` to its end and return what it said; it must never show a traceback.
 
@@ -34,7 +37,7 @@ def memfis(
         capture_output=True,
         text=True,
         errors="surrogateescape",
-        timeout=120,
+        timeout=timeout,
         env=env or environment(),
     )
     assert "Traceback" not in done.stderr, done.stderr

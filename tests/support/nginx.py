@@ -149,9 +149,9 @@ class Nginx:
 class Web:
     """A store, an nginx and their sites; `start` once all sites are there."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *memcached: str) -> None:
         self.directory = directory
-        self.store = Memcached(directory)
+        self.store = Memcached(directory, *memcached)
         self.sites: list[Site] = []
         self.nginx: Nginx
         self._ends = ExitStack()

@@ -43,7 +43,7 @@ def answering(*answers: bytes) -> Iterator[StoreAddress]:
     ],
 )
 def test_an_answer_that_is_none_is_an_error(answer: bytes) -> None:
-    with answering(answer) as address, pytest.raises(StoreError, match="memcached|closed"):
+    with answering(answer) as address, pytest.raises(StoreError, match=r"memcached|closed"):
         Wire(address, 2).look([b"key"])
 
 

@@ -24,7 +24,11 @@ _MASK = (
     | flags.EXCL_UNLINK
 )
 
-_LINK_MASK = flags.MOVED_TO | flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.ONLYDIR
+_NAME_MASK = flags.MOVED_TO | flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.ONLYDIR
+
+
+_MAXIMUM_STEPS = 400
+"""More names than any path resolves to (path_resolution(7): 40 links, PATH_MAX)."""
 
 
 class WatchLimitError(MemfisError):
@@ -46,7 +50,7 @@ class TreeWatcher:
         self.close()
         self._inotify = INotify()
         try:
-            self._watch_links()
+            self._watch_way()
             self._add(os.path.realpath(self._given, strict=True))
         except OSError as error:
             self.close()
@@ -103,18 +107,29 @@ class TreeWatcher:
         self._paths = {}
         self._above = {}
 
-    def _watch_links(self) -> None:
-        """Watch the root's own name, and every symbolic link on the way to it.
+    def _watch_way(self) -> None:
+        """Watch every name on the way to the root, as the kernel resolves it, links included.
 
-        Deployment tools switch such a link, often one above the web root (`current/public`).
+        Deployment tools switch a link, often one above the web root (`current/public`).
         """
-        path = self._given.rstrip(b"/")
-        while self._inotify and path:
-            above, name = os.path.split(path)
-            if os.path.islink(path) or path == self._given.rstrip(b"/"):
-                watch = self._inotify.add_watch(above, _LINK_MASK)
-                self._above.setdefault(watch, set()).add(os.fsdecode(name))
-            path = above.rstrip(b"/")
+        rest = self._given.split(b"/")[:0:-1]
+        here = b"/"
+        for _ in range(_MAXIMUM_STEPS):
+            if not rest or self._inotify is None:
+                return
+            name = rest.pop()
+            if name in (b"", b".", b".."):
+                here = os.path.normpath(os.path.join(here, name))
+                continue
+            watch = self._inotify.add_watch(here, _NAME_MASK)
+            self._above.setdefault(watch, set()).add(os.fsdecode(name))
+            path = os.path.join(here, name)
+            if os.path.islink(path):
+                target = os.readlink(path)
+                rest += target.split(b"/")[::-1]
+                here = b"/" if target.startswith(b"/") else here
+            else:
+                here = path
 
     def _add(self, top: bytes) -> None:
         if self._inotify is None:
