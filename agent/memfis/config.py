@@ -27,7 +27,7 @@ LEASE = 24 * 3600
 
 SiteName = Annotated[str, Meta(pattern=r"^[a-z0-9.-]+\Z")]
 AbsolutePath = Annotated[str, Meta(pattern=r"^/")]
-IndexName = Annotated[str, Meta(pattern=r"^[^/\0]+\Z")]
+IndexName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._~-]*\Z")]
 Bytes = Annotated[int, Meta(ge=1)]
 
 

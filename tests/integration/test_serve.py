@@ -180,7 +180,8 @@ def test_a_taken_port_is_named(site: Path) -> None:
 def test_a_program_that_is_not_installed_is_named(site: Path, program: str) -> None:
     script = (
         "import sys; from memfis.serve import programs; find = programs.shutil.which\n"
-        f"programs.shutil.which = lambda name, **k: None if name == {program!r} else find(name, **k)\n"
+        f"hidden = {program!r}\n"
+        "programs.shutil.which = lambda name, **k: None if name == hidden else find(name, **k)\n"
         "from memfis.commands import main; main(sys.argv[1:])"
     )
     done = subprocess.run(

@@ -33,7 +33,7 @@ def memfis(
     """
     prefix = WITHOUT_POWER if powerless and os.geteuid() == 0 else ()
     done = subprocess.run(
-        [*prefix, *COMMAND, *map(os.fspath, arguments)],
+        [*prefix, *COMMAND, *(str(word) for word in arguments)],
         capture_output=True,
         text=True,
         errors="surrogateescape",
@@ -51,4 +51,4 @@ def memfis_json(*arguments: str | Path) -> Any:
 
 def in_background(directory: Path, *arguments: str | Path) -> Process:
     """Return a `memfis` that can be started and ended; its output goes to memfis.log."""
-    return Process([*COMMAND, *map(os.fspath, arguments)], directory / "memfis.log")
+    return Process([*COMMAND, *(str(word) for word in arguments)], directory / "memfis.log")

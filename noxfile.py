@@ -1,0 +1,76 @@
+"""What is checked, and how: `./check` runs the default sessions, `./check -s NAME` one of them."""
+
+import os
+
+import nox
+
+nox.needs_version = ">=2025.5"
+nox.options.sessions = ["lint", "tests", "hosts", "first_run"]
+
+DISTRIBUTIONS = ("debian:12", "debian:13", "ubuntu:24.04")
+
+
+def install(session: nox.Session, *groups: str, project: bool = True) -> None:
+    """Install dependency groups of pyproject.toml, and memfis as a developer has it."""
+    session.install("pip>=25.1")
+    arguments = [word for group in groups for word in ("--group", group)]
+    session.install(*arguments, *(("-e", ".") if project else ()))
+
+
+def test_hosts(session: nox.Session, distribution: str) -> dict[str, str]:
+    """Return the environment that makes containers of `distribution` on this machine.
+
+    With MOLECULE_ENGINE set the machine has an engine and can fetch public images: nothing is done.
+    """
+    chosen = {"MOLECULE_DISTRO": distribution}
+    if "MOLECULE_ENGINE" in os.environ:
+        return chosen
+    printed = session.run(".ci/test-hosts", "image", distribution, external=True, silent=True)
+    lines = (line.split("=", 1) for line in str(printed).splitlines() if "=" in line)
+    return {name: value for name, value in lines if name.isidentifier()} | chosen
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check style, types, layers, YAML and the role."""
+    install(session, "lint", "test", "molecule")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("lint-imports", "--no-logo")
+    session.run("yamllint", "--strict", ".")
+    session.run("ansible-lint", "--offline", "--profile", "production", "--strict")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Test all that needs no host of its own: real nginx, memcached and documentation trees."""
+    install(session, "test")
+    session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def hosts(session: nox.Session) -> None:
+    """Test the role on Debian 12, from nothing to removed."""
+    install(session, "molecule", project=False)
+    session.run("molecule", "test", env=test_hosts(session, DISTRIBUTIONS[0]))
+
+
+@nox.session
+@nox.parametrize("distribution", DISTRIBUTIONS[1:])
+def matrix(session: nox.Session, distribution: str) -> None:
+    """Test the role on the other distributions; `-- short` leaves out check mode and idempotence."""
+    install(session, "molecule", project=False)
+    environment = test_hosts(session, distribution)
+    if "short" not in session.posargs:
+        session.run("molecule", "test", env=environment)
+        return
+    for command in ("create", "prepare", "converge", "verify", "destroy"):
+        session.run("molecule", command, env=environment)
+
+
+@nox.session
+def first_run(session: nox.Session) -> None:
+    """Run the README's first command, word for word, on a fresh Debian 12."""
+    install(session, "test", "molecule", project=False)
+    session.run("pytest", "hosts", env=test_hosts(session, DISTRIBUTIONS[0]))
