@@ -45,7 +45,8 @@ restore)
         name=${file##*/}
         if ! same "$name"; then
             cp -p "$file" "$available/$name"
-            ln -sfn "$available/$name" "$enabled/$name"
+            [ "$enabled/$name" -ef "$available/$name" ] ||
+                ln -sfn "$available/$name" "$enabled/$name"
             echo "$name restored"
         fi
     done
