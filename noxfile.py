@@ -59,7 +59,7 @@ def hosts(session: nox.Session) -> None:
 @nox.session
 @nox.parametrize("distribution", DISTRIBUTIONS[1:])
 def matrix(session: nox.Session, distribution: str) -> None:
-    """Test the role on the other distributions; `-- short` leaves out check mode and idempotence."""
+    """Test the role elsewhere; `-- short` leaves out check mode and idempotence."""
     install(session, "molecule", project=False)
     environment = test_hosts(session, distribution)
     if "short" not in session.posargs:
@@ -73,4 +73,4 @@ def matrix(session: nox.Session, distribution: str) -> None:
 def first_run(session: nox.Session) -> None:
     """Run the README's first command, word for word, on a fresh Debian 12."""
     install(session, "test", "molecule", project=False)
-    session.run("pytest", "hosts", env=test_hosts(session, DISTRIBUTIONS[0]))
+    session.run("pytest", "tests/hosts", env=test_hosts(session, DISTRIBUTIONS[0]))
