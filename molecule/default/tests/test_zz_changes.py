@@ -27,13 +27,9 @@ def test_broken_site_is_rolled_back(host, fetch, play, sites):
 
 def test_port_of_another_program_is_rolled_back(host, fetch, play, sites):
     before = listing(host)
-    host.check_output(
-        "systemd-run --unit=squatter python3 -m http.server --bind 0.0.0.0 8099"
-    )
+    host.check_output("systemd-run --unit=squatter python3 -m http.server --bind 0.0.0.0 8099")
     try:
-        done = play(
-            [*sites, {"server_names": ["new"], "root": "/srv/www/new", "listen": ["8099"]}]
-        )
+        done = play([*sites, {"server_names": ["new"], "root": "/srv/www/new", "listen": ["8099"]}])
     finally:
         host.check_output("systemctl stop squatter")
     assert done.returncode != 0

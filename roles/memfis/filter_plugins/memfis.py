@@ -63,7 +63,9 @@ def site_problems(sites):
         elif len(name) > _LONGEST_NAME:
             problems.append(f"{where}.name: {name!r} is longer than {_LONGEST_NAME} characters")
         if name in seen:
-            problems.append(f"{where}.name: {name!r} is also the name of memfis_sites[{seen[name]}]")
+            problems.append(
+                f"{where}.name: {name!r} is also the name of memfis_sites[{seen[name]}]"
+            )
         seen.setdefault(name, number)
         for key in ("root", "origin_socket"):
             path = site.get(key)
