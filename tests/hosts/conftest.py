@@ -93,14 +93,17 @@ def machine(
         archive = subprocess.run(["tar", "-C", clone, "-c", "."], capture_output=True, check=True)
         fresh.write("/root/memfis.tar", archive.stdout)
         named = re.search(r"git clone (?:-\S+ )*(\S+)", first_command)
-        assert named, f"the README's first command clones nothing:\n{first_command}"
-        prepared = fresh.run(
-            "mkdir -p /opt/memfis.git"
-            " && tar -C /opt/memfis.git -xf /root/memfis.tar --no-same-owner"
-            " && git config --system --add safe.directory '*'"
-            f" && git config --system url./opt/memfis.git.insteadOf {named[1]}"
-        )
+        script = ["mkdir /opt/memfis.git", "tar -C /opt/memfis.git -xf memfis.tar --no-same-owner"]
+        script += ["git config --system --add safe.directory '*'"]
+        if named:
+            script += [f"git config --system url./opt/memfis.git.insteadOf {named[1]}"]
+        else:
+            # The block begins in a clone.
+            script += ["git clone --quiet /opt/memfis.git memfis"]
+        prepared = fresh.run(" && ".join(script))
         assert prepared.returncode == 0, prepared.stderr
+        if not named:
+            fresh = Machine(name, "/root/memfis")
         yield fresh
     finally:
         subprocess.run([ENGINE, "rm", "--force", name], capture_output=True, check=False)

@@ -18,11 +18,17 @@ class Machine:
     """A container, and what a person would type in it."""
 
     name: str
+    directory: str = "/root"
+
+    def command(self, script: str) -> list[str]:
+        """Return what runs `script` as root in the directory."""
+        workdir = f"--workdir={self.directory}"
+        return [ENGINE, "exec", workdir, "--env=HOME=/root", self.name, "sh", "-c", script]
 
     def run(self, script: str, timeout: float = 900) -> subprocess.CompletedProcess[str]:
-        """Run `script` in root's home directory, as an interactive shell would."""
+        """Run `script` as root in the directory, with the environment of a login."""
         return subprocess.run(
-            [ENGINE, "exec", "--workdir=/root", "--env=HOME=/root", self.name, "sh", "-c", script],
+            self.command(script),
             capture_output=True,
             text=True,
             timeout=timeout,

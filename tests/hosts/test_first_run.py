@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from hosts.machine import ENGINE, Machine
+from hosts.machine import Machine
 
 _ASK = (
     "python3 -c 'import sys, urllib.request; a = urllib.request.urlopen(sys.argv[1]);"
@@ -18,7 +18,7 @@ def test_first_command_sets_up_the_machine(machine: Machine, first_command: str)
     done = machine.run(first_command)
     assert done.returncode == 0, done.stdout + done.stderr
     assert machine.run(_ASK + "http://localhost/").stdout == "200 HIT True\n"
-    again = machine.run("cd memfis && ./deploy")
+    again = machine.run("cd /root/memfis && ./deploy")
     assert again.returncode == 0, again.stdout + again.stderr
     assert "changed=0" in again.stdout
 
@@ -28,7 +28,7 @@ def test_first_command_without_systemd_serves_in_the_foreground(
     machine: Machine, first_command: str
 ) -> None:
     serving = subprocess.Popen(
-        [ENGINE, "exec", "--workdir=/root", machine.name, "sh", "-c", first_command],
+        machine.command(first_command),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -14,7 +14,9 @@ README = (ROLE / "README.md").read_text()
 
 
 def documented():
-    return [re.findall(r"^\| `(\w+)` \| ([^|]*) \|", part, re.M) for part in README.split("\n\n")]
+    """The tables of the README: variable or key, and default."""
+    row = re.compile(r"^\| `(\w+)` \| *([^|]*?) *\|", re.M)
+    return [row.findall(part) for part in README.split("\n\n")]
 
 
 def test_every_variable_is_described_with_its_default():
