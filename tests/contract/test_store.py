@@ -1,6 +1,7 @@
 """What memfis asks of every store."""
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -165,3 +166,13 @@ def test_a_connection_is_opened_again_after_an_error(store: Store) -> None:
     with pytest.raises(StoreError, match=r"closed the connection|cannot be reached"):
         store.look_many([b"a"])
     assert store.look_many([b"a"])[0] is not None
+
+
+def test_two_listings_at_once_both_get_everything(address: StoreAddress, store: Store) -> None:
+    items = [Item(b"k%d" % n, b"", 0) for n in range(50_000)]
+    store.set_many(items)
+    other = Store(address)
+    with ThreadPoolExecutor(2) as pool:
+        for listed in pool.map(lambda each: set(each.all_keys()), (store, other)):
+            assert listed == {item.key for item in items}
+    other.close()

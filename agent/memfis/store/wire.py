@@ -26,6 +26,10 @@ WINDOW_BYTES = 4 * 1024 * 1024
 MONTH = 30 * 24 * 3600
 """Longest relative expiry in seconds; longer ones are sent as Unix time (doc/protocol.txt)."""
 
+LISTING = 30.0
+"""Seconds to wait until the store is free to list its keys."""
+
+_LIST = b"lru_crawler metadump hash\r\n"
 _SPACE = frozenset(range(0x21))
 _STATE = re.compile(rb"HD s(\d+) f(\d+) t(-?\d+)")
 
@@ -128,8 +132,13 @@ class Wire:
         By `lru_crawler metadump hash`: `all` walks the LRU lists and leaves out what moves between
         them meanwhile (seen: 4 of 20 items that were being read).
         """
-        self._send(b"lru_crawler metadump hash\r\n")
+        deadline = time.monotonic() + LISTING
+        self._send(_LIST)
         while (line := self._line()) != b"END":
+            if line.startswith(b"BUSY ") and time.monotonic() < deadline:
+                time.sleep(0.05)  # one listing at a time: somebody else's, or the store's own
+                self._send(_LIST)
+                continue
             if not line.startswith(b"key="):
                 self.close()
                 raise StoreError(f"store {self._address} cannot list its keys: {_text(line)}")
