@@ -45,7 +45,8 @@ def test_first_command_without_systemd_serves_in_the_foreground(
         # Nothing else was started by the packages that it needed.
         assert machine.run("grep -sx memcached /proc/[0-9]*/comm | wc -l").stdout == "1\n"
     finally:
-        # Whose command line has the word "serve" of its own.
-        machine.run("kill -INT $(grep -lsxz serve /proc/[0-9]*/cmdline | cut -d/ -f3)")
+        # What Ctrl-C does: the whole foreground is told.
+        machine.run("kill -INT $(grep -lsxzE 'serve|./deploy' /proc/[0-9]*/cmdline | cut -d/ -f3)")
         output = serving.communicate(timeout=60)[0]
     assert "127.0.0.1:8080" in output
+    assert machine.run("ls /tmp").stdout == ""
