@@ -54,8 +54,8 @@ def test_a_dry_run_lists_what_it_would_do(filled: Filled) -> None:
     done = memfis("sync", *filled.flags(), "--dry-run")
     lines = done.stdout.splitlines()
     assert lines[:3] == [
-        "+ site.example/new.html (5 bytes)",
         "~ site.example/index.html (11 bytes)",
+        "+ site.example/new.html (5 bytes)",
         "- site.example/docs/logo.png",
     ]
     assert lines[3].startswith("dry run, nothing written: ")

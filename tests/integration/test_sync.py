@@ -13,6 +13,7 @@ from memfis.keys import directory_key, page_key, site_key
 from memfis.pages import GZIP, NO_PAGE, Page, content_of
 from memfis.store import Item
 from memfis.sync import MaxDelete, verify
+from memfis.webroot import WebRoot
 
 SITE = "site.example"
 
@@ -351,3 +352,46 @@ def test_a_web_root_that_is_a_link_may_be_switched(filled: Filled, directory: Pa
     filled.sync()
     assert filled.pages() == {b"/"}
     assert content(filled, b"/") == b"release 2"
+
+
+def test_a_page_whose_new_content_cannot_be_read_does_not_stay_as_it_was(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    filled.sync()
+    (filled.root / "index.html").write_text("changed, and closed before it is read")
+    read = WebRoot.read
+
+    def closed(webroot: WebRoot, path: bytes) -> tuple[bytes, os.stat_result]:
+        if path == b"/index.html":
+            raise PermissionError(13, "Permission denied")
+        return read(webroot, path)
+
+    monkeypatch.setattr(WebRoot, "read", closed)
+    report = filled.sync()
+    assert [problem.path for problem in report.problems] == [b"/index.html"]
+    assert b"/" not in filled.pages()
+    monkeypatch.undo()
+    filled.sync()
+    assert content(filled, b"/") == b"changed, and closed before it is read"
+
+
+@pytest.mark.parametrize("kind", ["link", "fifo"])
+def test_a_file_that_becomes_something_else_after_it_was_found_is_not_read(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    page = filled.root / "index.html"
+    read = WebRoot.read
+
+    def swapped(webroot: WebRoot, path: bytes) -> tuple[bytes, os.stat_result]:
+        page.unlink(missing_ok=True)
+        if kind == "link":
+            page.symlink_to("/etc/hostname")
+        else:
+            os.mkfifo(page)
+        return read(webroot, path)
+
+    monkeypatch.setattr(WebRoot, "read", swapped)
+    report = filled.sync()
+    [problem] = [each for each in report.problems if each.path == b"/index.html"]
+    assert "since it was found" in problem.reason
+    assert b"/" not in filled.pages()

@@ -90,11 +90,10 @@ def _print_difference(site: Site) -> Callable[[Difference], None]:
     """Return what prints a line for every file: + added, ~ changed or restored, - removed."""
 
     def show(difference: Difference) -> None:
-        marks = (("+", difference.added), ("~", difference.changed), ("~", difference.restored))
-        for mark, entries in marks:
-            for entry in entries:
-                path = shown(difference.path + entry.raw)
-                click.echo(f"{mark} {site.name}{path} ({entry.size} bytes)")
+        for kind, entry in difference.read:
+            mark = "+" if kind == "added" else "~"
+            path = shown(difference.path + entry.raw)
+            click.echo(f"{mark} {site.name}{path} ({entry.size} bytes)")
         for gone in difference.gone:
             click.echo(f"- {site.name}{shown(gone)}")
 

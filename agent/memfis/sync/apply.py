@@ -5,6 +5,7 @@ A record is written before its page; a page is removed before its tombstone is w
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -15,11 +16,18 @@ from memfis.keys import page_key
 from memfis.pages import NO_PAGE, Page, make_page
 from memfis.store import Item, Store
 from memfis.sync.difference import Difference, too_large
-from memfis.sync.report import Report
+from memfis.sync.report import Kind, Report
 from memfis.webroot import Problem, WebRoot
 
 CHUNK = 4 * 1024 * 1024
 """Bytes of identity content that are read before they are written."""
+
+
+class _Made(NamedTuple):
+    kind: Kind
+    entry: Entry
+    page: Page | None
+    """None: larger than a page may be, left to the disk."""
 
 
 @dataclass
@@ -57,70 +65,67 @@ class Writer:
 
     def _write(self, difference: Difference, report: Report) -> None:
         known = difference.known
-        first = [*difference.tombstones, *difference.records]
         known |= {entry.name: entry for entry in difference.records}
         if difference.rebuild:
             self.catalog.write(difference.path, known.values())
         else:
-            self.catalog.append(difference.path, first, known)
+            records = [*difference.tombstones, *difference.records]
+            self.catalog.append(difference.path, records, known)
         for chunk in self._chunks(difference, report):
-            known |= {entry.name: entry for entry, _ in chunk}
-            left = [entry for entry, _ in chunk if entry.flags & NO_PAGE]
-            self._delete([self.webroot.url(difference.path, entry.raw) for entry in left])
-            self.catalog.append(difference.path, [entry for entry, _ in chunk], known)
-            self._publish(difference, [each for each in chunk if each[0] not in left], report)
+            known |= {made.entry.name: made.entry for made in chunk}
+            self._delete([self._url(difference, made.entry) for made in chunk if not made.page])
+            self.catalog.append(difference.path, [made.entry for made in chunk], known)
+            self._publish(difference, chunk, report)
         if difference.compact:
             self.catalog.compact(difference.path, difference.compact)
 
-    def _publish(
-        self, difference: Difference, chunk: list[tuple[Entry, Page]], report: Report
-    ) -> None:
-        items = {
-            page_key(self.site, self.webroot.url(difference.path, entry.raw)): (entry, page)
-            for entry, page in chunk
-        }
-        refused = dict(
-            self.store.set_many([Item(key, *page) for key, (_, page) in items.items()], self.ttl)
-        )
-        names = {kind: {entry.name for entry in getattr(difference, kind)} for kind in KINDS}
-        for key, (entry, page) in items.items():
-            if key in refused:
-                path = difference.path + entry.raw
-                report.problems.append(Problem(path, f"refused by the store: {refused[key]}"))
+    def _publish(self, difference: Difference, chunk: list[_Made], report: Report) -> None:
+        items = [
+            Item(page_key(self.site, self._url(difference, made.entry)), *made.page)
+            for made in chunk
+            if made.page
+        ]
+        refused = dict(self.store.set_many(items, self.ttl))
+        written = iter(items)
+        for made in chunk:
+            if not made.page:
                 continue
-            report.bytes += entry.size
-            report.bytes_written += len(page.value)
-            for kind in KINDS:
-                if entry.name in names[kind]:
-                    setattr(report, kind, getattr(report, kind) + 1)
-        self.progress(len(items))
+            reason = refused.get(next(written).key)
+            if reason:
+                path = difference.path + made.entry.raw
+                report.problems.append(Problem(path, f"refused by the store: {reason}"))
+                continue
+            report.count(made.kind)
+            report.bytes += made.entry.size
+            report.bytes_written += len(made.page.value)
+        self.progress(len(chunk))
 
-    def _chunks(self, difference: Difference, report: Report) -> Iterator[list[tuple[Entry, Page]]]:
+    def _chunks(self, difference: Difference, report: Report) -> Iterator[list[_Made]]:
         """Read what is to be stored; an entry gets its page's flags and its status when read."""
-        chunk: list[tuple[Entry, Page]] = []
+        chunk: list[_Made] = []
         held = 0
-        for found in difference.read:
+        for kind, found in difference.read:
             path = difference.path + found.raw
             try:
                 content, status = self.webroot.read(path)
-            except FileNotFoundError:
-                continue  # it went while we looked; the next pass takes it out
             except OSError as error:
-                report.problems.append(Problem(path, error.strerror or str(error)))
+                # rather no page than one that may be stale; the next pass sees to the record
+                self._delete([self._url(difference, found)])
+                if not isinstance(error, FileNotFoundError):
+                    report.problems.append(Problem(path, error.strerror or str(error)))
                 continue
-            page = make_page(found.raw, content)
-            flags = page.flags
-            if len(page.value) > self.max_page:
+            page: Page | None = make_page(found.raw, content)
+            if page and len(page.value) > self.max_page:
                 report.skip([too_large(path, self.max_page)])
-                flags = NO_PAGE
+                page = None
             entry = replace(
                 found,
                 size=len(content),
                 mtime_ns=status.st_mtime_ns,
                 mode=status.st_mode,
-                flags=flags,
+                flags=page.flags if page else NO_PAGE,
             )
-            chunk.append((entry, page))
+            chunk.append(_Made(kind, entry, page))
             held += len(content)
             if held >= CHUNK:
                 yield chunk
@@ -128,8 +133,8 @@ class Writer:
         if chunk:
             yield chunk
 
+    def _url(self, difference: Difference, entry: Entry) -> bytes:
+        return self.webroot.url(difference.path, entry.raw)
+
     def _delete(self, paths: list[bytes]) -> None:
         self.store.delete_many([page_key(self.site, path) for path in paths])
-
-
-KINDS = ("added", "changed", "restored")

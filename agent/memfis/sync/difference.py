@@ -11,6 +11,7 @@ from memfis.entries import Entry, Log, tombstone
 from memfis.keys import page_key
 from memfis.pages import FINGERPRINT, NO_PAGE, fingerprint, may_fit
 from memfis.store import ItemState, Store
+from memfis.sync.report import Kind
 from memfis.webroot import Listing, Problem, Skipped, WebRoot
 
 BATCH = 64
@@ -29,10 +30,8 @@ class Difference:
     lost: bool = False
     """It was there: pages may be in the store that no record names."""
     compact: Log | None = None
-    added: list[Entry] = field(default_factory=list)
-    changed: list[Entry] = field(default_factory=list)
-    restored: list[Entry] = field(default_factory=list)
-    """Unchanged files whose page the store does not have as recorded."""
+    read: list[tuple[Kind, Entry]] = field(default_factory=list)
+    """Files whose content is to be read and stored, as the scan found them."""
     records: list[Entry] = field(default_factory=list)
     """Entries of which only the record changes."""
     gone: list[bytes] = field(default_factory=list)
@@ -46,11 +45,6 @@ class Difference:
     """Identity content of the unchanged pages."""
     problems: list[Problem] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
-
-    @property
-    def read(self) -> list[Entry]:
-        """Files whose content is to be read and stored, as the scan found them."""
-        return [*self.added, *self.changed, *self.restored]
 
     @property
     def recorded(self) -> int:
@@ -122,11 +116,11 @@ class Comparison:
             elif self._stays_on_disk(new, old_entry):
                 self._leave_to_disk(difference, new, old_entry)
             elif old_entry is None or old_entry.flags & NO_PAGE:
-                difference.added.append(new)
+                difference.read.append(("added", new))
             elif self._same_content(difference, new, old_entry):
                 unconfirmed.append(new)
             else:
-                difference.changed.append(new)
+                difference.read.append(("changed", new))
         return difference, unconfirmed
 
     def _remove(self, difference: Difference, old: Entry) -> None:
@@ -181,7 +175,7 @@ class Comparison:
         for (difference, new), key, state in zip(unconfirmed, keys, states, strict=True):
             old = difference.known[new.name]
             if state is None or state.flags != old.flags:
-                difference.restored.append(new)
+                difference.read.append(("restored", new))
                 continue
             difference.unchanged += 1
             difference.bytes += new.size

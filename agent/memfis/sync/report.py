@@ -3,11 +3,14 @@
 import os
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
 from memfis.webroot import Problem, Skipped
+
+Kind = Literal["added", "changed", "restored"]
+"""Why a page is written; restored: its file is unchanged, but the store lost or changed it."""
 
 
 class Report(msgspec.Struct, kw_only=True):
@@ -41,6 +44,16 @@ class Report(msgspec.Struct, kw_only=True):
     def skip(self, files: Iterable[Skipped]) -> None:
         """Count what settings keep out of memory, by reason."""
         self.skipped.update(each.reason for each in files)
+
+    def count(self, kind: Kind) -> None:
+        """Count one page that is written, or would be."""
+        match kind:
+            case "added":
+                self.added += 1
+            case "changed":
+                self.changed += 1
+            case "restored":
+                self.restored += 1
 
     def summary(self) -> str:
         """Return one line for people."""

@@ -113,14 +113,12 @@ def _check(site: Site, differences: Iterable[Difference], options: Options) -> N
 
 def _foresee(difference: Difference, report: Report) -> None:
     """Count what would be done."""
-    report.added += len(difference.added)
-    report.changed += len(difference.changed)
-    report.restored += len(difference.restored)
+    for kind, entry in difference.read:
+        report.count(kind)
+        report.bytes += entry.size
+        report.bytes_written += entry.size
     report.removed += len(difference.gone)
     report.renewed += len(difference.renew)
-    content = sum(entry.size for entry in difference.read)
-    report.bytes += content
-    report.bytes_written += content
 
 
 def _remove_orphans(site: Site, store: Store, catalog: Catalog) -> int:
