@@ -11,6 +11,8 @@ from typing import Any
 import jinja2
 
 from memfis import keys
+from memfis.config import MAX_PAGE
+from memfis.serve.site import SITE_DEFAULTS
 from support.http import Answer, Connection
 from support.memcached import Memcached
 from support.process import Process, listening, unprivileged
@@ -45,24 +47,15 @@ class Site:
         self.public = directory / f"{name}.public"
         self.origin = directory / f"{name}.origin"
         self.settings: dict[str, Any] = {
+            **SITE_DEFAULTS,
             "name": name,
             "server_names": [name],
             "listen": [f"unix:{self.public}"],
-            "tls": None,
             "root": os.fspath(directory / f"{name}.root"),
             "index": ["index.html"],
-            "exclude": [],
-            "default_type": None,
-            "charset": None,
-            "autoindex": False,
-            "error_pages": [],
-            "headers": {},
-            "expires": [],
-            "max_page": 131072,
-            "header": "X-Memfis",
+            "max_page": MAX_PAGE,
             "store_address": store.address,
             "origin_socket": os.fspath(self.origin),
-            "extra": "",
             **settings,
         }
         self.root = Path(self.settings["root"])
