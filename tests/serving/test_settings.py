@@ -3,7 +3,6 @@
 import os
 import re
 import signal
-import socket
 import ssl
 import subprocess
 from itertools import combinations
@@ -12,36 +11,24 @@ from typing import Any
 
 import pytest
 
+from memfis.config import MAX_PAGE
+from memfis.serve.site import SITE_DEFAULTS
 from support.http import Connection
 from support.nginx import Nginx, Site, Web, render
+from support.ports import free_port
 
 SETTINGS: dict[str, Any] = {
+    **SITE_DEFAULTS,
     "name": "site.example",
     "server_names": ["site.example"],
     "listen": ["80"],
-    "tls": None,
     "root": "/srv/www",
     "index": ["index.html"],
-    "exclude": [],
-    "default_type": None,
-    "charset": None,
-    "autoindex": False,
-    "error_pages": [],
-    "headers": {},
-    "expires": [],
-    "max_page": 131072,
-    "header": "X-Memfis",
+    "max_page": MAX_PAGE,
     "store_address": "unix:/run/memcached.sock",
     "origin_socket": "/run/origin.sock",
-    "extra": "",
 }
 """Every key of docs/architecture.md."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def test_names_that_look_alike_do_not_meet(web: Web) -> None:
