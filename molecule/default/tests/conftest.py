@@ -100,8 +100,15 @@ def play():
                 *arguments,
             ],
             cwd=ROOT,
-            env=os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
-            capture_output=True,
+            env=os.environ
+            | {
+                "ANSIBLE_NOCOLOR": "1",
+                "ANSIBLE_FORCE_COLOR": "0",
+                "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
+            },
+            # Molecule has Ansible print failures to stderr.
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
