@@ -72,12 +72,6 @@ def test_identifiers_are_all_different() -> None:
     assert len(set(found.values())) == len(found)
 
 
-def test_template_knows_every_key_of_the_contract() -> None:
-    table = (Path(__file__).parents[2] / "docs" / "architecture.md").read_text()
-    table = table[table.index("## Settings of a site") : table.index("`memfis.toml`:")]
-    assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == set(SETTINGS)
-
-
 @pytest.mark.parametrize(
     ("max_page", "buffer"),
     [(1000, 128), (130048, 128), (130049, 129), (131072, 129), (200000, 197), (20971520, 256)],
