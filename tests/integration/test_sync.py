@@ -395,3 +395,18 @@ def test_a_file_that_becomes_something_else_after_it_was_found_is_not_read(
     [problem] = [each for each in report.problems if each.path == b"/index.html"]
     assert "since it was found" in problem.reason
     assert b"/" not in filled.pages()
+
+
+@pytest.mark.parametrize("lost", [[site_key(SITE)], [site_key(SITE), directory_key(SITE, b"/")]])
+def test_an_empty_web_root_is_refused_also_when_the_store_forgot_the_site(
+    filled: Filled, lost: list[bytes]
+) -> None:
+    filled.sync()
+    filled.store.delete_many(lost)
+    for path in ("index.html", "docs/index.html", "docs/logo.png"):
+        (filled.root / path).unlink()
+    with pytest.raises(SafetyError, match="publishes nothing"):
+        filled.sync(max_delete=MaxDelete(50, percent=True))
+    assert len(filled.pages()) == 3
+    filled.sync()
+    assert filled.pages() == set()

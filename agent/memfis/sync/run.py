@@ -70,14 +70,15 @@ def sync(site: Site, store: Store, options: Options) -> Report:
         expected=set() if item is None else {b"/"},
     )
     differences: Iterable[Difference] = comparison.differences()
-    if item is not None or options.dry_run:
+    if item is not None or options.dry_run or catalog.logs([b"/"]) != [None]:
         # with records there may be much to delete, so all is known before anything is changed
         differences = list(differences)
         _check(site, differences, options)
     writer = Writer(
         webroot, store, catalog, site.name, site.max_page, options.lease, options.progress
     )
-    lost = item is None or item.index != site.index
+    # an item of ours that no record names can only be where there was something before
+    lost = store.statistics().items > 0 if item is None else item.index != site.index
     for difference in differences:
         if not options.delete:
             difference.keep()
@@ -93,8 +94,8 @@ def sync(site: Site, store: Store, options: Options) -> Report:
             writer.apply(difference, report)
     report.pages = report.unchanged + report.added + report.changed + report.restored
     if not options.dry_run:
-        if (lost or writer.damaged) and options.delete and store.statistics().items:
-            report.removed += _remove_orphans(site, store, catalog)
+        if (lost or writer.damaged) and options.delete:
+            report.removed += _remove_orphans(site, store, catalog, options, report.pages)
         catalog.write_site_item(_site_item(site, item, report))
     report.seconds = time.monotonic() - started
     return report
@@ -121,8 +122,12 @@ def _foresee(difference: Difference, report: Report) -> None:
     report.renewed += len(difference.renew)
 
 
-def _remove_orphans(site: Site, store: Store, catalog: Catalog) -> int:
+def _remove_orphans(
+    site: Site, store: Store, catalog: Catalog, options: Options, published: int
+) -> int:
     strays = orphans(store, catalog, site.name, site.index_name)
+    if published == 0:  # else they are what the disk, seen whole, does not have
+        options.max_delete.check(site.name, len(strays), len(strays), published)
     store.delete_many(strays)
     return len(strays)
 

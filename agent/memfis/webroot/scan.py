@@ -221,11 +221,13 @@ class WebRoot:
         """
         for _ in range(READS):
             descriptor = os.open(self.root + path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-            with open(descriptor, "rb", buffering=0) as file:
+            try:
                 before = os.fstat(descriptor)
                 self._check_open(descriptor, before)
-                content = file.readall()
+                content = _read_all(descriptor, before.st_size)
                 after = os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
             if (before.st_size, before.st_mtime_ns) == (len(content), after.st_mtime_ns):
                 return content, after
         raise OSError(errno.EAGAIN, "changes while it is read")
@@ -241,6 +243,17 @@ class WebRoot:
     def url(self, directory: bytes, name: bytes) -> bytes:
         """Return the URL path that the file `name` in `directory` is stored for."""
         return page_path(directory, name, self._index)
+
+
+def _read_all(descriptor: int, size: int) -> bytes:
+    """Return the content of the open file, which has `size` bytes unless it grows meanwhile."""
+    content = os.read(descriptor, size + 1)
+    if len(content) == size:  # nearly always, and the end of the file is known without a read
+        return content
+    parts = [content]
+    while parts[-1]:
+        parts.append(os.read(descriptor, 1024 * 1024))
+    return b"".join(parts)
 
 
 def _kind(mode: int) -> str:
