@@ -70,15 +70,15 @@ def sync(site: Site, store: Store, options: Options) -> Report:
         expected=set() if item is None else {b"/"},
     )
     differences: Iterable[Difference] = comparison.differences()
-    if item is not None or options.dry_run or catalog.logs([b"/"]) != [None]:
+    forgotten = item is None and store.statistics().items > 0
+    if item is not None or forgotten or options.dry_run:
         # with records there may be much to delete, so all is known before anything is changed
         differences = list(differences)
         _check(site, differences, options)
     writer = Writer(
         webroot, store, catalog, site.name, site.max_page, options.lease, options.progress
     )
-    # an item of ours that no record names can only be where there was something before
-    lost = store.statistics().items > 0 if item is None else item.index != site.index
+    lost = forgotten or (item is not None and item.index != site.index)
     for difference in differences:
         if not options.delete:
             difference.keep()
