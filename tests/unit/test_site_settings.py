@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 import yaml
 
 from memfis.config import MAX_PAGE, Site
@@ -14,15 +15,20 @@ from memfis.serve.site import SITE_DEFAULTS, site_variables
 ROOT = Path(__file__).parents[2]
 
 
-def of_the_role(**site: Any) -> dict[str, Any]:
-    """Return the variable `site` as the role makes it."""
+def filters() -> Any:
+    """Return the role's filter plugin."""
     spec = importlib.util.spec_from_file_location(
         "memfis_filters", ROOT / "roles/memfis/filter_plugins/memfis.py"
     )
     assert spec is not None
     assert spec.loader is not None
-    filters = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(filters)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def of_the_role(**site: Any) -> dict[str, Any]:
+    """Return the variable `site` as the role makes it."""
     defaults = {
         "listen": ["80"],
         "tls_listen": ["443"],
@@ -30,7 +36,7 @@ def of_the_role(**site: Any) -> dict[str, Any]:
         "header": "X-Memfis",
         "store_address": "unix:/run/m.sock",
     }
-    [complete] = filters.site_settings([site], defaults)
+    [complete] = filters().site_settings([site], defaults)
     found: dict[str, Any] = complete
     return found
 
@@ -70,3 +76,71 @@ def test_what_the_agent_reads_is_documented() -> None:
     renamed = {"store": "store_address", "origin": "origin_socket"}
     fields = {renamed.get(f.name, f.name) for f in msgspec.structs.fields(Site)}
     assert fields - documented() == {"reader", "lease"}  # set for all sites at once
+
+
+GOOD: dict[str, Any] = {
+    "server_names": ["a.example", "*.b.example", "_"],
+    "root": '/srv/www/a b$c"d',
+    "listen": ["80", "[::]:80 ipv6only=on", "unix:/run/a.sock", "127.0.0.1:8080 backlog=512"],
+    "tls": {"listen": ["443"], "certificate": "/etc/a.pem", "certificate_key": "/etc/a.key"},
+    "index": ["index.html", "index.php"],
+    "default_type": "text/plain",
+    "charset": "utf-8",
+    "headers": {"Strict-Transport-Security": 'max-age=1; x="y"'},
+    "expires": [{"type": "image/", "expires": "30d"}, {"type": "text/css", "expires": "1h30m"}],
+    "error_pages": [{"codes": [404, 500], "uri": "/errors/not found.html"}],
+    "store_address": "unix:/run/m.sock",
+}
+
+
+def test_good_settings_have_no_problems() -> None:
+    assert filters().site_problems([GOOD]) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("server_names", []),
+        ("server_names", ["a b"]),
+        ("server_names", ["a;}"]),
+        ("name", "A_b"),
+        ("name", ".a"),
+        ("name", "a" * 90),
+        ("root", "relative"),
+        ("root", "/"),
+        ("root", "/srv/../etc"),
+        ("listen", ["80 ssl"]),
+        ("listen", ["80;"]),
+        ("index", ["a/b.html"]),
+        ("index", [".hidden.html"]),
+        ("index", ["$x"]),
+        ("default_type", "text"),
+        ("charset", "utf 8"),
+        ("header", "X Memfis"),
+        ("headers", {"Bad Name": "x"}),
+        ("headers", {"Vary": "x"}),
+        ("headers", {"X-Memfis": "HIT"}),
+        ("headers", {"X-A": "x\r\nSet-Cookie: y"}),
+        ("expires", [{"type": "image/", "expires": "soon"}]),
+        ("expires", [{"type": "image/", "expires": "modified +1d"}]),
+        ("expires", [{"type": "image /", "expires": "1d"}]),
+        ("error_pages", [{"codes": [418], "uri": "/x.html"}]),
+        ("error_pages", [{"codes": [200], "uri": "/x.html"}]),
+        ("error_pages", [{"codes": [404], "uri": "x.html"}]),
+        ("error_pages", [{"codes": [404], "uri": "/errors/"}]),
+        ("error_pages", [{"codes": [404], "uri": "/x.html?y"}]),
+        ("tls", {"certificate": "a.pem", "certificate_key": "/etc/$x"}),
+        ("store_address", "/run/m.sock"),
+        ("origin_socket", "/" + "x" * 108),
+        ("max_page", 0),
+    ],
+)
+def test_what_nginx_would_misread_is_refused(key: str, value: object) -> None:
+    [*found] = filters().site_problems([GOOD | {"name": "a.example", key: value}])
+    assert found
+    assert all(line.startswith(f"memfis_sites[0].{key}") for line in found)
+
+
+def test_two_sites_of_one_name_are_refused() -> None:
+    [problem] = filters().site_problems([GOOD, GOOD])
+    assert "also the name of memfis_sites[0]" in problem

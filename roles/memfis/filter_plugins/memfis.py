@@ -45,44 +45,107 @@ def site_settings(sites, defaults):
     return complete
 
 
+# nginx reads its configuration word by word, and some of what it reads wrongly it does not refuse:
+# a bad `expires` is ignored in silence. What is quoted in the template (root, header values, error
+# pages) may have any character.
+_LISTEN = r"(?!.*\b(?:ssl|http2|quic)\b)[A-Za-z0-9.:\[\]*_/= -]+"
+_WORDS = {
+    "server_names": (r"""[^\s;{}"'\\]+""", "a server name"),
+    "listen": (_LISTEN, "parameters of nginx's listen, without ssl and http2"),
+    "index": (
+        r"[A-Za-z0-9_][A-Za-z0-9._~-]*",
+        "a file name of letters, digits, '.', '_', '~', '-'",
+    ),
+}
+_SCALARS = {
+    "root": (r"/(?!/*\Z)(?!(?:.*/)?\.\.(?:/|\Z))[^\0]*", "an absolute path below /"),
+    "origin_socket": (r"/[^\0\s]{1,106}", "an absolute path of at most 107 bytes"),
+    "default_type": (r"[A-Za-z0-9.+_-]+/[A-Za-z0-9.+_-]+", "a media type"),
+    "charset": (r"[A-Za-z0-9._-]+", "a charset"),
+    "header": (r"[A-Za-z0-9-]*", "the name of a header, or empty"),
+    "store_address": (r"unix:/\S+|[^\s/]\S*:\d+", "unix:PATH or HOST:PORT"),
+}
+_TIME = r"off|epoch|max|[+-]?\d+(?:ms|[smhdwMy])?(?:\d+(?:ms|[smhdwMy]))*|@\d+[hms]?(?:\d+[ms])*"
+_OWN_HEADERS = {
+    *("content-type", "content-length", "content-encoding", "transfer-encoding", "connection"),
+    *("date", "server", "location", "etag", "last-modified", "accept-ranges", "vary"),
+}
+
+
 def site_problems(sites):
     """Return one line for every mistake in `sites` that types alone do not show."""
     problems = []
     seen = {}
     for number, site in enumerate(sites):
         where = f"memfis_sites[{number}]"
-        if not site.get("server_names"):
-            problems.append(f"{where}.server_names: at least one name is needed")
-            continue
-        name = site.get("name") or site["server_names"][0]
-        if not re.fullmatch(r"[a-z0-9.-]+", name) or name.startswith("."):
-            problems.append(
-                f"{where}.name: {name!r} is used in keys and file names and may have only a-z, "
-                "0-9, '.' and '-'; by default it is the first server name"
-            )
-        elif len(name) > _LONGEST_NAME:
-            problems.append(f"{where}.name: {name!r} is longer than {_LONGEST_NAME} characters")
+        found = list(_misnamed(site)) + list(_misread(site)) + list(_mistaken_rules(site))
+        name = site.get("name") or (site.get("server_names") or [""])[0]
         if name in seen:
-            problems.append(
-                f"{where}.name: {name!r} is also the name of memfis_sites[{seen[name]}]"
-            )
+            found.append(f"name: {name!r} is also the name of memfis_sites[{seen[name]}]")
         seen.setdefault(name, number)
-        for key in ("root", "origin_socket"):
-            path = site.get(key)
-            if path is None:
-                continue
-            if not path.startswith("/") or path.rstrip("/") == "" or ".." in path.split("/"):
-                problems.append(f"{where}.{key}: {path!r} is not an absolute path below /")
-        for key in ("server_names", "listen", "index"):
-            for value in site.get(key) or []:
-                if not value or re.search(r"[;{}\"'\\\n]", value):
-                    problems.append(f"{where}.{key}: {value!r} has characters nginx would misread")
-                elif key == "index" and "/" in value:
-                    problems.append(f"{where}.index: {value!r} is a path; only names can be mapped")
-        address = site.get("store_address")
-        if address is not None and not re.fullmatch(r"unix:/\S+|\S+:\d+", address):
-            problems.append(f"{where}.store_address: {address!r} is not unix:PATH or HOST:PORT")
+        problems += [f"{where}.{problem}" for problem in found]
     return problems
+
+
+def _misnamed(site):
+    """Yield what is wrong with the site's names."""
+    if not site.get("server_names"):
+        yield "server_names: at least one name is needed"
+        return
+    name = site.get("name") or site["server_names"][0]
+    if not re.fullmatch(r"[a-z0-9-][a-z0-9.-]*", name):
+        yield (
+            f"name: {name!r} is used in keys and file names and may have only a-z, 0-9, '.' and "
+            "'-'; by default it is the first server name"
+        )
+    elif len(name) > _LONGEST_NAME:
+        yield f"name: {name!r} is longer than {_LONGEST_NAME} characters"
+
+
+def _misread(site):
+    """Yield the values that nginx would read as something else."""
+    for key, (pattern, expected) in _WORDS.items():
+        for value in site.get(key) or []:
+            if not re.fullmatch(pattern, str(value)):
+                yield f"{key}: {value!r}: expected {expected}"
+    for key, (pattern, expected) in _SCALARS.items():
+        value = site.get(key)
+        if value is not None and not re.fullmatch(pattern, str(value), re.DOTALL):
+            yield f"{key}: {value!r}: expected {expected}"
+    tls = site.get("tls") or {}
+    for address in tls.get("listen") or []:
+        if not re.fullmatch(_LISTEN, str(address)):
+            yield f"tls.listen: {address!r}: expected {_WORDS['listen'][1]}"
+    for key in ("certificate", "certificate_key"):
+        if tls and not re.fullmatch(r"/[^\0$]+", str(tls.get(key, ""))):
+            yield f"tls.{key}: {tls.get(key)!r}: expected an absolute path without '$'"
+    if site.get("max_page") is not None and int(site["max_page"]) < 1:
+        yield f"max_page: {site['max_page']!r}: expected a number of bytes"
+
+
+def _mistaken_rules(site):
+    """Yield what is wrong with headers, expiry and error pages."""
+    for name, value in (site.get("headers") or {}).items():
+        own = (site.get("header") or "X-Memfis").lower()
+        if not re.fullmatch(r"[A-Za-z0-9-]+", name) or name.lower() in _OWN_HEADERS | {own}:
+            yield f"headers: {name!r} is not a header that a site may set"
+        if re.search(r"[\r\n\0]", str(value)) or len(str(value)) > 4000:
+            yield f"headers.{name}: expected one line of at most 4000 characters"
+    for rule in site.get("expires") or []:
+        if not re.fullmatch(r"[A-Za-z0-9.+_/-]+", str(rule.get("type", ""))):
+            yield f"expires: type {rule.get('type')!r}: expected a media type or its beginning"
+        if not re.fullmatch(_TIME, str(rule.get("expires", ""))):
+            yield (
+                f"expires: {rule.get('expires')!r}: expected a time as nginx has it (30d, 1h, "
+                "epoch, max, off)"
+            )
+    for page in site.get("error_pages") or []:
+        for code in page.get("codes") or [0]:
+            if not 400 <= int(code) <= 599 or int(code) in (418, 499):
+                yield f"error_pages: code {code!r}: expected 400 to 599, but for 418 and 499"
+        uri = str(page.get("uri", ""))
+        if not re.fullmatch(r"/[^?\x00-\x1f\x7f]*[^?/\x00-\x1f\x7f]", uri):
+            yield f"error_pages: uri {uri!r}: expected the path of a file, as /404.html"
 
 
 def store_url(address):
