@@ -87,6 +87,7 @@ class KeptSite:
             item = self.catalog.site_item()
         except MemfisError as error:
             self._epoch = None
+            self.store.close()  # no connection to a store that is gone
             self.tell(logging.ERROR, str(error))
             return
         if item is None or item.epoch != self._epoch:
@@ -103,6 +104,7 @@ class KeptSite:
                 report = sync(self.site, self.store, self._options)
                 item = self.catalog.site_item()
         except MemfisError as error:
+            self.store.close()
             self.due = time.monotonic() + RETRY
             self.tell(logging.ERROR, str(error))
             return None

@@ -133,6 +133,7 @@ def test_good_settings_have_no_problems() -> None:
         ("store_address", "/run/m.sock"),
         ("origin_socket", "/" + "x" * 108),
         ("max_page", 0),
+        ("autoindex", "false"),
     ],
 )
 def test_what_nginx_would_misread_is_refused(key: str, value: object) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple, ParamSpec, TypeVar
 
 from pymemcache.client.base import Client
-from pymemcache.exceptions import MemcacheError
+from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError
 
 from memfis.config import StoreAddress
 from memfis.errors import StoreError, StoreRefusedError
@@ -148,6 +148,8 @@ class Store:
     def _ask(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:
             return call(*args, **kwargs)
+        except MemcacheUnexpectedCloseError as error:
+            raise StoreError(f"store {self.address} closed the connection") from error
         except MemcacheError as error:
             reason = " ".join(str(part) for part in error.args) or type(error).__name__
             raise StoreRefusedError(f"store {self.address}: {reason}") from error

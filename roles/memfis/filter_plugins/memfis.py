@@ -113,6 +113,9 @@ def _misread(site):
         if value is not None and not re.fullmatch(pattern, str(value), re.DOTALL):
             yield f"{key}: {value!r}: expected {expected}"
     tls = site.get("tls") or {}
+    for key, value in (("autoindex", site.get("autoindex")), ("tls.redirect", tls.get("redirect"))):
+        if value is not None and not isinstance(value, bool):
+            yield f"{key}: {value!r}: expected true or false"
     for address in tls.get("listen") or []:
         if not re.fullmatch(_LISTEN, str(address)):
             yield f"tls.listen: {address!r}: expected {_WORDS['listen'][1]}"
