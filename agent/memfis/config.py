@@ -122,11 +122,14 @@ _INHERITED = ("store", "reader", "max_page", "lease")
 
 
 def configuration_path(given: str | None) -> Path | None:
-    """Return the file to read: `given`, else MEMFIS_CONFIG, else the default where it exists."""
+    """Return the file to read: `given`, else MEMFIS_CONFIG, else the default.
+
+    None where the default is not there, or not for us: whoever names all by flags needs none.
+    """
     named = given or os.environ.get("MEMFIS_CONFIG")
     if named:
         return Path(named)
-    return DEFAULT_PATH if DEFAULT_PATH.exists() else None
+    return DEFAULT_PATH if os.access(DEFAULT_PATH, os.R_OK) else None
 
 
 def parse_patterns(patterns: Sequence[str]) -> "GitIgnoreSpec":

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from integration.conftest import Filled
-from support.command import environment, memfis, memfis_json
+from support.command import COMMAND, WITHOUT_POWER, environment, memfis, memfis_json
 from support.memcached import Memcached
 
 BYTES_NAME = os.fsdecode(b"caf\xe9 \xff.html")
@@ -212,3 +212,23 @@ def test_a_file_that_nginx_may_not_read_is_named(filled: Filled) -> None:
     filled.root.chmod(0o700)
     done = memfis("sync", "--config", config)
     one_line(done, 2, "nginx's user nobody may not enter", str(filled.root))
+
+
+def test_a_default_configuration_for_others_only_does_not_matter_to_whoever_names_all(
+    filled: Filled,
+) -> None:
+    closed = filled.root.parent / "closed"
+    closed.mkdir(mode=0o000)
+    script = (
+        "import pathlib, sys; from memfis import config\n"
+        f"config.DEFAULT_PATH = pathlib.Path({str(closed / 'memfis.toml')!r})\n"
+        "from memfis.commands import main; main(sys.argv[1:])"
+    )
+    prefix = WITHOUT_POWER if os.geteuid() == 0 else ()
+    command = [*prefix, COMMAND[0], "-c", script, "status"]
+    done = subprocess.run(
+        [*command, *filled.flags()], capture_output=True, text=True, timeout=60, env=environment()
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment())
+    one_line(done, 2, str(closed / "memfis.toml"), "not for you")

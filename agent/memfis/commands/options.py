@@ -51,10 +51,10 @@ class SiteFlags:
             if not self.name:
                 raise UsageError(
                     "no site: give --root DIR --name SITE --store URL, or a configuration with"
-                    f" sites ({path or f'{config.DEFAULT_PATH} does not exist'})"
+                    f" sites ({path or f'{config.DEFAULT_PATH} is not there, or not for you'})"
                 )
             if need_root and not self.root:
-                place = path or f"{config.DEFAULT_PATH}, which does not exist"
+                place = path or f"{config.DEFAULT_PATH} (not there, or not for you)"
                 raise UsageError(f"site {self.name!r} is not in {place}, and there is no --root")
             table = {"name": self.name, "root": "/", "store": settings.store} | over
             made = config.settings_from({"sites": [table]}, "flags")
