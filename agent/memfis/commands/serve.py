@@ -9,7 +9,7 @@ from memfis.config import MAX_PAGE, settings_from
 from memfis.serve.run import Listen, serve_options
 from memfis.serve.run import serve as serve_directory
 from memfis.sync import Report
-from memfis.sync.report import shown, size
+from memfis.sync.report import size
 
 
 @click.command()
@@ -42,7 +42,7 @@ def serve(
     and follows changes in DIR. Ctrl-C stops it and leaves nothing behind. An answer says in its
     header X-Memfis whether it came from memory (HIT) or from the disk (FALLBACK).
     """
-    log_to_stderr(logging.INFO)
+    log_to_stderr(logging.WARNING)  # what failed; the line below says the rest
     table = {"name": "localhost", "root": "/", "max_page": MAX_PAGE, "exclude": list(exclude)}
     if index:
         table["index"] = list(index)
@@ -52,12 +52,13 @@ def serve(
     def ready(url: str, report: Report) -> None:
         left = sum(report.skipped.values()) + len(report.problems)
         reasons = [f"{number} {reason}" for reason, number in report.skipped.most_common()]
-        reasons += [f"{shown(each.path)}: {each.reason}" for each in report.problems[:3]]
-        more = ", …" if len(report.problems) > 3 else ""
-        because = f"; {left} left to disk: {', '.join(reasons)}{more}" if left else ""
+        if report.problems:
+            reasons.append(f"{len(report.problems)} for the reasons above")
+        because = f"; {left} left to disk: {', '.join(reasons)}" if left else ""
         click.echo(
             f"{url}  {report.pages:,} files, {size(report.bytes)} in memory"
             f" ({size(report.bytes_written)} as stored) in {report.seconds:.1f} s{because}"
         )
+        log_to_stderr(logging.INFO)
 
     serve_directory(directory, address, memory, serve_options(site.lease), ready, site)
