@@ -65,7 +65,7 @@ def matrix(session: nox.Session, distribution: str) -> None:
     if "short" not in session.posargs:
         session.run("molecule", "test", env=environment)
         return
-    for command in ("create", "prepare", "converge", "verify", "destroy"):
+    for command in ("destroy", "create", "prepare", "converge", "verify", "destroy"):
         session.run("molecule", command, env=environment)
 
 
