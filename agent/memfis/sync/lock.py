@@ -36,6 +36,9 @@ def site_lock(directory: Path, site: str) -> Iterator[None]:
             f"lock {path}: {error.strerror}; set 'runtime_directory' to one you may write"
         ) from error
     try:
+        if os.geteuid() == 0:  # the agent must be able to take a lock that root made
+            owner = directory.stat()
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
