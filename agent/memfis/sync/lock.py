@@ -30,16 +30,25 @@ def site_lock(directory: Path, site: str) -> Iterator[None]:
     path = directory / f"{site}.lock"
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+        descriptor = _open(path)
     except OSError as error:
         raise UsageError(
             f"lock {path}: {error.strerror}; set 'runtime_directory' to one you may write"
         ) from error
     try:
-        if os.geteuid() == 0:  # the agent must be able to take a lock that root made
-            owner = directory.stat()
-            os.fchown(descriptor, owner.st_uid, owner.st_gid)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    flags = os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path, flags | os.O_CREAT | os.O_EXCL, 0o660)
+    except FileExistsError:
+        return os.open(path, flags)
+    if os.geteuid() == 0:  # the agent must be able to take a lock that root made
+        owner = path.parent.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    return descriptor
