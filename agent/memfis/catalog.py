@@ -12,9 +12,6 @@ from memfis.store import Store
 LAYOUT = 1
 """Version of keys and items (docs/architecture.md)."""
 
-COMPACT_FROM = 256
-"""Records in a log before compaction is worth its while."""
-
 
 class SiteItem(msgspec.Struct, frozen=True, kw_only=True):
     """The site's own item, as JSON. Times are seconds since the epoch."""
@@ -97,7 +94,7 @@ class Catalog:
 
     def compact(self, path: bytes, log: Log) -> None:
         """Rewrite the log of `path` without what is overtaken, when that is most of it."""
-        if log.records < COMPACT_FROM or log.records < 2 * len(log.entries):
+        if not log.is_grown:
             return
         key = directory_key(self._site, path)
         found, token = self._store.gets(key)

@@ -14,6 +14,9 @@ import msgspec
 HEADER = b'{"memfis":"directory","layout":1}\n'
 """First line of a complete log. A log without it lost its beginning and is damaged."""
 
+COMPACT_FROM = 256
+"""Records in a log before compaction is worth its while."""
+
 Origin = Literal["file", "rendered"]
 
 
@@ -22,7 +25,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `name`: its bytes as ISO-8859-1. `mode`: type and permission bits, None in a tombstone.
     `size`: bytes on disk. `mtime_ns`: nanoseconds since the epoch. `target`: of a symbolic link.
-    `flags`: client flags of the stored page (see `pages`), 0 for a directory.
+    `flags`: client flags of the stored page (see `pages`), 0 for a directory. `racy`: the file was
+    read so soon after its last change that a later one may have left the same modification time.
     """
 
     name: str
@@ -34,6 +38,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     target: str | None = None
     flags: int = 0
     origin: Origin = "file"
+    racy: bool = False
 
     @property
     def raw(self) -> bytes:
@@ -46,8 +51,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.mode is not None and stat.S_ISDIR(self.mode)
 
     def same_content(self, other: "Entry") -> bool:
-        """Quick check: size and modification time agree."""
-        return self.size == other.size and self.mtime_ns == other.mtime_ns
+        """Quick check: size and modification time agree, and can be relied upon."""
+        return self.size == other.size and self.mtime_ns == other.mtime_ns and not other.racy
 
     def same_attributes(self, other: "Entry") -> bool:
         """Whether everything but the stored page's flags agrees."""
@@ -86,6 +91,11 @@ class Log(msgspec.Struct, frozen=True):
     entries: dict[str, Entry]
     records: int
     """Records in the log, tombstones and overtaken ones included: what compaction would cut."""
+
+    @property
+    def is_grown(self) -> bool:
+        """Whether most of the log is overtaken, and it is long enough to matter."""
+        return self.records >= COMPACT_FROM and self.records >= 2 * len(self.entries)
 
 
 def decode_log(data: bytes) -> Log | None:

@@ -1,6 +1,7 @@
 """The store becomes equal to the web root, whatever happened to either."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -8,12 +9,14 @@ from msgspec.structs import replace
 
 from integration.conftest import Filled
 from memfis.catalog import Catalog
+from memfis.entries import Entry
 from memfis.errors import SafetyError, UsageError
 from memfis.keys import directory_key, page_key, site_key
 from memfis.pages import GZIP, NO_PAGE, Page, content_of
 from memfis.store import Item
-from memfis.sync import MaxDelete, verify
-from memfis.webroot import WebRoot
+from memfis.sync import MaxDelete, difference, verify
+from memfis.sync.difference import TICK
+from memfis.webroot import Files
 
 SITE = "site.example"
 
@@ -26,6 +29,11 @@ def same(filled: Filled) -> bool:
 def content(filled: Filled, path: bytes) -> bytes | None:
     found = filled.store.get(page_key(SITE, path))
     return content_of(Page(*found)) if found else None
+
+
+def settle() -> None:
+    """Wait until a change of a file would show in its modification time."""
+    time.sleep(2 * TICK / 1e9)
 
 
 def test_a_first_sync_stores_every_page_under_its_url(filled: Filled) -> None:
@@ -50,6 +58,7 @@ def test_text_is_stored_compressed_and_images_are_not(filled: Filled) -> None:
 def test_a_second_sync_has_nothing_to_do_and_changes_no_item(
     filled: Filled, memcached: object
 ) -> None:
+    settle()
     filled.sync()
     before = {key: filled.store.get(key) for key in filled.store.all_keys() if b"-site" not in key}
     report = filled.sync()
@@ -102,6 +111,7 @@ def test_a_file_becomes_a_directory_and_back(filled: Filled) -> None:
 
 
 def test_the_same_time_and_size_need_a_checksum(filled: Filled) -> None:
+    settle()
     filled.sync()
     page = filled.root / "index.html"
     status = page.stat()
@@ -112,7 +122,66 @@ def test_the_same_time_and_size_need_a_checksum(filled: Filled) -> None:
     assert content(filled, b"/") == b"FRONT PAGE"
 
 
+def test_a_file_that_changes_within_a_tick_of_the_clock_is_found(
+    filled: Filled, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(difference, "TICK", 3600 * 10**9)  # however slow this machine is
+    page = filled.root / "index.html"
+    page.write_text("front page")
+    filled.sync()
+    status = page.stat()
+    page.write_text("FRONT PAGE")  # the same size, and as if within the same tick
+    os.utime(page, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert filled.sync().changed == 1
+    assert content(filled, b"/") == b"FRONT PAGE"
+    monkeypatch.undo()
+    settle()
+    assert filled.sync().changed == 0
+    [log] = Catalog(filled.store, SITE).logs([b"/"])
+    assert log is not None
+    assert not log.entries["index.html"].racy
+
+
+def test_a_file_that_is_open_for_writing_is_left_to_the_disk(filled: Filled) -> None:
+    filled.sync()
+    with (filled.root / "index.html").open("w") as page:
+        page.write("half")
+        page.flush()
+        report = filled.sync()
+        assert report.skipped["open for writing"] == 1
+        assert report.problems == []
+        assert b"/" not in filled.pages()
+        page.write(" and half")
+    filled.sync()
+    assert content(filled, b"/") == b"half and half"
+    assert same(filled)
+
+
+def test_a_large_tree_is_synced_by_several_processes(filled: Filled) -> None:
+    for number in range(100):
+        directory = filled.root / f"directory {number}" / "below"
+        directory.mkdir(parents=True)
+        for page in range(20):
+            (directory / f"{page}.html").write_text(f"page {page} of {number}")
+    report = filled.sync(jobs=3)
+    assert (report.pages, report.added, report.problems) == (2003, 2003, [])
+    assert content(filled, b"/directory 99/below/19.html") == b"page 19 of 99"
+    assert same(filled)
+    for number in range(0, 100, 2):
+        (filled.root / f"directory {number}" / "below" / "3.html").unlink()
+        (filled.root / f"directory {number}" / "below" / "4.html").write_text("changed")
+    with pytest.raises(SafetyError, match="would delete 50 of 2003"):
+        filled.sync(jobs=3, max_delete=MaxDelete(49, percent=False))
+    assert len(filled.pages()) == 2003
+    foreseen = filled.sync(jobs=3, dry_run=True)
+    report = filled.sync(jobs=3)
+    assert (foreseen.changed, foreseen.removed) == (report.changed, report.removed) == (50, 50)
+    assert content(filled, b"/directory 98/below/4.html") == b"changed"
+    assert same(filled)
+
+
 def test_a_touched_file_is_read_again_and_stays_what_it_was(filled: Filled) -> None:
+    settle()
     filled.sync()
     os.utime(filled.root / "index.html")
     assert filled.sync().changed == 1
@@ -359,14 +428,14 @@ def test_a_page_whose_new_content_cannot_be_read_does_not_stay_as_it_was(
 ) -> None:
     filled.sync()
     (filled.root / "index.html").write_text("changed, and closed before it is read")
-    read = WebRoot.read
+    read = Files.read
 
-    def closed(webroot: WebRoot, path: bytes) -> tuple[bytes, os.stat_result]:
-        if path == b"/index.html":
+    def closed(files: Files, found: Entry) -> tuple[bytes, os.stat_result]:
+        if found.size == len("changed, and closed before it is read"):
             raise PermissionError(13, "Permission denied")
-        return read(webroot, path)
+        return read(files, found)
 
-    monkeypatch.setattr(WebRoot, "read", closed)
+    monkeypatch.setattr(Files, "read", closed)
     report = filled.sync()
     assert [problem.path for problem in report.problems] == [b"/index.html"]
     assert b"/" not in filled.pages()
@@ -380,17 +449,17 @@ def test_a_file_that_becomes_something_else_after_it_was_found_is_not_read(
     filled: Filled, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     page = filled.root / "index.html"
-    read = WebRoot.read
+    read = Files.read
 
-    def swapped(webroot: WebRoot, path: bytes) -> tuple[bytes, os.stat_result]:
+    def swapped(files: Files, found: Entry) -> tuple[bytes, os.stat_result]:
         page.unlink(missing_ok=True)
         if kind == "link":
             page.symlink_to("/etc/hostname")
         else:
             os.mkfifo(page)
-        return read(webroot, path)
+        return read(files, found)
 
-    monkeypatch.setattr(WebRoot, "read", swapped)
+    monkeypatch.setattr(Files, "read", swapped)
     report = filled.sync()
     [problem] = [each for each in report.problems if each.path == b"/index.html"]
     assert "since it was found" in problem.reason

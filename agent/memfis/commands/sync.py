@@ -1,5 +1,6 @@
 """`memfis sync`."""
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,9 +9,8 @@ import click
 
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.config import Site
-from memfis.sync import MaxDelete, Options, Report, site_lock
+from memfis.sync import Change, MaxDelete, Options, Report, site_lock
 from memfis.sync import sync as sync_site
-from memfis.sync.difference import Difference
 from memfis.sync.lock import runtime_directory
 from memfis.sync.report import shown
 
@@ -32,6 +32,13 @@ from memfis.sync.report import shown
     help="Refuse to remove more pages than this (exit code 4).",
 )
 @click.option("--checksum", is_flag=True, help="Compare content, not size and time.")
+@click.option(
+    "--jobs",
+    "-j",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Processes that work on a large tree; default: one a core.",
+)
 @json_option
 def sync(
     flags: SiteFlags,
@@ -39,6 +46,7 @@ def sync(
     delete: bool,
     max_delete: str,
     checksum: bool,
+    jobs: int | None,
     as_json: bool,
 ) -> int:
     """Make the store equal to the web root, once.
@@ -63,8 +71,9 @@ def sync(
                 max_delete=limit,
                 checksum=checksum,
                 dry_run=dry_run,
+                jobs=jobs or len(os.sched_getaffinity(0)),
                 progress=progress,
-                seen=_print_difference(site) if dry_run and not as_json else _quiet,
+                seen=_print_change(site) if dry_run and not as_json else _quiet,
             )
             with site_lock(runtime_directory(settings.runtime_directory), site.name):
                 report = sync_site(site, open_store(site), options)
@@ -82,20 +91,16 @@ def _print_report(report: Report) -> None:
     click.echo(report.summary())
 
 
-def _quiet(_: Difference) -> None:
+def _quiet(_: Change) -> None:
     """Say nothing."""
 
 
-def _print_difference(site: Site) -> Callable[[Difference], None]:
-    """Return what prints a line for every file: + added, ~ changed or restored, - removed."""
+def _print_change(site: Site) -> Callable[[Change], None]:
+    """Return what prints a line for every page: + added, ~ changed or restored, - removed."""
 
-    def show(difference: Difference) -> None:
-        for kind, entry in difference.read:
-            mark = "+" if kind == "added" else "~"
-            path = shown(difference.path + entry.raw)
-            click.echo(f"{mark} {site.name}{path} ({entry.size} bytes)")
-        for gone in difference.gone:
-            click.echo(f"- {site.name}{shown(gone)}")
+    def show(change: Change) -> None:
+        size = "" if change.size is None else f" ({change.size} bytes)"
+        click.echo(f"{change.sign} {site.name}{shown(change.path)}{size}")
 
     return show
 

@@ -2,8 +2,19 @@
 
 from memfis.sync.limits import MaxDelete
 from memfis.sync.lock import site_lock
+from memfis.sync.options import Change, Options
 from memfis.sync.report import Report
-from memfis.sync.run import Options, sync
+from memfis.sync.run import Sync, sync
 from memfis.sync.verify import Discrepancy, verify
 
-__all__ = ["Discrepancy", "MaxDelete", "Options", "Report", "site_lock", "sync", "verify"]
+__all__ = [
+    "Change",
+    "Discrepancy",
+    "MaxDelete",
+    "Options",
+    "Report",
+    "Sync",
+    "site_lock",
+    "sync",
+    "verify",
+]

@@ -15,9 +15,9 @@ from memfis.errors import StoreRefusedError
 from memfis.keys import page_key
 from memfis.pages import NO_PAGE, Page, make_page
 from memfis.store import Item, Store
-from memfis.sync.difference import Difference, too_large
+from memfis.sync.difference import Difference, is_racy, too_large
 from memfis.sync.report import Kind, Report
-from memfis.webroot import Problem, WebRoot
+from memfis.webroot import BeingWrittenError, Problem, Skipped, WebRoot
 
 CHUNK = 4 * 1024 * 1024
 """Bytes of identity content that are read before they are written."""
@@ -61,21 +61,26 @@ class Writer:
         if difference.renew:
             self.store.touch_many(difference.renew, self.ttl)
             report.renewed += len(difference.renew)
-        self.progress(difference.unchanged)
 
     def _write(self, difference: Difference, report: Report) -> None:
         known = difference.known
-        known |= {entry.name: entry for entry in difference.records}
-        if difference.rebuild:
-            self.catalog.write(difference.path, known.values())
-        else:
+        for record in difference.records:
+            known[record.name] = record
+        if not difference.rebuild:
             records = [*difference.tombstones, *difference.records]
             self.catalog.append(difference.path, records, known)
         for chunk in self._chunks(difference, report):
-            known |= {made.entry.name: made.entry for made in chunk}
+            records = [made.entry for made in chunk]
+            known |= {record.name: record for record in records}
             self._delete([self._url(difference, made.entry) for made in chunk if not made.page])
-            self.catalog.append(difference.path, [made.entry for made in chunk], known)
+            if difference.rebuild:
+                self.catalog.write(difference.path, known.values())
+                difference.rebuild = False
+            else:
+                self.catalog.append(difference.path, records, known)
             self._publish(difference, chunk, report)
+        if difference.rebuild:  # nothing could be read
+            self.catalog.write(difference.path, known.values())
         if difference.compact:
             self.catalog.compact(difference.path, difference.compact)
 
@@ -90,7 +95,7 @@ class Writer:
         for made in chunk:
             if not made.page:
                 continue
-            reason = refused.get(next(written).key)
+            reason = refused and refused.get(next(written).key)
             if reason:
                 path = difference.path + made.entry.raw
                 report.problems.append(Problem(path, f"refused by the store: {reason}"))
@@ -102,34 +107,47 @@ class Writer:
 
     def _chunks(self, difference: Difference, report: Report) -> Iterator[list[_Made]]:
         """Read what is to be stored; an entry gets its page's flags and its status when read."""
+        if not difference.read:
+            return
+        try:
+            files = self.webroot.files(difference.path)
+        except OSError as error:
+            self._delete([self._url(difference, found) for _, found in difference.read])
+            if not isinstance(error, FileNotFoundError):
+                report.problems.append(Problem(difference.path, error.strerror or str(error)))
+            return
         chunk: list[_Made] = []
         held = 0
-        for kind, found in difference.read:
-            path = difference.path + found.raw
-            try:
-                content, status = self.webroot.read(path)
-            except OSError as error:
-                # rather no page than one that may be stale; the next pass sees to the record
-                self._delete([self._url(difference, found)])
-                if not isinstance(error, FileNotFoundError):
-                    report.problems.append(Problem(path, error.strerror or str(error)))
-                continue
-            page: Page | None = make_page(found.raw, content)
-            if page and len(page.value) > self.max_page:
-                report.skip([too_large(path, self.max_page)])
-                page = None
-            entry = replace(
-                found,
-                size=len(content),
-                mtime_ns=status.st_mtime_ns,
-                mode=status.st_mode,
-                flags=page.flags if page else NO_PAGE,
-            )
-            chunk.append(_Made(kind, entry, page))
-            held += len(content)
-            if held >= CHUNK:
-                yield chunk
-                chunk, held = [], 0
+        with files:
+            for kind, found in difference.read:
+                path = difference.path + found.raw
+                try:
+                    content, status = files.read(found)
+                except OSError as error:
+                    # rather no page than one that may be stale; the next pass sees to the record
+                    self._delete([self._url(difference, found)])
+                    if isinstance(error, BeingWrittenError):
+                        report.skip([Skipped(path, "open for writing")])
+                    elif not isinstance(error, FileNotFoundError):
+                        report.problems.append(Problem(path, error.strerror or str(error)))
+                    continue
+                page: Page | None = make_page(found.raw, content)
+                if page and len(page.value) > self.max_page:
+                    report.skip([too_large(path, self.max_page)])
+                    page = None
+                entry = replace(
+                    found,
+                    size=len(content),
+                    mtime_ns=status.st_mtime_ns,
+                    mode=status.st_mode,
+                    flags=page.flags if page else NO_PAGE,
+                    racy=is_racy(status),
+                )
+                chunk.append(_Made(kind, entry, page))
+                held += len(content)
+                if held >= CHUNK:
+                    yield chunk
+                    chunk, held = [], 0
         if chunk:
             yield chunk
 
@@ -137,4 +155,5 @@ class Writer:
         return self.webroot.url(difference.path, entry.raw)
 
     def _delete(self, paths: list[bytes]) -> None:
-        self.store.delete_many([page_key(self.site, path) for path in paths])
+        if paths:
+            self.store.delete_many([page_key(self.site, path) for path in paths])

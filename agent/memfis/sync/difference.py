@@ -1,21 +1,34 @@
 """What differs between a web root and the store, a directory at a time."""
 
-from collections.abc import Iterator
+import os
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from memfis.catalog import Catalog
 from memfis.entries import Entry, Log, tombstone
-from memfis.keys import page_key
-from memfis.pages import FINGERPRINT, NO_PAGE, fingerprint, may_fit
+from memfis.keys import escape, page_key
+from memfis.pages import FINGERPRINT, GZIP, NO_PAGE, fingerprint, may_fit
 from memfis.store import ItemState, Store
 from memfis.sync.report import Kind
-from memfis.webroot import Listing, Problem, Skipped, WebRoot
+from memfis.webroot import Directory, Link, Listing, Problem, Skipped, WebRoot
 
-BATCH = 64
-"""Directories whose records are asked for at once."""
+TICK = 20_000_000
+"""Nanoseconds in which a file may change again without a new modification time: the kernel's clock
+for files ticks every 1 to 10 ms (CONFIG_HZ), and what it says may be a tick old."""
+
+
+class Task(NamedTuple):
+    """A directory to be compared."""
+
+    directory: Directory
+    known: bool
+    """A record names it, so the store should have its own."""
+    deep: bool
+    """All that is below it is to be compared too; else only what no record names."""
 
 
 @dataclass
@@ -31,7 +44,7 @@ class Difference:
     """It was there: pages may be in the store that no record names."""
     compact: Log | None = None
     read: list[tuple[Kind, Entry]] = field(default_factory=list)
-    """Files whose content is to be read and stored, as the scan found them."""
+    """Files whose content is to be read and stored, as they were found."""
     records: list[Entry] = field(default_factory=list)
     """Entries of which only the record changes."""
     gone: list[bytes] = field(default_factory=list)
@@ -45,12 +58,34 @@ class Difference:
     """Identity content of the unchanged pages."""
     problems: list[Problem] = field(default_factory=list)
     skipped: list[Skipped] = field(default_factory=list)
+    links: list[Link] = field(default_factory=list)
+    below: list[Task] = field(default_factory=list)
+    """The directories to go on with."""
 
     @property
     def recorded(self) -> int:
         """Pages that the store should have had here before."""
         stays = sum(1 for e in self.known.values() if not e.is_directory and not e.flags & NO_PAGE)
         return stays + len(self.gone)
+
+    @property
+    def published(self) -> int:
+        """Pages that the store will have here."""
+        return self.unchanged + len(self.read)
+
+    @property
+    def needs_work(self) -> bool:
+        """Whether anything is to be written or removed."""
+        return bool(
+            self.rebuild
+            or self.read
+            or self.records
+            or self.gone
+            or self.gone_directories
+            or self.tombstones
+            or self.renew
+            or (self.compact and self.compact.is_grown)
+        )
 
     def keep(self) -> None:
         """Leave what the web root does not have any more (`--no-delete`)."""
@@ -72,56 +107,70 @@ class Comparison:
     """Seconds that pages live; 0: for ever."""
     reconsider: bool
     """A setting changed that decides which files are left to the disk."""
-    expected: set[bytes]
-    """Directories that the store should know; those that records name are added on the way."""
+    writing: Mapping[bytes, bool]
+    """Files that are being written, by URL path: True for how long already that their page goes."""
 
-    def differences(self) -> Iterator[Difference]:
-        """Yield the difference of every directory of the web root, parents before children."""
-        walk = self.webroot.walk()
-        while listings := list(islice(walk, BATCH)):
-            logs = self.catalog.logs([listing.path for listing in listings])
-            differences = []
-            unconfirmed: list[tuple[Difference, Entry]] = []
-            for listing, log in zip(listings, logs, strict=True):
-                difference, quiet = self._compare(listing, log)
-                differences.append(difference)
-                unconfirmed += [(difference, entry) for entry in quiet]
-            self._confirm(unconfirmed)
-            yield from differences
+    def differences(self, tasks: Sequence[Task]) -> list[Difference]:
+        """Return the difference of each directory."""
+        listings = [self.webroot.list(task.directory) for task in tasks]
+        logs = self.catalog.logs([listing.path for listing in listings])
+        differences = []
+        unconfirmed: list[tuple[Difference, Entry]] = []
+        for task, listing, log in zip(tasks, listings, logs, strict=True):
+            difference = self._compare(task, listing, log, unconfirmed)
+            differences.append(difference)
+        self._confirm(unconfirmed)
+        return differences
 
-    def _compare(self, listing: Listing, log: Log | None) -> tuple[Difference, list[Entry]]:
-        """Compare `listing` with what is recorded; return also the entries to confirm."""
+    def _compare(
+        self,
+        task: Task,
+        listing: Listing,
+        log: Log | None,
+        unconfirmed: list[tuple[Difference, Entry]],
+    ) -> Difference:
+        """Compare `listing` with what is recorded; add the entries to confirm to `unconfirmed`."""
         difference = Difference(
             listing.path,
             dict(log.entries) if log else {},
             rebuild=log is None,
-            lost=log is None and listing.path in self.expected,
+            lost=log is None and task.known,
             compact=log,
             problems=listing.problems,
             skipped=listing.skipped,
+            links=listing.links,
         )
-        for old in list(difference.known.values()):
-            if old.is_directory:
-                self.expected.add(listing.path + old.raw + b"/")
-            new = listing.entries.get(old.name)
+        known = difference.known
+        for below in listing.below:
+            old = known.get(below.path[len(listing.path) : -1].decode("latin-1"))
+            recorded = old is not None and old.is_directory
+            if task.deep or not recorded:
+                difference.below.append(Task(below, recorded, deep=True))
+        entries = listing.entries
+        for old in list(known.values()):
+            new = entries.get(old.name)
             gone = new is None and old.origin == "file"
             if gone or (new is not None and new.is_directory != old.is_directory):
                 self._remove(difference, old)
-        unconfirmed = []
-        for new in listing.entries.values():
-            old_entry = difference.known.get(new.name)
+        for name, new in entries.items():
+            old = known.get(name)
             if new.is_directory:
-                if old_entry is None or not new.same_attributes(old_entry):
+                if old is None or not new.same_attributes(old):
                     difference.records.append(new)
-            elif self._stays_on_disk(new, old_entry):
-                self._leave_to_disk(difference, new, old_entry)
-            elif old_entry is None or old_entry.flags & NO_PAGE:
+            elif self.writing and self._being_written(difference, new, old):
+                continue
+            elif self._stays_on_disk(new, old):
+                reason = too_large(difference.path + new.raw, self.max_page)
+                self._leave_to_disk(difference, new, old, reason)
+            elif old is None or old.flags & NO_PAGE:
                 difference.read.append(("added", new))
-            elif self._same_content(difference, new, old_entry):
-                unconfirmed.append(new)
+            elif new.same_content(old) and not self.checksum:
+                unconfirmed.append((difference, new))
+            elif same := self._same_content(difference, new, old):
+                unconfirmed.append((difference, same))
             else:
                 difference.read.append(("changed", new))
-        return difference, unconfirmed
+        return difference
 
     def _remove(self, difference: Difference, old: Entry) -> None:
         """Plan that the file or directory `old` goes, with all that is recorded below it."""
@@ -142,6 +191,20 @@ class Comparison:
                 if not entry.is_directory and not entry.flags & NO_PAGE
             ]
 
+    def _being_written(self, difference: Difference, new: Entry, old: Entry | None) -> bool:
+        """Whether somebody writes the file, and what that means for its page."""
+        path = difference.path + new.raw
+        long = self.writing.get(path)
+        if long is None:
+            return False
+        if long:
+            reason = Skipped(path, "open for writing")
+            self._leave_to_disk(difference, replace(new, racy=True), old, reason)
+        elif old is not None and not old.flags & NO_PAGE:
+            difference.unchanged += 1
+            difference.bytes += old.size
+        return True
+
     def _stays_on_disk(self, new: Entry, old: Entry | None) -> bool:
         """Whether the file is known to make too large a page."""
         if not may_fit(new.raw, new.size, self.max_page):
@@ -149,44 +212,66 @@ class Comparison:
         known = old is not None and bool(old.flags & NO_PAGE) and new.same_content(old)
         return known and not self.reconsider and not self.checksum
 
-    def _leave_to_disk(self, difference: Difference, new: Entry, old: Entry | None) -> None:
-        difference.skipped.append(too_large(difference.path + new.raw, self.max_page))
+    def _leave_to_disk(
+        self, difference: Difference, new: Entry, old: Entry | None, reason: Skipped
+    ) -> None:
+        difference.skipped.append(reason)
         if old is not None and not old.flags & NO_PAGE:
             difference.gone.append(self.webroot.url(difference.path, new.raw))
         if old is None or not old.flags & NO_PAGE or not new.same_attributes(old):
             difference.records.append(replace(new, flags=NO_PAGE))
 
-    def _same_content(self, difference: Difference, new: Entry, old: Entry) -> bool:
-        if not self.checksum:
-            return new.same_content(old)
+    def _same_content(self, difference: Difference, new: Entry, old: Entry) -> Entry | None:
+        """Read the file where size and time say too little; return it if it is what is recorded."""
+        if new.size != old.size or not (self.checksum or old.racy):
+            return None
         try:
-            content, _ = self.webroot.read(difference.path + new.raw)
+            with self.webroot.files(difference.path) as files:
+                content, status = files.read(new)
         except OSError:
-            return False  # reading it once more, to store it, reports what is wrong
-        return fingerprint(content) == old.flags & FINGERPRINT
+            return None  # reading it once more, to store it, reports what is wrong
+        if fingerprint(content) != old.flags & FINGERPRINT:
+            return None
+        return replace(new, racy=is_racy(status))
 
     def _confirm(self, unconfirmed: list[tuple[Difference, Entry]]) -> None:
         """Ask the store for the pages of unchanged files; presence is never assumed."""
-        keys = [
-            page_key(self.site, self.webroot.url(difference.path, entry.raw))
-            for difference, entry in unconfirmed
-        ]
+        keys = []
+        above: bytes | None = None
+        for difference, new in unconfirmed:
+            if difference.path is not above:
+                above = difference.path
+                prefix = page_key(self.site, above)
+                here = len(above)
+            keys.append(prefix + escape(self.webroot.url(above, new.raw)[here:]))
         states = self.store.look_many(keys)
         for (difference, new), key, state in zip(unconfirmed, keys, states, strict=True):
             old = difference.known[new.name]
-            if state is None or state.flags != old.flags:
+            if (
+                state is None
+                or state.flags != old.flags
+                or (not state.flags & GZIP and state.size != new.size)
+            ):
                 difference.read.append(("restored", new))
                 continue
             difference.unchanged += 1
             difference.bytes += new.size
-            if not new.same_attributes(old):
+            if old.racy != new.racy or not new.same_attributes(old):
                 difference.records.append(replace(new, flags=old.flags))
-            if self._lease_ends(state):
+            if self.lease and self._lease_ends(state):
                 difference.renew.append(key)
 
     def _lease_ends(self, state: ItemState) -> bool:
         # a second more: the store's clock ticks once a second
-        return bool(self.lease) and not self.lease // 3 <= state.ttl <= self.lease + 1
+        return not self.lease // 3 <= state.ttl <= self.lease + 1
+
+
+def is_racy(status: os.stat_result) -> bool:
+    """Whether the file, read just now, may have changed after that without leaving a trace.
+
+    So may one that was changed in the future: the clock went back.
+    """
+    return status.st_ctime_ns > time.time_ns() - TICK
 
 
 def too_large(path: bytes, limit: int) -> Skipped:

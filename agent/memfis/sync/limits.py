@@ -1,12 +1,17 @@
 """How much a sync may delete before it stops and asks."""
 
 import re
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from memfis.errors import SafetyError, UsageError
 
 SMALL = 20
 """A limit in per cent never refuses to delete as few pages as this."""
+
+CALM = 60.0
+"""Seconds without a deletion after which the next one begins a new run."""
 
 
 @dataclass(frozen=True)
@@ -50,3 +55,31 @@ class MaxDelete:
 
 
 DEFAULT_MAX_DELETE = MaxDelete(50, percent=True)
+
+
+class Deletions:
+    """The deletions of a site that is watched: many small ones in a row are one large one."""
+
+    def __init__(
+        self, site: str, limit: MaxDelete, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        """Count for `site`; a run of deletions may take what `limit` says."""
+        self._site = site
+        self._limit = limit
+        self._clock = clock
+        self._pages = 0
+        self._gone = 0
+        self._last = clock()
+
+    def check(self, gone: int, recorded: int) -> None:
+        """Raise SafetyError if with `gone` more of `recorded` pages the run takes too many."""
+        if not gone:
+            return
+        now = self._clock()
+        if now - self._last > CALM:
+            self._gone = 0
+        if not self._gone:
+            self._pages = recorded
+        deleted = self._gone + gone
+        self._limit.check(self._site, deleted, self._pages, max(0, self._pages - deleted))
+        self._gone, self._last = deleted, now

@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from memfis.config import Site
+from memfis.store import Store
 from memfis.webroot import Problem, Skipped
 
 Kind = Literal["added", "changed", "restored"]
@@ -24,6 +26,7 @@ class Report(msgspec.Struct, kw_only=True):
     store: str
     dry_run: bool
     pages: int = 0
+    """In memory afterwards; 0 in a report on a part."""
     bytes: int = 0
     added: int = 0
     changed: int = 0
@@ -35,6 +38,18 @@ class Report(msgspec.Struct, kw_only=True):
     seconds: float = 0.0
     skipped: Counter[str] = msgspec.field(default_factory=Counter)
     problems: list[Problem] = msgspec.field(default_factory=list)
+
+    @classmethod
+    def of(cls, site: Site, store: Store, *, dry_run: bool) -> "Report":
+        """Return an empty report on a sync of `site`."""
+        return cls(site=site.name, root=site.root, store=str(store.address), dry_run=dry_run)
+
+    def add(self, part: "Report") -> None:
+        """Add what `part` counts."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(part, name))
+        self.skipped.update(part.skipped)
+        self.problems += part.problems
 
     @property
     def did_something(self) -> bool:
@@ -80,6 +95,12 @@ class Report(msgspec.Struct, kw_only=True):
         ]
         fields["seconds"] = round(self.seconds, 3)
         return fields
+
+
+_COUNTS = (
+    *("bytes", "added", "changed", "removed", "restored", "unchanged", "renewed"),
+    "bytes_written",
+)
 
 
 def shown(path: bytes) -> str:

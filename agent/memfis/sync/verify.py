@@ -1,17 +1,19 @@
 """Compare every page in the store with the file it was made from, byte by byte."""
 
+import contextlib
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
 
 from memfis.catalog import Catalog
 from memfis.config import Site
+from memfis.entries import Entry
 from memfis.errors import MemfisError
 from memfis.keys import page_key
 from memfis.pages import Page, content_of, make_page, may_fit
 from memfis.store import Store
 from memfis.sync.orphans import orphans
-from memfis.webroot import Listing, WebRoot
+from memfis.webroot import Files, Listing, WebRoot
 
 BATCH = 200
 
@@ -55,29 +57,32 @@ def _verify_directory(
         for entry in listing.entries.values()
         if not entry.is_directory and may_fit(entry.raw, entry.size, site.max_page)
     )
-    while batch := list(islice(files, BATCH)):
-        keys = [page_key(site.name, webroot.url(listing.path, entry.raw)) for entry in batch]
-        pages = store.get_many(keys)
-        for entry, key in zip(batch, keys, strict=True):
-            path = listing.path + entry.raw
-            found = pages.get(key)
-            page = Page(*found) if found else None
-            yield Verified(path, _discrepancy(site, webroot, path, page))
+    with contextlib.ExitStack() as stack:
+        try:
+            opened = stack.enter_context(webroot.files(listing.path))
+        except OSError:
+            return  # gone, or closed, since it was listed
+        while batch := list(islice(files, BATCH)):
+            keys = [page_key(site.name, webroot.url(listing.path, entry.raw)) for entry in batch]
+            pages = store.get_many(keys)
+            for entry, key in zip(batch, keys, strict=True):
+                path = listing.path + entry.raw
+                found = pages.get(key)
+                page = Page(*found) if found else None
+                kind = _discrepancy(opened, entry, page, site.max_page)
+                yield Verified(path, Discrepancy(kind, path) if kind else None)
 
 
-def _discrepancy(
-    site: Site, webroot: WebRoot, path: bytes, page: Page | None
-) -> Discrepancy | None:
+def _discrepancy(files: Files, entry: Entry, page: Page | None, max_page: int) -> str | None:
     try:
-        content, _ = webroot.read(path)
+        content, _ = files.read(entry)
     except OSError:
-        return None if page is None else Discrepancy("different", path)
+        return None if page is None else "different"
     if page is None:
-        name = path.rpartition(b"/")[2]
-        stored = make_page(name, content)
-        return None if len(stored.value) > site.max_page else Discrepancy("missing", path)
+        stored = make_page(entry.raw, content)
+        return None if len(stored.value) > max_page else "missing"
     try:
         same = content_of(page) == content
     except MemfisError:
-        return Discrepancy("damaged", path)
-    return None if same else Discrepancy("different", path)
+        return "damaged"
+    return None if same else "different"

@@ -23,16 +23,26 @@ DEFAULT_PATTERNS = (
 )
 """Names that are published by mistake more often than on purpose; gitignore globs, any case."""
 
-_DEFAULT = re.compile("|".join(fnmatch.translate(p) for p in DEFAULT_PATTERNS), re.IGNORECASE)
 
-_SOURCE = re.compile(rb"\.(?:php\d?|phtml|phar|phps|inc)(?:[.~]|\Z)", re.IGNORECASE | re.DOTALL)
+def _searched(pattern: str) -> str:
+    """Return the regular expression to search a name for, unanchored where `pattern` is."""
+    if pattern.startswith("*"):
+        return fnmatch.translate(pattern[1:])
+    return r"\A" + fnmatch.translate(pattern)
+
+
+_DEFAULT = re.compile("|".join(map(_searched, DEFAULT_PATTERNS)).encode("ascii"), re.IGNORECASE)
+
+_REFUSED = re.compile(
+    rb"\A\.|\.(?:php\d?|phtml|phar|phps|inc)(?:[.~]|\Z)", re.IGNORECASE | re.DOTALL
+)
 
 
 def is_refused(directory: bytes, name: bytes) -> bool:
     """Whether nginx refuses every URL of `name` in `directory` (a path that ends with `/`)."""
-    if name.startswith(b"."):
-        return not (directory == b"/" and name == b".well-known")
-    return _SOURCE.search(name) is not None
+    if not _REFUSED.search(name):
+        return False
+    return not (directory == b"/" and name == b".well-known")
 
 
 class Exclusions:
@@ -49,4 +59,4 @@ class Exclusions:
             verdict = self._spec.check_file(path).include
             if verdict is not None:
                 return verdict
-        return _DEFAULT.match(os.fsdecode(name)) is not None
+        return _DEFAULT.search(name) is not None

@@ -1,0 +1,43 @@
+"""How to sync."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from memfis.sync.limits import DEFAULT_MAX_DELETE, MaxDelete
+
+
+class Change(NamedTuple):
+    """What a sync is about to do to one page: `+` add, `~` change or restore, `-` remove."""
+
+    sign: str
+    path: bytes
+    size: int | None
+    """Bytes of the file; None when it is gone."""
+
+
+def _nothing(_: int) -> None:
+    """Show no progress."""
+
+
+def _unseen(_: Change) -> None:
+    """Show no change."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to sync. `lease`: seconds that pages live, 0 for ever."""
+
+    delete: bool = True
+    max_delete: MaxDelete = DEFAULT_MAX_DELETE
+    checksum: bool = False
+    dry_run: bool = False
+    lease: int = 0
+    jobs: int = 1
+    """Processes that work on a large tree; 1: this one alone."""
+    writing: Mapping[bytes, bool] = field(default_factory=dict)
+    """Files that are being written, by URL path: True for how long already that their page goes."""
+    progress: Callable[[int], None] = _nothing
+    """Called with the number of files that were just dealt with."""
+    seen: Callable[[Change], None] = _unseen
+    """In a dry run, called with every change."""

@@ -1,0 +1,160 @@
+"""Workers in processes of their own, so that a large tree keeps every core busy."""
+
+import multiprocessing
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
+from multiprocessing.connection import Connection, wait
+from typing import Any, NamedTuple
+
+from memfis.config import Site
+from memfis.errors import MemfisError
+from memfis.store import Store
+from memfis.sync.difference import Task
+from memfis.sync.options import Options
+from memfis.sync.worker import Apply, Compare, Outcome, Worker
+from memfis.webroot import WebRoot
+
+STOPPING = 5.0
+"""Seconds that a worker gets to end by itself."""
+
+FILES = 200
+"""Files between two words on progress."""
+
+
+class Forget(NamedTuple):
+    """A request without an answer: `Worker.forget`."""
+
+    path: bytes
+
+
+class Progress(NamedTuple):
+    """Part of an answer: so many files were dealt with."""
+
+    files: int
+
+
+class Done(NamedTuple):
+    """The end of an answer."""
+
+
+class Failed(NamedTuple):
+    """The end of an answer, and of the worker."""
+
+    error: MemfisError
+
+
+class WorkerProcess:
+    """One worker; `connection` becomes readable when it has something to say."""
+
+    def __init__(self, site: Site, webroot: WebRoot, store: Store, options: Options) -> None:
+        """Start it. This process must have no other thread (fork(2))."""
+        context = multiprocessing.get_context("fork")
+        self.connection, far = context.Pipe()
+        self.tasks: Sequence[Task] = ()
+        """What it is comparing."""
+        self.busy = False
+        self._process = context.Process(
+            target=_work, args=(far, self.connection, site, webroot, store, options), daemon=True
+        )
+        self._process.start()
+        far.close()
+
+    def ask(self, request: Compare | Apply) -> None:
+        """Give it something to do; raises MemfisError when it died."""
+        self.tasks = request.tasks if isinstance(request, Compare) else ()
+        self.busy = True
+        self._send(request)
+
+    def forget(self, path: bytes) -> None:
+        """Let it drop what it holds of the directory at URL path `path`."""
+        self._send(Forget(path))
+
+    def answer(self) -> Outcome | Progress | None:
+        """Return the next part of its answer, None at the end; raises what it failed with."""
+        try:
+            message = self.connection.recv()
+        except (EOFError, ConnectionError) as error:
+            raise self._died() from error
+        if isinstance(message, Failed):
+            raise message.error
+        if isinstance(message, Done):
+            self.tasks, self.busy = (), False
+            return None
+        part: Outcome | Progress = message
+        return part
+
+    def stop(self) -> None:
+        """End it, in the middle of what it does if need be."""
+        self.connection.close()
+        if self.busy:
+            self._process.terminate()
+        self._process.join(STOPPING)
+        if self._process.exitcode is None:
+            self._process.kill()
+            self._process.join()
+        self._process.close()
+
+    def _send(self, request: Any) -> None:
+        try:
+            self.connection.send(request)
+        except OSError as error:
+            raise self._died() from error
+
+    def _died(self) -> MemfisError:
+        self._process.join(STOPPING)
+        return MemfisError(
+            f"a worker of the sync ended before its time (exit code {self._process.exitcode});"
+            " was it killed for want of memory?"
+        )
+
+
+def ready(workers: Sequence[WorkerProcess], timeout: float | None) -> list[WorkerProcess]:
+    """Return those of `workers` that have something to say, after `timeout` seconds at most."""
+    said = set(wait([worker.connection for worker in workers if worker.busy], timeout))
+    return [worker for worker in workers if worker.connection in said]
+
+
+def _work(
+    requests: Connection,
+    other_end: Connection,
+    site: Site,
+    webroot: WebRoot,
+    store: Store,
+    options: Options,
+) -> None:
+    """Do what is asked until the other end is closed."""
+    other_end.close()
+    signal.set_wakeup_fd(-1)
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # whoever started us ends us
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    files = 0
+
+    def progress(number: int) -> None:
+        nonlocal files
+        files += number
+        if files >= FILES:
+            requests.send(Progress(files))
+            files = 0
+
+    own = Store(store.address)
+    worker = Worker(site, webroot, own, replace(options, progress=progress))
+    try:
+        while True:
+            match requests.recv():
+                case Compare() as request:
+                    requests.send(worker.compare(request))
+                case Apply() as request:
+                    for outcome in worker.apply(request):
+                        requests.send(outcome)
+                case Forget(path):
+                    worker.forget(path)
+                    continue
+            requests.send(Done())
+    except MemfisError as error:
+        requests.send(Failed(error))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
+        return  # nobody is interested any more
+    finally:
+        own.close()

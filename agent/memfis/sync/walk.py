@@ -1,0 +1,162 @@
+"""The way through the directories of a site: compared, then applied, by one process or several."""
+
+from collections.abc import Callable, Iterator, Sequence
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+from memfis.config import Site
+from memfis.store import Store
+from memfis.sync.difference import Task
+from memfis.sync.options import Options
+from memfis.sync.report import Report
+from memfis.sync.worker import Apply, Compare, Outcome, Worker
+from memfis.webroot import Link, WebRoot
+
+if TYPE_CHECKING:
+    from memfis.sync.processes import WorkerProcess
+
+SLICE = 16
+"""Directories that are compared at once."""
+
+ALONE = 1000
+"""Pages that one process sees to before others are started to help."""
+
+
+class Walk:
+    """A walk through directories of a site, a step at a time, so that other things can be done too.
+
+    `decide` is called when all is compared, before anything is changed, and says whether to keep
+    the pages that the web root has no more; it may raise to change nothing.
+    """
+
+    def __init__(
+        self,
+        site: Site,
+        webroot: WebRoot,
+        store: Store,
+        options: Options,
+        tasks: Sequence[Task],
+        decide: Callable[["Walk"], bool],
+        *,
+        at_once: bool = False,
+        reconsider: bool = False,
+    ) -> None:
+        """Prepare to go through `tasks` and what is below.
+
+        `at_once`: there is nothing to delete, so nothing to decide: each is applied when compared.
+        `reconsider`: a setting changed that decides which files are left to the disk.
+        """
+        self.report = Report.of(site, store, dry_run=options.dry_run)
+        self.gone = 0
+        """Pages that are to be removed, as far as is known; so of the others."""
+        self.recorded = 0
+        self.published = 0
+        self.lost = False
+        """Pages may be in the store that no record names."""
+        self.links: dict[bytes, list[Link]] = {}
+        """The symbolic links of each directory that was compared, by URL path."""
+        self.helpers: list[WorkerProcess] = []
+        self._site, self._webroot, self._store, self._options = site, webroot, store, options
+        self._pending = list(tasks)
+        self._decide = decide
+        self._at_once = at_once
+        self._reconsider = reconsider
+        self._applying = False
+        self._worker = Worker(site, webroot, store, options)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the helpers."""
+        while self.helpers:
+            self.helpers.pop().stop()
+
+    def steps(self) -> Iterator[bool]:
+        """Do it; yield after each step whether there is nothing to do but to wait for helpers."""
+        while self._pending or self._busy():
+            yield self._compare_some()
+        if self._at_once or self._options.dry_run:
+            return
+        keep = self._decide(self)
+        self._applying = True
+        for helper in self.helpers:
+            helper.ask(Apply(keep))
+        for outcome in self._worker.apply(Apply(keep)):
+            self._take(outcome)
+            yield False
+        while self._busy():
+            yield True
+            self._hear()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait, `timeout` seconds at most, until a helper has something to say."""
+        self._hear(timeout)
+
+    def works_on(self, path: bytes) -> bool:
+        """Whether a helper may be changing the directory at URL path `path` just now."""
+        if self._applying:
+            return bool(self.helpers)
+        return any(task.directory.path == path for each in self.helpers for task in each.tasks)
+
+    def forget(self, path: bytes) -> None:
+        """Drop what is held of the directory at URL path `path`: somebody saw to it."""
+        self._worker.forget(path)
+        for helper in self.helpers:
+            helper.forget(path)
+
+    def _compare_some(self) -> bool:
+        if self.helpers:
+            for helper in self.helpers:
+                if self._pending and not helper.busy:
+                    helper.ask(self._request())
+            self._hear()
+            return self._busy()
+        self._take(self._worker.compare(self._request()))
+        if self._options.jobs > 1 and self.published > ALONE and len(self._pending) > SLICE:
+            from memfis.sync.processes import WorkerProcess  # a small site does without them
+
+            for _ in range(self._options.jobs):
+                one = WorkerProcess(self._site, self._webroot, self._store, self._options)
+                self.helpers.append(one)
+        return False
+
+    def _request(self) -> Compare:
+        tasks = self._pending[-SLICE:]
+        del self._pending[-SLICE:]
+        return Compare(tasks[::-1], self._reconsider, self._at_once)
+
+    def _busy(self) -> bool:
+        return any(helper.busy for helper in self.helpers)
+
+    def _hear(self, timeout: float | None = 0) -> None:
+        """Take what helpers have to say."""
+        if not self.helpers:
+            return
+        from memfis.sync.processes import Progress, ready
+
+        for helper in ready(self.helpers, timeout):
+            answer = helper.answer()
+            if isinstance(answer, Progress):
+                self._options.progress(answer.files)
+            elif answer is not None:
+                self._take(answer)
+
+    def _take(self, outcome: Outcome) -> None:
+        self.report.add(outcome.report)
+        self._pending += reversed(outcome.below)
+        self.links |= outcome.links
+        self.gone += outcome.gone
+        self.recorded += outcome.recorded
+        self.published += outcome.published
+        self.lost = self.lost or outcome.lost
+        for change in outcome.changes:
+            self._options.seen(change)

@@ -1,0 +1,142 @@
+"""The part of a sync that can be done by several at once: directories, one after the other."""
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import NamedTuple
+
+import msgspec
+
+from memfis.catalog import Catalog
+from memfis.config import Site
+from memfis.store import Store
+from memfis.sync.apply import Writer
+from memfis.sync.difference import Comparison, Difference, Task
+from memfis.sync.options import Change, Options
+from memfis.sync.report import Report
+from memfis.webroot import Link, WebRoot
+
+
+class Compare(NamedTuple):
+    """A request to compare the directories of `tasks`, and to apply what differs `at_once`.
+
+    `reconsider`: a setting changed that decides which files are left to the disk.
+    """
+
+    tasks: Sequence[Task]
+    reconsider: bool
+    at_once: bool
+
+
+class Apply(NamedTuple):
+    """A request to apply all that is held; `keep` what the web root has no more."""
+
+    keep: bool
+
+
+class Outcome(msgspec.Struct):
+    """What came of some directories."""
+
+    report: Report
+    below: list[Task] = []
+    """The directories to go on with."""
+    links: dict[bytes, list[Link]] = {}
+    """The symbolic links of each directory, by URL path."""
+    gone: int = 0
+    """Pages that are to be removed."""
+    recorded: int = 0
+    published: int = 0
+    lost: bool = False
+    """Pages may be in the store that no record names."""
+    changes: list[Change] = []
+    """Of a dry run."""
+
+
+class Worker:
+    """Compares directories and applies what differs: at once, or when all is known to be right."""
+
+    def __init__(self, site: Site, webroot: WebRoot, store: Store, options: Options) -> None:
+        """Work on `site` over connections of its own."""
+        self._options = options
+        self._site = site
+        catalog = Catalog(store, site.name)
+        self._webroot, self._store, self._catalog = webroot, store, catalog
+        self._writer = Writer(
+            webroot, store, catalog, site.name, site.max_page, options.lease, options.progress
+        )
+        self._held: dict[bytes, Difference] = {}
+
+    def compare(self, request: Compare) -> Outcome:
+        """Compare some directories; apply what differs, or hold it."""
+        comparison = Comparison(
+            self._webroot,
+            self._store,
+            self._catalog,
+            self._site.name,
+            self._site.max_page,
+            self._options.checksum,
+            self._options.lease,
+            request.reconsider,
+            self._options.writing,
+        )
+        outcome = Outcome(self._report())
+        report = outcome.report
+        for difference in comparison.differences(request.tasks):
+            if not self._options.delete:
+                difference.keep()
+            outcome.below += difference.below
+            outcome.links[difference.path] = difference.links
+            outcome.gone += len(difference.gone)
+            outcome.recorded += difference.recorded
+            outcome.published += difference.published
+            outcome.lost = outcome.lost or difference.lost
+            report.unchanged += difference.unchanged
+            report.bytes += difference.bytes
+            report.problems += difference.problems
+            report.skip(difference.skipped)
+            self._options.progress(difference.unchanged)
+            if self._options.dry_run:
+                _foresee(difference, outcome)
+            elif not difference.needs_work:
+                continue
+            elif request.at_once:
+                self._writer.apply(difference, report)
+            else:
+                self._held[difference.path] = difference
+        outcome.lost = outcome.lost or self._writer.damaged
+        return outcome
+
+    def apply(self, request: Apply) -> Iterator[Outcome]:
+        """Apply what is held, a directory at a time."""
+        while self._held:
+            difference = self._held.pop(next(iter(self._held)))
+            if request.keep:
+                difference.keep()
+            outcome = Outcome(self._report())
+            self._writer.apply(difference, outcome.report)
+            outcome.lost = self._writer.damaged
+            yield outcome
+
+    def forget(self, path: bytes) -> None:
+        """Drop what is held of the directory at URL path `path`: somebody saw to it."""
+        self._held.pop(path, None)
+
+    def _report(self) -> Report:
+        return Report.of(self._site, self._store, dry_run=self._options.dry_run)
+
+
+def _foresee(difference: Difference, outcome: Outcome) -> None:
+    """Count and tell what would be done."""
+    report = outcome.report
+    for kind, entry in difference.read:
+        report.count(kind)
+        report.bytes += entry.size
+        report.bytes_written += entry.size
+    report.removed += len(difference.gone)
+    report.renewed += len(difference.renew)
+    outcome.changes += chain(
+        (
+            Change("+" if kind == "added" else "~", difference.path + entry.raw, entry.size)
+            for kind, entry in difference.read
+        ),
+        (Change("-", path, None) for path in difference.gone),
+    )
