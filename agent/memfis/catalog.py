@@ -1,8 +1,10 @@
 """What the store says a site holds: its directory items and its site item."""
 
+import time
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
+import msgspec.structs
 
 from memfis.entries import Entry, Log, decode_log, encode_log, encode_records
 from memfis.errors import StoreError, UsageError
@@ -27,6 +29,10 @@ class SiteItem(msgspec.Struct, frozen=True, kw_only=True):
     pages: int = 0
     bytes: int = 0
     last_sync: float = 0.0
+
+    def with_pages(self, pages: int) -> "SiteItem":
+        """Return the item as it is when the site has `pages` pages, now."""
+        return msgspec.structs.replace(self, pages=pages, last_sync=time.time())
 
 
 class Catalog:

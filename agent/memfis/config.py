@@ -25,10 +25,14 @@ MAX_PAGE = 128 * 1024
 LEASE = 24 * 3600
 """Seconds that a page lives unless a running agent renews it."""
 
+MAX_DELETE = "50%"
+"""Pages that a sync may remove: a number, or per cent of those recorded."""
+
 SiteName = Annotated[str, Meta(pattern=r"^[a-z0-9.-]+\Z")]
 AbsolutePath = Annotated[str, Meta(pattern=r"^/")]
 IndexName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._~-]*\Z")]
 Bytes = Annotated[int, Meta(ge=1)]
+Limit = Annotated[str, Meta(pattern=r"^(\d+|\d\d?%|100%)\Z")]
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,30 @@ class StoreAddress:
         return f"memcached://{self.path or f'{host}:{self.port}'}"
 
 
+@dataclass(frozen=True)
+class ListenAddress:
+    """Where figures can be asked for: a path of a unix socket, or a loopback host and port."""
+
+    path: str | None
+    host: str = ""
+    port: int = 0
+
+    @classmethod
+    def parse(cls, text: str) -> "ListenAddress":
+        """Read `unix:/path/to.sock` or `HOST:PORT`; raises UsageError."""
+        match = re.fullmatch(
+            r"unix:(?P<path>/.+)|(?P<host>localhost|127(?:\.\d{1,3}){3}|\[::1\]):(?P<port>\d+)",
+            text,
+        )
+        port = int((match and match["port"]) or 1)
+        if not match or not 0 < port < 65536:
+            raise UsageError(
+                f"{text!r}: expected unix:/path/to.sock, or a port of a loopback address, as"
+                " 127.0.0.1:9180"
+            )
+        return cls(match["path"], (match["host"] or "").strip("[]"), port)
+
+
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """One `[[sites]]` table; docs/architecture.md lists the settings."""
 
@@ -72,6 +100,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     origin: AbsolutePath | None = None
     reader: str | None = None
     lease: Annotated[int, Meta(ge=60)] = LEASE
+    max_delete: Limit = MAX_DELETE
 
     @property
     def index_name(self) -> bytes | None:
@@ -84,13 +113,15 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole configuration; the first four are defaults for every site."""
+    """The whole configuration; the first five are defaults for every site."""
 
     store: str = DEFAULT_STORE
     reader: str | None = None
     max_page: Bytes = MAX_PAGE
     lease: Annotated[int, Meta(ge=60)] = LEASE
+    max_delete: Limit = MAX_DELETE
     runtime_directory: AbsolutePath | None = None
+    metrics: str | None = None
     sites: tuple[Site, ...] = ()
 
     def site(self, name: str | None) -> Site:
@@ -116,9 +147,10 @@ _EXPECTED = {
     "exclude": "expected a list of gitignore patterns",
     "max_page": "expected a number of bytes",
     "lease": "expected a number of seconds, 60 or more",
+    "max_delete": "expected a number of pages or 0% to 100%, as a string",
 }
 
-_INHERITED = ("store", "reader", "max_page", "lease")
+_INHERITED = ("store", "reader", "max_page", "lease", "max_delete")
 
 
 def configuration_path(given: str | None) -> Path | None:
@@ -194,6 +226,8 @@ def _checked(
             values[key] = msgspec.convert(value, fields[key].type)
             if key == "store":
                 StoreAddress.parse(values[key])
+            elif key == "metrics":
+                ListenAddress.parse(values[key])
             elif key == "exclude":
                 parse_patterns(values[key])
         except msgspec.ValidationError as error:

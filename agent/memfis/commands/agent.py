@@ -17,6 +17,13 @@ def agent(config: str | None, verbose: bool) -> None:
 
     Syncs every site at start, follows changes by inotify, looks over everything from time to time,
     and fills the store again when it was restarted. Logs go to stderr, one line an event.
+
+    \b
+    SIGHUP             reads the configuration again; what is wrong in it is told and not used
+    SIGTERM, SIGINT    stop, also in the middle of a sync; every page in memory is whole
+
+    While it runs, `memfis sync` lets it do the work. With 'metrics' in the configuration it answers
+    Prometheus there. Under systemd it tells when all sites were synced once (Type=notify).
     """
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
-    run(SiteFlags(config).settings())
+    run(SiteFlags(config).settings)

@@ -1,12 +1,13 @@
 """`memfis serve`."""
 
 import logging
+from collections import Counter
 
 import click
 
 from memfis.commands.logs import log_to_stderr
 from memfis.config import MAX_PAGE, settings_from
-from memfis.serve.run import Listen, serve_options
+from memfis.serve.run import Listen
 from memfis.serve.run import serve as serve_directory
 from memfis.sync import Report
 from memfis.sync.report import size
@@ -43,7 +44,13 @@ def serve(
     header X-Memfis whether it came from memory (HIT) or from the disk (FALLBACK).
     """
     log_to_stderr(logging.WARNING)  # what failed; the line below says the rest
-    table = {"name": "localhost", "root": "/", "max_page": MAX_PAGE, "exclude": list(exclude)}
+    table = {
+        "name": "localhost",
+        "root": "/",
+        "max_page": MAX_PAGE,
+        "max_delete": "100%",
+        "exclude": list(exclude),
+    }
     if index:
         table["index"] = list(index)
     [site] = settings_from({"sites": [table]}, "flags").sites
@@ -51,7 +58,7 @@ def serve(
 
     def ready(url: str, report: Report) -> None:
         left = sum(report.skipped.values()) + len(report.problems)
-        reasons = [f"{number} {reason}" for reason, number in report.skipped.most_common()]
+        reasons = [f"{number} {reason}" for reason, number in Counter(report.skipped).most_common()]
         if report.problems:
             reasons.append(f"{len(report.problems)} for the reasons above")
         because = f"; {left} left to disk: {', '.join(reasons)}" if left else ""
@@ -61,4 +68,4 @@ def serve(
         )
         log_to_stderr(logging.INFO)
 
-    serve_directory(directory, address, memory, serve_options(site.lease), ready, site)
+    serve_directory(directory, address, memory, ready, site)

@@ -2,17 +2,23 @@
 
 import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import click
 
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.config import Site
-from memfis.sync import Change, MaxDelete, Options, Report, site_lock
+from memfis.handover import hand_over
+from memfis.sync import Change, MaxDelete, Options, Report, try_lock
 from memfis.sync import sync as sync_site
 from memfis.sync.lock import runtime_directory
 from memfis.sync.report import shown
+
+WAIT = 0.2
+"""Seconds between two looks at a lock that somebody has."""
 
 
 @click.command()
@@ -27,9 +33,7 @@ from memfis.sync.report import shown
 @click.option(
     "--max-delete",
     metavar="N|N%",
-    default="50%",
-    show_default=True,
-    help="Refuse to remove more pages than this (exit code 4).",
+    help="Refuse to remove more pages than this (exit code 4); default: 50%, or as configured.",
 )
 @click.option("--checksum", is_flag=True, help="Compare content, not size and time.")
 @click.option(
@@ -44,7 +48,7 @@ def sync(
     flags: SiteFlags,
     dry_run: bool,
     delete: bool,
-    max_delete: str,
+    max_delete: str | None,
     checksum: bool,
     jobs: int | None,
     as_json: bool,
@@ -53,7 +57,8 @@ def sync(
 
     New and changed files are stored, pages of files that are gone are removed, and pages of
     unchanged files (same size and modification time) are confirmed in the store. What may not be
-    published is never stored; what cannot be stored is named, and served by the fallback.
+    published is never stored; what cannot be stored is named, and served by the fallback. Where an
+    agent keeps the site, it does the work, and this waits for the result.
 
     \b
     Examples:
@@ -61,28 +66,43 @@ def sync(
       memfis sync --site example.org -n            what would be done
       memfis sync --root /srv/www --name example.org --store memcached://127.0.0.1:11211
     """
-    limit = MaxDelete.parse(max_delete)
+    limit = MaxDelete.parse(max_delete) if max_delete is not None else None
     settings = flags.settings(need_root=True)
     reports = []
     for site in settings.sites:
         with _progress(as_json) as progress:
             options = Options(
                 delete=delete,
-                max_delete=limit,
+                max_delete=limit or MaxDelete.parse(site.max_delete),
                 checksum=checksum,
                 dry_run=dry_run,
                 jobs=jobs or len(os.sched_getaffinity(0)),
                 progress=progress,
                 seen=_print_change(site) if dry_run and not as_json else _quiet,
             )
-            with site_lock(runtime_directory(settings.runtime_directory), site.name):
-                report = sync_site(site, open_store(site), options)
+            report = _sync(site, runtime_directory(settings.runtime_directory), options)
         reports.append(report)
         if not as_json:
             _print_report(report)
     if as_json:
         print_json({"sites": [report.as_json() for report in reports]})
     return 1 if any(report.problems for report in reports) else 0
+
+
+def _sync(site: Site, runtime: Path, options: Options) -> Report:
+    """Sync `site`, or let the agent do it that has the lock."""
+    told = False
+    while True:
+        with try_lock(runtime, site.name) as held:
+            if held:
+                return sync_site(site, open_store(site), options)
+        report = hand_over(runtime, site, options)
+        if report is not None:
+            return report
+        if not told:
+            click.echo(f"memfis: {site.name}: waiting for another memfis to be done", err=True)
+            told = True
+        time.sleep(WAIT)
 
 
 def _print_report(report: Report) -> None:

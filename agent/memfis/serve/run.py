@@ -1,27 +1,32 @@
 """The foreground server: set up, keep, and leave nothing behind."""
 
+import asyncio
 import os
 import pwd
 import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from msgspec.structs import replace
 
 from memfis.config import Site
 from memfis.errors import MemfisError, ProgramError, UsageError
-from memfis.keeper import KeptSite, Stopper, keep
+from memfis.keeper import Signals, SiteKeeper
 from memfis.serve.programs import Program, find, start_memcached, start_nginx
 from memfis.serve.site import render, site_variables
-from memfis.sync import MaxDelete, Options, Report
+from memfis.sync import Report
 from memfis.webroot import WebRoot
 
 WORKERS = ("www-data", "nginx", "nobody")
 """Whom nginx and memcached run as when root starts us: the first that exists."""
+
+EACH = 1.0
+"""Seconds between two looks whether nginx and memcached are alive."""
 
 MIME_TYPES = Path("/etc/nginx/mime.types")
 
@@ -49,7 +54,6 @@ def serve(
     directory: str,
     listen: Listen,
     mebibytes: int,
-    options: Options,
     ready: Callable[[str, Report], None],
     site: Site,
 ) -> None:
@@ -63,8 +67,6 @@ def serve(
     WebRoot(site)  # says what is wrong with the directory before anything is started
     find("nginx"), find("memcached")
     with ExitStack() as stack:
-        stopper = Stopper()
-        stack.callback(stopper.close)
         runtime = Path(tempfile.mkdtemp(prefix="memfis-"))
         stack.callback(shutil.rmtree, runtime)
         if user:
@@ -76,17 +78,43 @@ def serve(
         )
         children = _Children(runtime, listen, mebibytes, user, site)
         stack.callback(children.stop)
+        asyncio.run(_serve(site, runtime, children, lambda it: ready(f"http://{listen}/", it)))
+
+
+async def _serve(
+    site: Site, runtime: Path, children: "_Children", ready: Callable[[Report], None]
+) -> None:
+    """Serve until a signal comes."""
+    with Signals() as signals:
         children.start_store()
-        kept = KeptSite(site, options, runtime)
-        stack.callback(kept.close)
-        kept.watcher.start()  # before the first scan, so that no change falls between
-        report = kept.sync()
-        if report is None:
-            raise MemfisError("the first sync failed; see above")
-        children.start_nginx()
-        if stopper.signal is None:
-            ready(f"http://{listen}/", report)
-        keep([kept], stopper, children.look_after)
+        keeper = SiteKeeper(site, runtime, jobs=len(os.sched_getaffinity(0)))
+        kept = asyncio.create_task(keeper.keep())
+        try:
+            await _first(kept, keeper.begun.wait(), signals.stop.wait())
+            if signals.stop.is_set():
+                return
+            if keeper.report is None:
+                raise MemfisError("the first sync failed; see above")
+            children.start_nginx()
+            ready(keeper.report)
+            while not signals.stop.is_set():
+                children.look_after()
+                await _first(kept, signals.stop.wait(), timeout=EACH)
+        finally:
+            kept.cancel()
+            await asyncio.gather(kept, return_exceptions=True)
+
+
+async def _first(
+    kept: "asyncio.Task[None]", *events: Coroutine[Any, Any, Any], timeout: float | None = None
+) -> None:
+    """Wait for the first of `events`; raises what `kept` ended with."""
+    waiting = [asyncio.ensure_future(event) for event in events]
+    await asyncio.wait([kept, *waiting], timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+    for each in waiting:
+        each.cancel()
+    if kept.done():
+        kept.result()
 
 
 class _Children:
@@ -155,8 +183,3 @@ def _mime_types() -> Path:
     if not MIME_TYPES.exists():
         raise ProgramError(f"{MIME_TYPES} is missing: reinstall nginx")
     return MIME_TYPES
-
-
-def serve_options(lease: int) -> Options:
-    """Return how a served directory is synced: it is the only truth, so all may go."""
-    return Options(max_delete=MaxDelete(100, percent=True), lease=lease)

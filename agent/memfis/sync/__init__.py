@@ -1,20 +1,23 @@
 """Make the store equal to the web root: find the difference, apply it, check the outcome."""
 
-from memfis.sync.limits import MaxDelete
-from memfis.sync.lock import site_lock
+from memfis.sync.limits import Deletions, MaxDelete
+from memfis.sync.lock import try_lock
 from memfis.sync.options import Change, Options
 from memfis.sync.report import Report
 from memfis.sync.run import Sync, sync
 from memfis.sync.verify import Discrepancy, verify
+from memfis.sync.walk import Walk
 
 __all__ = [
     "Change",
+    "Deletions",
     "Discrepancy",
     "MaxDelete",
     "Options",
     "Report",
     "Sync",
-    "site_lock",
+    "Walk",
     "sync",
+    "try_lock",
     "verify",
 ]

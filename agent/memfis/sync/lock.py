@@ -25,8 +25,8 @@ def runtime_directory(configured: str | None) -> Path:
 
 
 @contextmanager
-def site_lock(directory: Path, site: str) -> Iterator[None]:
-    """Hold the lock of `site`, waiting for whoever has it; raises UsageError."""
+def try_lock(directory: Path, site: str) -> Iterator[bool]:
+    """Hold the lock of `site` if nobody has it, and say so; raises UsageError."""
     path = directory / f"{site}.lock"
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -36,8 +36,11 @@ def site_lock(directory: Path, site: str) -> Iterator[None]:
             f"lock {path}: {error.strerror}; set 'runtime_directory' to one you may write"
         ) from error
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        yield False
+    else:
+        yield True
     finally:
         os.close(descriptor)
 

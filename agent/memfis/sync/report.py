@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -36,7 +36,7 @@ class Report(msgspec.Struct, kw_only=True):
     renewed: int = 0
     bytes_written: int = 0
     seconds: float = 0.0
-    skipped: Counter[str] = msgspec.field(default_factory=Counter)
+    skipped: dict[str, int] = {}
     problems: list[Problem] = msgspec.field(default_factory=list)
 
     @classmethod
@@ -48,7 +48,7 @@ class Report(msgspec.Struct, kw_only=True):
         """Add what `part` counts."""
         for name in _COUNTS:
             setattr(self, name, getattr(self, name) + getattr(part, name))
-        self.skipped.update(part.skipped)
+        self._left(part.skipped)
         self.problems += part.problems
 
     @property
@@ -58,7 +58,11 @@ class Report(msgspec.Struct, kw_only=True):
 
     def skip(self, files: Iterable[Skipped]) -> None:
         """Count what settings keep out of memory, by reason."""
-        self.skipped.update(each.reason for each in files)
+        self._left(Counter(each.reason for each in files))
+
+    def _left(self, reasons: Mapping[str, int]) -> None:
+        for reason, number in reasons.items():
+            self.skipped[reason] = self.skipped.get(reason, 0) + number
 
     def count(self, kind: Kind) -> None:
         """Count one page that is written, or would be."""
@@ -72,24 +76,45 @@ class Report(msgspec.Struct, kw_only=True):
 
     def summary(self) -> str:
         """Return one line for people."""
+        done = f"{self.site}: {self.outcome()}"
+        return f"dry run, nothing written: {done}" if self.dry_run else done
+
+    def brief(self, directories: int) -> str:
+        """Return what was done in so many `directories`, as part of a line for people."""
+        done = [
+            f"{number} {word}"
+            for word, number in (
+                ("added", self.added),
+                ("changed", self.changed),
+                ("removed", self.removed),
+                ("restored", self.restored),
+            )
+            if number
+        ]
+        where = "1 directory" if directories == 1 else f"{directories} directories"
+        return f"{', '.join(done)} in {where} ({size(self.bytes_written)} written)"
+
+    def outcome(self) -> str:
+        """Return what was done, as part of a line for people."""
         done = (
-            f"{self.site}: {self.pages} pages, {size(self.bytes)} in memory;"
+            f"{self.pages} pages, {size(self.bytes)} in memory;"
             f" {self.added} added, {self.changed} changed, {self.removed} removed"
         )
         if self.restored:
             done += f", {self.restored} restored"
         done += f" ({size(self.bytes_written)} written) in {self.seconds:.2f} s"
         if self.skipped:
-            reasons = ", ".join(f"{n} {reason}" for reason, n in self.skipped.most_common())
+            reasons = ", ".join(
+                f"{n} {reason}" for reason, n in Counter(self.skipped).most_common()
+            )
             done += f"; left to disk: {reasons}"
         if self.problems:
             done += f"; {len(self.problems)} failed"
-        return f"dry run, nothing written: {done}" if self.dry_run else done
+        return done
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints for one site."""
         fields = msgspec.structs.asdict(self)
-        fields["skipped"] = dict(self.skipped)
         fields["problems"] = [
             {"path": shown(problem.path), "reason": problem.reason} for problem in self.problems
         ]

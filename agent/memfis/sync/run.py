@@ -2,11 +2,11 @@
 
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from memfis.catalog import Catalog, SiteItem
 from memfis.config import Site
-from memfis.errors import SafetyError, UsageError
+from memfis.errors import UsageError
 from memfis.store import Store
 from memfis.sync.difference import Task
 from memfis.sync.options import Options
@@ -51,15 +51,18 @@ class Sync:
             at_once=item is None and not forgotten and not options.dry_run,
             reconsider=item is not None and item.max_page != site.max_page,
         )
-        self.refused: SafetyError | None = None
-        """What was not removed, and why, when the options say to go on all the same."""
+
+    @property
+    def item(self) -> SiteItem | None:
+        """The site item, as written by the last step."""
+        return self._item
 
     @property
     def report(self) -> Report:
         """What was done; whole when the last step is done."""
         return self.walk.report
 
-    def steps(self) -> Iterator[bool]:
+    def steps(self) -> Generator[bool, None, None]:
         """Do it; yield after each step whether there is nothing to do but to wait for helpers.
 
         Raises SafetyError when too much would be deleted, StoreError when the store cannot be
@@ -81,7 +84,8 @@ class Sync:
         if not self._options.dry_run:
             if (self._lost or self.walk.lost) and self._options.delete:
                 report.removed += self._remove_orphans(report.pages)
-            self._catalog.write_site_item(self._site_item())
+            self._item = self._site_item()
+            self._catalog.write_site_item(self._item)
         report.seconds = time.monotonic() - self._started
 
     def _remove_orphans(self, published: int) -> int:

@@ -1,6 +1,6 @@
 """The way through the directories of a site: compared, then applied, by one process or several."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -57,7 +57,9 @@ class Walk:
         """The symbolic links of each directory that was compared, by URL path."""
         self.helpers: list[WorkerProcess] = []
         self._site, self._webroot, self._store, self._options = site, webroot, store, options
-        self._pending = list(tasks)
+        self._pending: list[Task] = []
+        self._deep: dict[bytes, bool] = {}
+        self._add(tasks)
         self._decide = decide
         self._at_once = at_once
         self._reconsider = reconsider
@@ -80,7 +82,7 @@ class Walk:
         while self.helpers:
             self.helpers.pop().stop()
 
-    def steps(self) -> Iterator[bool]:
+    def steps(self) -> Generator[bool, None, None]:
         """Do it; yield after each step whether there is nothing to do but to wait for helpers."""
         while self._pending or self._busy():
             yield self._compare_some()
@@ -129,6 +131,15 @@ class Walk:
                 self.helpers.append(one)
         return False
 
+    def _add(self, tasks: Sequence[Task]) -> None:
+        """Put `tasks` in front, but for those that were there already."""
+        for task in reversed(tasks):
+            path = task.directory.path
+            before = self._deep.get(path)
+            if before is None or (task.deep and not before):
+                self._deep[path] = task.deep
+                self._pending.append(task)
+
     def _request(self) -> Compare:
         tasks = self._pending[-SLICE:]
         del self._pending[-SLICE:]
@@ -152,7 +163,7 @@ class Walk:
 
     def _take(self, outcome: Outcome) -> None:
         self.report.add(outcome.report)
-        self._pending += reversed(outcome.below)
+        self._add(outcome.below)
         self.links |= outcome.links
         self.gone += outcome.gone
         self.recorded += outcome.recorded

@@ -1,5 +1,5 @@
 """Notice that a web root changes."""
 
-from memfis.watch.tree import TreeWatcher, WatchLimitError
+from memfis.watch.tree import Changes, TreeWatcher, WatchLimitError
 
-__all__ = ["TreeWatcher", "WatchLimitError"]
+__all__ = ["Changes", "TreeWatcher", "WatchLimitError"]

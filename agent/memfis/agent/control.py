@@ -1,0 +1,71 @@
+"""The agent's side of the hand-over: a socket at which `memfis sync` asks for its work."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import msgspec.structs
+
+from memfis.errors import MemfisError, UsageError
+from memfis.handover import (
+    ERRORS,
+    Answer,
+    Failed,
+    Finished,
+    Foreseen,
+    Progress,
+    SyncRequest,
+    decode_request,
+    encode,
+)
+from memfis.keeper import SiteKeeper
+from memfis.sync import Report
+
+PATIENCE = 5.0
+"""Seconds to wait for a request."""
+
+
+async def answer_requests(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    keeper: Callable[[str], SiteKeeper | None],
+) -> None:
+    """Serve one client: do what it asks with the `keeper` of its site."""
+
+    def say(answer: Answer) -> None:
+        writer.write(encode(answer))
+
+    try:
+        async with asyncio.timeout(PATIENCE):
+            line = await reader.readline()
+        request = decode_request(line)
+        say(Finished(await _sync(request, keeper(request.site.name), say)))
+    except MemfisError as error:
+        kind = next(name for name, known in ERRORS.items() if isinstance(error, known))
+        say(Failed(kind, str(error)))
+    except (OSError, ValueError):
+        return  # it said nothing, or more than any request is long
+    finally:
+        writer.close()
+
+
+async def _sync(
+    request: SyncRequest, keeper: SiteKeeper | None, say: Callable[[Answer], None]
+) -> Report:
+    if keeper is None:
+        raise UsageError(f"site {request.site.name} is not one of the running agent's: reload it")
+    theirs = msgspec.structs.asdict(request.site)
+    different = [
+        name for name, value in msgspec.structs.asdict(keeper.site).items() if theirs[name] != value
+    ]
+    if different:
+        raise UsageError(
+            f"site {request.site.name} is kept by a running agent with another"
+            f" {', '.join(different)}: reload the agent, or give the site another name"
+        )
+    options = replace(
+        request.options,
+        progress=lambda files: say(Progress(files)),
+        seen=lambda change: say(Foreseen(change)),
+    )
+    return await keeper.ask(options)

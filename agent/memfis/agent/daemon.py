@@ -1,0 +1,181 @@
+"""The daemon's life: start, keep every site, read the settings again, stop."""
+
+import asyncio
+import contextlib
+import logging
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from memfis.agent.control import answer_requests
+from memfis.agent.sockets import Serve, listen_tcp, listen_unix
+from memfis.agent.systemd import notify
+from memfis.config import ListenAddress, Settings, Site
+from memfis.errors import ConfigurationError, MemfisError, UsageError
+from memfis.handover import SOCKET
+from memfis.keeper import Signals, SiteKeeper
+from memfis.sync.lock import runtime_directory
+
+TICK = 1.0
+"""Seconds between two words to systemd."""
+
+log = logging.getLogger("memfis")
+
+
+def run(load: Callable[[], Settings]) -> None:
+    """Keep all sites of the settings that `load` returns, until SIGINT or SIGTERM."""
+    asyncio.run(Daemon(load).run())
+
+
+class Daemon:
+    """Keeps the configured sites."""
+
+    def __init__(self, load: Callable[[], Settings]) -> None:
+        """Read the settings; raises UsageError."""
+        self._load = load
+        self._settings = load()
+        if not self._settings.sites:
+            raise UsageError("no site to keep: configure one under [[sites]]")
+        self._runtime = runtime_directory(self._settings.runtime_directory)
+        self._keepers: dict[str, SiteKeeper] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._ready = False
+        self._status = ""
+
+    async def run(self) -> None:
+        """Run until a signal says to stop; raises what a site ended with."""
+        with Signals(hangup=True) as signals:
+            async with contextlib.AsyncExitStack() as stack:
+                stack.push_async_callback(self._end, self._tasks)
+                await self._listen(stack)
+                for site in self._settings.sites:
+                    self._begin(site)
+                log.info("keeping %s", ", ".join(self._keepers))
+                while not signals.stop.is_set():
+                    if signals.reload.is_set():
+                        signals.reload.clear()
+                        await self._reload()
+                    self._tell_systemd()
+                    await self._wait(signals)
+                notify("STOPPING=1")
+        log.info("stopped")
+
+    async def _wait(self, signals: Signals) -> None:
+        """Wait for a signal, a site that ends, or the next word to systemd."""
+        events = [asyncio.ensure_future(each.wait()) for each in (signals.stop, signals.reload)]
+        try:
+            await asyncio.wait(
+                [*events, *self._tasks.values()],
+                timeout=TICK,
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+        finally:
+            for event in events:
+                event.cancel()
+        for task in self._tasks.values():
+            if task.done():
+                task.result()  # it never ends well by itself
+
+    async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
+        try:
+            self._runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise UsageError(
+                f"{self._runtime}: {error.strerror}; set 'runtime_directory' to one you may write"
+            ) from error
+
+        async def control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await answer_requests(reader, writer, self._keepers.get)
+
+        await self._listen_unix(stack, self._runtime / SOCKET, 0o600, control)
+        if self._settings.metrics is None:
+            return
+        from memfis.agent.metrics import Metrics  # for those who want them
+
+        metrics = Metrics(lambda: list(self._keepers.values()))
+        address = ListenAddress.parse(self._settings.metrics)
+        if address.path is None:
+            stack.push_async_callback(
+                _close, await listen_tcp(address.host, address.port, metrics.serve)
+            )
+        else:
+            await self._listen_unix(stack, Path(address.path), 0o660, metrics.serve)
+
+    async def _listen_unix(
+        self, stack: contextlib.AsyncExitStack, path: Path, mode: int, serve: Serve
+    ) -> None:
+        stack.push_async_callback(_close, await listen_unix(path, mode, serve))
+        stack.callback(path.unlink, missing_ok=True)
+
+    def _begin(self, site: Site) -> None:
+        keeper = SiteKeeper(site, self._runtime, jobs=len(os.sched_getaffinity(0)))
+        self._keepers[site.name] = keeper
+        self._tasks[site.name] = asyncio.create_task(keeper.keep(), name=site.name)
+
+    async def _end(self, names: Iterable[str]) -> None:
+        """Stop keeping the sites called `names`; what they hold stays, until its lease ends."""
+        tasks = [self._tasks.pop(name) for name in list(names)]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _reload(self) -> None:
+        settings, problems = self._read_again()
+        if settings is None:
+            for problem in problems:
+                log.error("settings not read again: %s", problem)
+            return
+        before = {site.name: site for site in self._settings.sites}
+        now = {site.name: site for site in settings.sites}
+        changed = [name for name, site in before.items() if now.get(name) != site]
+        await self._end(changed)
+        for name in changed:
+            del self._keepers[name]
+        for name, site in now.items():
+            if name not in self._keepers:
+                self._begin(site)
+        for key in ("metrics", "runtime_directory"):
+            if getattr(settings, key) != getattr(self._settings, key):
+                log.warning("%s changed: restart the agent to use it", key)
+        self._settings = settings
+        log.info("settings read again: keeping %s", ", ".join(self._keepers))
+
+    def _read_again(self) -> tuple[Settings | None, list[str]]:
+        """Return the settings, or None and what is wrong with them."""
+        try:
+            settings = self._load()
+        except ConfigurationError as error:
+            return None, [f"{error.source}: {problem}" for problem in error.problems]
+        except MemfisError as error:
+            return None, [str(error)]
+        return (settings, []) if settings.sites else (None, ["they have no site"])
+
+    def _tell_systemd(self) -> None:
+        sites = list(self._keepers.values())
+        down = [site.site.name for site in sites if site.health.is_down]
+        begun = [site for site in sites if site.begun.is_set()]
+        status = f"{sum(site.pages for site in sites)} pages of {_sites(len(sites))}"
+        if len(begun) < len(sites):
+            status = f"filling: {_sites(len(begun))} of {len(sites)} done; {status}"
+        if pending := sum(site.waiting for site in sites):
+            status += f", {pending} directories changed"
+        if problems := sum(len(site.problems) for site in sites):
+            status += f", {problems} problems"
+        if down:
+            status += f"; store away: {', '.join(down)}"
+        lines = ["WATCHDOG=1"]
+        if status != self._status:
+            self._status = status
+            lines.append(f"STATUS={status}")
+        if not self._ready and len(begun) == len(sites):
+            self._ready = True
+            lines.append("READY=1")
+        notify(*lines)
+
+
+def _sites(number: int) -> str:
+    return "1 site" if number == 1 else f"{number} sites"
+
+
+async def _close(server: asyncio.Server) -> None:
+    server.close()

@@ -1,0 +1,92 @@
+"""From what happened on disk to the directories of the site to look at, symbolic links followed."""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from memfis.sync.difference import Task
+from memfis.watch import Changes
+from memfis.webroot import Link, WebRoot
+
+
+class Links:
+    """The symbolic links of a site: what each depends on, and where it leads."""
+
+    def __init__(self) -> None:
+        """Begin without any."""
+        self._of: dict[bytes, Sequence[Link]] = {}
+        self._depending: dict[bytes, set[bytes]] = {}
+        self._leading: dict[bytes, set[bytes]] = {}
+
+    def update(self, links: Mapping[bytes, Sequence[Link]]) -> None:
+        """Note what `links` the directories (URL paths) hold now."""
+        for path, held in links.items():
+            for link in self._of.pop(path, ()):
+                for name in link.way:
+                    self._depending[name].discard(path)
+                self._leading[link.target].discard(path + link.name)
+            if held:
+                self._of[path] = held
+            for link in held:
+                for name in link.way:
+                    self._depending.setdefault(name, set()).add(path)
+                self._leading.setdefault(link.target, set()).add(path + link.name)
+
+    def holders(self, name: bytes) -> Iterable[bytes]:
+        """Return the directories (URL paths) with a link that depends on `name` (path on disk)."""
+        return self._depending.get(name, ())
+
+    def also(self, disk: bytes) -> Iterator[bytes]:
+        """Yield the URL paths, without a slash at the end, that links give the path `disk`."""
+        if not self._leading:
+            return
+        above = disk
+        while True:
+            for link in self._leading.get(above, ()):
+                yield link + disk[len(above) :]
+            if above == b"/":
+                return
+            above = os.path.dirname(above)
+
+
+class Pending:
+    """The directories of a site that are to be compared, by URL path."""
+
+    def __init__(self) -> None:
+        """Begin with none."""
+        self.links = Links()
+        self._deep: dict[bytes, bool] = {}
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self._deep)
+
+    def add(self, webroot: WebRoot, changes: Changes) -> None:
+        """Note what `changes` mean."""
+        for disk in changes.directories:
+            self._add(webroot, disk, deep=False)
+        for disk in changes.trees:
+            self._add(webroot, disk, deep=True)
+        for name in changes.names:
+            for path in self.links.holders(name):
+                self._deep[path] = True
+
+    def clear(self) -> None:
+        """Forget them: all is looked at anyway."""
+        self._deep.clear()
+
+    def take(self, webroot: WebRoot, later: Callable[[bytes], bool]) -> list[Task]:
+        """Return what is published of them now, and forget them; but leave some for `later`."""
+        left = {path: deep for path, deep in self._deep.items() if later(path)}
+        tasks = []
+        for path, deep in self._deep.items():
+            directory = None if path in left else webroot.directory(path)
+            if directory is not None:
+                tasks.append(Task(directory, not deep, deep))
+        self._deep = left
+        return tasks
+
+    def _add(self, webroot: WebRoot, disk: bytes, *, deep: bool) -> None:
+        own = webroot.url_path(disk)
+        paths = [path + b"/" for path in self.links.also(disk)]
+        for path in paths if own is None else [own, *paths]:
+            self._deep[path] = deep or self._deep.get(path, False)
