@@ -9,7 +9,7 @@ import msgspec.structs
 from memfis.entries import Entry, Log, decode_log, encode_log, encode_records
 from memfis.errors import StoreError, UsageError
 from memfis.keys import directory_key, site_key
-from memfis.store import Store
+from memfis.store import Item, Store
 
 LAYOUT = 1
 """Version of keys and items (docs/architecture.md)."""
@@ -85,7 +85,12 @@ class Catalog:
 
     def write(self, path: bytes, entries: Iterable[Entry]) -> None:
         """Write a complete log for `path`; raises StoreRefusedError if it is too large."""
-        self._store.set(directory_key(self._site, path), encode_log(entries))
+        item = self.item(path, entries)
+        self._store.set(item.key, item.value)
+
+    def item(self, path: bytes, entries: Iterable[Entry]) -> Item:
+        """Return the item that is a complete log for `path`."""
+        return Item(directory_key(self._site, path), encode_log(entries), 0)
 
     def append(self, path: bytes, records: Sequence[Entry], known: dict[str, Entry]) -> None:
         """Add `records` to the directory `path`, of which `known` is what it says afterwards.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from memfis.config import StoreAddress
 from memfis.errors import StoreError
 from memfis.keeper.journal import Journal
-from memfis.store import probe
+from memfis.store.probe import probe
 
 PROBE = 1.0
 """Seconds between two looks at the store."""

@@ -102,9 +102,14 @@ class Store:
         """Return the state of each of `keys`, None for what is absent, in their order."""
         return self._wire.look(keys)
 
-    def set_many(self, items: Sequence[Item], ttl: int = 0) -> list[tuple[bytes, str]]:
-        """Write `items`; return the keys that the store refused, each with its reason."""
-        return self._wire.store(items, ttl)
+    def set_many(
+        self, items: Sequence[Item], ttl: int = 0, after: Item | None = None
+    ) -> list[tuple[bytes, str]]:
+        """Write `items`; return the keys that the store refused, each with its reason.
+
+        The store writes `after`, which never expires, before any of them.
+        """
+        return self._wire.store(items, ttl, after)
 
     def delete_many(self, keys: Sequence[bytes]) -> None:
         """Remove `keys`; one that is absent is no error."""

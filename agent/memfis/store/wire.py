@@ -21,6 +21,9 @@ from memfis.keys import KEY_LIMIT
 WINDOW = 1000
 """Commands between two answers that are waited for."""
 
+VECTORS = 1024
+"""Buffers in one call (IOV_MAX of Linux, writev(2))."""
+
 WINDOW_BYTES = 4 * 1024 * 1024
 """Bytes of values in one window of writes."""
 
@@ -96,31 +99,29 @@ class Wire:
             states += self._states(len(window))
         return states
 
-    def store(self, items: Sequence[Item], ttl: int) -> list[tuple[bytes, str]]:
+    def store(
+        self, items: Sequence[Item], ttl: int, after: Item | None = None
+    ) -> list[tuple[bytes, str]]:
         """Write `items` with `ttl` seconds to live (0: for ever); return keys refused, and why.
+
+        `after`, which lives for ever, is written first: a connection is served in order.
 
         An error in a quiet batch names no key, and a failed write deletes the old item, so a
         window with an error is looked at once more, item by item.
         """
         refused: list[tuple[bytes, str]] = []
-        for window in _windows(items):
-            parts: list[bytes] = []
-            check_keys([item.key for item in window])
-            expires = expiry(ttl)
-            for key, value, flags in window:
-                parts += (
-                    b"ms %b %d F%d T%d q\r\n" % (key, len(value), flags, expires),
-                    value,
-                    _END,
-                )
-            reasons = self._quiet(b"".join(parts))
+        first = [] if after is None else [after]
+        for window in list(_windows(items)) or [()]:
+            reasons = self._quiet(_writes(first, 0) + _writes(window, ttl))
             if reasons:
-                states = self.look([item.key for item in window])
+                written = [*first, *window]
+                states = self.look([item.key for item in written])
                 refused += [
                     (item.key, "; ".join(sorted(set(reasons))))
-                    for item, state in zip(window, states, strict=True)
+                    for item, state in zip(written, states, strict=True)
                     if state is None or (state.size, state.flags) != (len(item.value), item.flags)
                 ]
+            first = []
         return refused
 
     def delete(self, keys: Sequence[bytes]) -> None:
@@ -159,13 +160,13 @@ class Wire:
     def _each(self, command: bytes, keys: Sequence[bytes]) -> None:
         for start in range(0, len(keys), WINDOW):
             window = check_keys(keys[start : start + WINDOW])
-            reasons = self._quiet(b"".join(command % key for key in window))
+            reasons = self._quiet([command % key for key in window])
             if reasons:
                 raise StoreError(f"store {self._address}: {'; '.join(sorted(set(reasons)))}")
 
-    def _quiet(self, commands: bytes) -> list[str]:
+    def _quiet(self, commands: list[bytes]) -> list[str]:
         """Send quiet `commands`, closed by a no-op; return the errors answered, in order."""
-        self._send(commands + b"mn\r\n")
+        self._send(*commands, b"mn\r\n")
         reasons = []
         while (line := self._line()) != b"MN":
             if line in (b"HD", b"NF", b"EN"):  # which of them `q` keeps back depends on the version
@@ -175,12 +176,17 @@ class Wire:
             reasons.append(_text(line.partition(b" ")[2] or line))
         return reasons
 
-    def _send(self, commands: bytes) -> None:
+    def _send(self, *parts: bytes) -> None:
+        """Send `parts` one after the other; values are not copied together."""
         try:
             if self._socket is None:
                 self._socket = connect(self._address, self._timeout)
                 self._answers = self._socket.makefile("rb")
-            self._socket.sendall(commands)
+            for start in range(0, len(parts), VECTORS):
+                some = parts[start : start + VECTORS]
+                rest = self._socket.sendmsg(some) - sum(map(len, some))
+                if rest:
+                    self._socket.sendall(memoryview(b"".join(some))[rest:])
         except OSError as error:
             self.close()
             raise unreachable(self._address, error) from error
@@ -267,6 +273,16 @@ def _windows(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
             start, held = position, len(item.value)
     if start < len(items):
         yield items[start:]
+
+
+def _writes(items: Sequence[Item], ttl: int) -> list[bytes]:
+    """Return quiet commands that write `items`."""
+    check_keys([item.key for item in items])
+    expires = expiry(ttl)
+    parts: list[bytes] = []
+    for key, value, flags in items:
+        parts += (b"ms %b %d F%d T%d q\r\n" % (key, len(value), flags, expires), value, _END)
+    return parts
 
 
 def _text(line: bytes) -> str:

@@ -73,24 +73,31 @@ class Writer:
             records = [made.entry for made in chunk]
             known |= {record.name: record for record in records}
             self._delete([self._url(difference, made.entry) for made in chunk if not made.page])
+            log = None
             if difference.rebuild:
-                self.catalog.write(difference.path, known.values())
+                log = self.catalog.item(difference.path, known.values())
                 difference.rebuild = False
             else:
                 self.catalog.append(difference.path, records, known)
-            self._publish(difference, chunk, report)
+            self._publish(difference, chunk, log, report)
         if difference.rebuild:  # nothing could be read
             self.catalog.write(difference.path, known.values())
         if difference.compact:
             self.catalog.compact(difference.path, difference.compact)
 
-    def _publish(self, difference: Difference, chunk: list[_Made], report: Report) -> None:
+    def _publish(
+        self, difference: Difference, chunk: list[_Made], log: Item | None, report: Report
+    ) -> None:
+        """Write the pages of `chunk`, after the directory's `log` where there is none yet."""
         items = [
             Item(page_key(self.site, self._url(difference, made.entry)), *made.page)
             for made in chunk
             if made.page
         ]
-        refused = dict(self.store.set_many(items, self.ttl))
+        refused = dict(self.store.set_many(items, self.ttl, after=log))
+        if log and log.key in refused:
+            self._delete([self._url(difference, made.entry) for made in chunk])
+            raise StoreRefusedError(refused[log.key])
         written = iter(items)
         for made in chunk:
             if not made.page:

@@ -7,7 +7,7 @@ brings them in. The default exclusions may be overruled by a pattern that begins
 import fnmatch
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from memfis.config import parse_patterns
 
@@ -31,16 +31,31 @@ def _searched(pattern: str) -> str:
     return r"\A" + fnmatch.translate(pattern)
 
 
-_DEFAULT = re.compile("|".join(map(_searched, DEFAULT_PATTERNS)).encode("ascii"), re.IGNORECASE)
+def _any_of(patterns: Iterable[str]) -> re.Pattern[bytes]:
+    """Return what finds in a name in lower case that one of `patterns` fits."""
+    return re.compile("|".join(_searched(each.lower()) for each in patterns).encode("ascii"))
 
-_REFUSED = re.compile(
-    rb"\A\.|\.(?:php\d?|phtml|phar|phps|inc)(?:[.~]|\Z)", re.IGNORECASE | re.DOTALL
+
+_DEFAULT = _any_of(DEFAULT_PATTERNS)
+
+_REFUSED = re.compile(rb"\A\.|\.(?:php\d?|phtml|phar|phps|inc)(?:[.~]|\Z)")
+
+# Nearly all names are fit to be published, and this finds out fast: every name that is not begins
+# with one of _STARTS, or _SUSPECT finds something in it.
+_STARTS = (
+    b".",
+    *(re.split(r"[*?\[]", p.lower())[0].encode() for p in DEFAULT_PATTERNS if p[0] != "*"),
+)
+_SUSPECT = re.compile(
+    b"|".join(
+        [rb"\.ph|\.inc", *(_searched(p.lower()).encode() for p in DEFAULT_PATTERNS if p[0] == "*")]
+    )
 )
 
 
 def is_refused(directory: bytes, name: bytes) -> bool:
     """Whether nginx refuses every URL of `name` in `directory` (a path that ends with `/`)."""
-    if not _REFUSED.search(name):
+    if not _REFUSED.search(name.lower()):
         return False
     return not (directory == b"/" and name == b".well-known")
 
@@ -52,6 +67,14 @@ class Exclusions:
         """Read gitignore `patterns`; raises UsageError for one that does not parse."""
         self._spec = parse_patterns(patterns) if patterns else None
 
+    def leave_out(self, directory: bytes, name: bytes, is_directory: bool) -> bool:
+        """Whether `name` in `directory` (a path that ends with `/`) is refused or stays out."""
+        if self._spec is None:
+            lower = name.lower()
+            if not lower.startswith(_STARTS) and not _SUSPECT.search(lower):
+                return False
+        return is_refused(directory, name) or self.excludes(directory, name, is_directory)
+
     def excludes(self, directory: bytes, name: bytes, is_directory: bool) -> bool:
         """Whether `name` in `directory` (a path that ends with `/`) stays out of memory."""
         if self._spec is not None:
@@ -59,4 +82,4 @@ class Exclusions:
             verdict = self._spec.check_file(path).include
             if verdict is not None:
                 return verdict
-        return _DEFAULT.search(name) is not None
+        return _DEFAULT.search(name.lower()) is not None

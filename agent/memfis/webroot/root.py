@@ -147,9 +147,7 @@ class WebRoot:
         name = child.name
         is_directory = child.is_dir()
         linked = child.is_symlink()
-        if is_refused(parent.path, name) or self._exclusions.excludes(
-            parent.path, name, is_directory
-        ):
+        if self._exclusions.leave_out(parent.path, name, is_directory):
             listing.skipped.append(Skipped(parent.path + name, "excluded"))
             return
         if linked:
