@@ -121,8 +121,8 @@ class Change:
 
     @property
     def milliseconds(self) -> float:
-        """How long it took until it was served; infinite when it never was."""
-        return float("inf") if self.served is None else (self.served - self.closed) * 1000
+        """How long it took until it was served; GIVEN_UP when it never was."""
+        return (GIVEN_UP if self.served is None else self.served - self.closed) * 1000
 
 
 def make_changes(tree: Tree, visitor: Visitor, changes: Sequence[Change]) -> None:
