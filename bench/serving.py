@@ -9,17 +9,15 @@ Needs nginx, memcached and wrk.
 
 import argparse
 import gzip
-import json
 import os
 import random
 import re
-import socket
-import statistics
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -28,10 +26,12 @@ sys.path.insert(0, os.fspath(Path(__file__).parents[1] / "tests"))
 
 from pymemcache.client.base import Client
 
+from common import interleaved, medians, write_json
 from memfis import keys
 from support.directory import reachable_directory
 from support.memcached import Memcached
 from support.nginx import Nginx, Site
+from support.ports import answers, free_port
 from support.process import Process, unprivileged
 
 SIZES = {"1 KB": 1_000, "10 KB": 10_000, "100 KB": 100_000}
@@ -47,13 +47,6 @@ class Way:
     port: int
     path: str
     compressed: bool = False
-
-
-def free_port() -> int:
-    """Return a TCP port of this host that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def text(size: int) -> bytes:
@@ -97,12 +90,6 @@ server {{
 """
 
 
-def reachable(port: int) -> bool:
-    """Return whether a program accepts connections at `port`."""
-    with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
-
-
 @contextmanager
 def ways() -> Iterator[list[Way]]:
     """Start two stores and an nginx with one worker, and yield every way to ask it."""
@@ -121,7 +108,7 @@ def ways() -> Iterator[list[Way]]:
         nginx = Nginx(directory, site, more=rivals(site, ports))
         try:
             store.start()
-            old.start(lambda: reachable(ports["old store"]))
+            old.start(lambda: answers(ports["old store"]))
             for size in SIZES.values():
                 page = text(size)
                 site.write(f"{size}.html", page)
@@ -164,13 +151,15 @@ def main() -> None:
     options = parser.parse_args()
     if options.seconds < 1 or options.rounds < 1:
         parser.error("--seconds and --rounds are at least 1")
-    rates: dict[tuple[str, str], list[float]] = {}
     with ways() as every:
-        for _, way, size in product(range(options.rounds), every, SIZES):
-            rates.setdefault((way.name, size), []).append(measure(way, size, options.seconds))
+        measures = {
+            (way.name, size): partial(measure, way, size, options.seconds)
+            for way, size in product(every, SIZES)
+        }
+        rates = interleaved(measures, options.rounds)
     results: dict[str, dict[str, float]] = {}
-    for (name, size), found in rates.items():
-        results.setdefault(name, {})[size] = statistics.median(found)
+    for (name, size), rate in medians(rates).items():
+        results.setdefault(name, {})[size] = rate
     print(f"{CONNECTIONS} connections, one nginx worker, median of {options.rounds}")
     print(table(results))
     if options.json is not None:
@@ -183,7 +172,7 @@ def main() -> None:
             "requests_per_second": results,
             "rounds": rounds,
         }
-        options.json.write_text(json.dumps(document, indent=2) + "\n")
+        write_json(options.json, document)
 
 
 if __name__ == "__main__":

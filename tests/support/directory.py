@@ -11,12 +11,12 @@ from support.process import unprivileged
 
 
 @contextmanager
-def reachable_directory() -> Iterator[Path]:
-    """Yield a directory that the servers may read and write.
+def reachable_directory(parent: Path | None = None) -> Iterator[Path]:
+    """Yield a directory that the servers may read and write, in `parent` or where TMPDIR says.
 
     Not pytest's: those are for their owner only, and too long for the name of a unix socket.
     """
-    directory = Path(tempfile.mkdtemp(prefix="memfis-"))
+    directory = Path(tempfile.mkdtemp(prefix="memfis-", dir=parent))
     try:
         directory.chmod(0o755)
         user = unprivileged()
