@@ -59,7 +59,7 @@ def _summary(found: Examination) -> str:
         return f"all fits, as {found.user} sees it"
     statuses = [finding.status for finding in found.findings]
     return (
-        f"{statuses.count('problem')} problems, {statuses.count('warning')} warnings,"
+        f"problems: {statuses.count('problem')}, warnings: {statuses.count('warning')},"
         f" as {found.user} sees it"
     )
 

@@ -18,6 +18,9 @@ from memfis.webroot import WebRoot
 SAMPLES = 200
 """About how many files are read to learn how far the others can be compressed."""
 
+CHUNK = 4 * 1024 * 1024
+"""Bytes of files whose records are appended at once, about (sync/apply.py)."""
+
 EXAMPLES = 3
 """Paths that are named of what a reason keeps out of memory."""
 
@@ -47,6 +50,8 @@ class StoredItem(NamedTuple):
     key: int
     value: int
     is_page: bool
+    appends: int = 0
+    """In how many steps the records of a directory are written."""
 
 
 class Census(msgspec.Struct):
@@ -97,7 +102,8 @@ def take(site: Site, webroot: WebRoot, progress: Callable[[int], None]) -> Censu
         pages = [entry for entry in listing.entries.values() if not entry.is_directory]
         log = len(encode_log(listing.entries.values())) + _FLAGS_DIGITS * len(pages)
         key = len(directory_key(site.name, listing.path))
-        census.items.append(StoredItem(listing.path, key, log, is_page=False))
+        appends = -(-sum(entry.size for entry in pages) // CHUNK)
+        census.items.append(StoredItem(listing.path, key, log, is_page=False, appends=appends))
         for entry in pages:
             path = listing.path + entry.raw
             if os.access(webroot.root + path, os.R_OK):

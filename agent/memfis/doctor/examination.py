@@ -18,13 +18,13 @@ from memfis.webroot import WebRoot
 
 
 class Examination(msgspec.Struct):
-    """What was found. `directories`: those that inotify has to watch, of all sites."""
+    """What was found. `watches`: the directories that inotify has to watch, of all sites."""
 
     user: str
     sites: dict[str, Census] = msgspec.field(default_factory=dict)
     """By name; a site whose web root cannot be one is missing."""
     stores: list[StoreExamination] = msgspec.field(default_factory=list)
-    directories: int = 0
+    watches: int = 0
     limits: WatchLimits | None = None
     findings: list[Finding] = msgspec.field(default_factory=list)
     unusable: list[str] = msgspec.field(default_factory=list)
@@ -60,10 +60,10 @@ class Examination(msgspec.Struct):
             ],
             "stores": [as_json(store) for store in self.stores],
             "inotify": {
-                "directories": self.directories,
-                "max_user_watches": limits.watches if limits else None,
-                "max_user_instances": limits.instances if limits else None,
-                "advised": advised_limits(self.directories, len(self.sites), limits),
+                "watches": self.watches,
+                "max_user_watches": limits.watches.value if limits else None,
+                "max_user_instances": limits.instances.value if limits else None,
+                "advised": advised_limits(self.watches, len(self.sites), limits),
             },
             "findings": msgspec.to_builtins(self.findings),
         }
@@ -93,23 +93,18 @@ def _examine_site(site: Site, found: Examination, progress: Callable[[int], None
         return None
     census = take(site, webroot, progress)
     found.sites[site.name] = census
-    found.directories += watched(webroot.root)
+    found.watches += watched(webroot.root)
     found.findings += check_site(site.name, census, webroot.reader, mounts_of(webroot.root))
     return census
 
 
-def advised_limits(directories: int, sites: int, limits: WatchLimits | None) -> dict[str, int]:
+def advised_limits(watches: int, sites: int, limits: WatchLimits | None) -> dict[str, int]:
     """Return the sysctls to raise, by name, each twice what is needed and rounded up to 2^n."""
     if limits is None:
         return {}
-    needs = {
-        "fs.inotify.max_user_watches": (directories, limits.watches),
-        "fs.inotify.max_user_instances": (sites, limits.instances),
-    }
+    needs = ((watches, limits.watches), (sites, limits.instances))
     return {
-        name: 1 << (2 * need - 1).bit_length()
-        for name, (need, limit) in needs.items()
-        if need > limit
+        limit.name: 1 << (2 * need - 1).bit_length() for need, limit in needs if need > limit.value
     }
 
 
@@ -118,10 +113,10 @@ def _watches(found: Examination) -> list[Finding]:
         message = "the kernel does not tell the limits of inotify"
         return [Finding("host", "inotify", "ok", message)]
     message = (
-        f"{found.directories:,} directories to watch in {len(found.sites)} sites; a user may have"
-        f" {found.limits.watches:,} watches in {found.limits.instances:,} instances"
+        f"{found.watches:,} of {found.limits.watches.value:,} watches and {len(found.sites):,} of"
+        f" {found.limits.instances.value:,} instances of a user would be needed"
     )
-    advised = advised_limits(found.directories, len(found.sites), found.limits)
+    advised = advised_limits(found.watches, len(found.sites), found.limits)
     if not advised:
         return [Finding("host", "inotify", "ok", message)]
     settings = " ".join(f"{name}={number}" for name, number in advised.items())

@@ -32,3 +32,8 @@ def examples(paths: Sequence[bytes]) -> tuple[str, ...]:
 def mebibytes(number: int) -> str:
     """Return `number` bytes in the unit of memcached's -m, rounded up."""
     return f"{-(-number // (1024 * 1024)):,} MiB"
+
+
+def counted(number: int, what: str) -> str:
+    """Return `number` of `what`, a noun that takes an s."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

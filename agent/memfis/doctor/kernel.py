@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 MOUNTS = Path("/proc/self/mountinfo")
-LIMITS = Path("/proc/sys/fs/inotify")
+SYSCTLS = Path("/proc/sys")
 
 SHARED = frozenset(
     (
@@ -31,11 +31,21 @@ class Mount(NamedTuple):
         return self.type in SHARED or self.type.startswith("fuse.")
 
 
-class WatchLimits(NamedTuple):
-    """How much of inotify one user may have (inotify(7), "/proc interfaces")."""
+class Limit(NamedTuple):
+    """A sysctl and its value."""
 
-    watches: int
-    instances: int
+    name: str
+    value: int
+
+
+class WatchLimits(NamedTuple):
+    """How much of inotify one user may have (inotify(7), namespaces(7)).
+
+    In a user namespace, such as a container without root, the lower of two limits holds.
+    """
+
+    watches: Limit
+    instances: Limit
 
 
 def mounts_of(root: bytes) -> list[Mount]:
@@ -44,12 +54,16 @@ def mounts_of(root: bytes) -> list[Mount]:
     Empty where the kernel does not tell (no /proc).
     """
     try:
-        lines = MOUNTS.read_bytes().splitlines()
+        return parse_mounts(MOUNTS.read_bytes(), root)
     except FileNotFoundError:
         return []
+
+
+def parse_mounts(mountinfo: bytes, root: bytes) -> list[Mount]:
+    """Return the mounts of `root` as `mounts_of`, from text in the format of proc(5)."""
     holding: Mount | None = None
     below: dict[bytes, Mount] = {}
-    for line in lines:  # proc(5): later lines lie over earlier ones
+    for line in mountinfo.splitlines():  # later lines lie over earlier ones
         fields, _, rest = line.partition(b" - ")
         point = _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), fields.split(b" ")[4])
         mount = Mount(point, rest.split(b" ")[0].decode("ascii", "replace"))
@@ -68,12 +82,17 @@ def _is_in(path: bytes, directory: bytes) -> bool:
 def watch_limits() -> WatchLimits | None:
     """Return what the kernel allows, None where it does not tell."""
     try:
-        watches, instances = (
-            int((LIMITS / name).read_text()) for name in ("max_user_watches", "max_user_instances")
+        return WatchLimits(
+            _lower("fs.inotify.max_user_watches", "user.max_inotify_watches"),
+            _lower("fs.inotify.max_user_instances", "user.max_inotify_instances"),
         )
     except OSError:
         return None
-    return WatchLimits(watches, instances)
+
+
+def _lower(*names: str) -> Limit:
+    limits = [Limit(name, int((SYSCTLS / name.replace(".", "/")).read_text())) for name in names]
+    return min(limits, key=lambda limit: limit.value)
 
 
 def watched(root: bytes) -> int:

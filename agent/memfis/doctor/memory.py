@@ -41,13 +41,16 @@ class SlabSettings(NamedTuple):
     def of(cls, settings: Mapping[str, str]) -> "SlabSettings":
         """Read `stats settings`; raises ValueError. What a store does not tell has its default."""
         known = cls()
-        return cls(
+        read = cls(
             float(settings.get("growth_factor", known.growth_factor)),
             int(settings.get("chunk_size", known.chunk_size)),
             int(settings.get("slab_chunk_max", known.chunk_max)),
             int(settings.get("item_size_max", known.item_limit)),
             settings.get("cas_enabled", "yes") in ("yes", "1", "True"),
         )
+        if read.growth_factor <= 1 or read.chunk_size < 1 or not 512 <= read.chunk_max <= PAGE:
+            raise ValueError("its slab settings make no sense")
+        return read
 
 
 class Slabs:
@@ -58,16 +61,16 @@ class Slabs:
         self._settings = settings
         self._classes = _class_sizes(settings)
         self._chunks: Counter[int] = Counter()
-        self._grown: list[int] = []
-        """The smallest and the largest size of an item that grew."""
+        self._passed: set[int] = set()
+        """Classes that an item grew out of."""
         self.items = 0
         self.bytes = 0
         """Bytes of the items themselves, as `stats` counts them."""
 
-    def add(self, key: int, value: int, *, flags: bool, grows: bool = False) -> bool:
+    def add(self, key: int, value: int, *, flags: bool, appends: int = 0) -> bool:
         """Add an item with a key and a value of so many bytes; False when it is over the limit.
 
-        `grows`: it came to its size by appends, each of which wrote it anew into a larger class.
+        `appends`: it came to its size in so many steps, each of which wrote it anew, larger.
         """
         header = _ITEM + key + 1 + (_FLAGS if flags else 0) + (_CAS if self._settings.cas else 0)
         total = header + value + _END
@@ -75,9 +78,9 @@ class Slabs:
             return False
         self.items += 1
         self.bytes += total
-        if grows:
-            sizes = [*self._grown, min(total, self._settings.chunk_max)]
-            self._grown = [min(sizes), max(sizes)]
+        for step in range(appends):
+            size = header + _END + value * step // appends
+            self._passed.add(bisect_left(self._classes, min(size, self._settings.chunk_max)))
         if total <= self._settings.chunk_max:
             self._take(total)
             return True
@@ -98,10 +101,9 @@ class Slabs:
 
         A class keeps the page that it got for an item which has grown out of it since.
         """
-        passed = [bisect_left(self._classes, size) for size in self._grown]
         pages = 0
         for number, size in enumerate(self._classes):
-            least = int(bool(passed) and passed[0] <= number <= passed[1])
+            least = int(number in self._passed)
             pages += max(-(-self._chunks[number] // (PAGE // size)), least)
         return pages * PAGE
 

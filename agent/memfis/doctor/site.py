@@ -5,7 +5,7 @@ import pwd
 from collections.abc import Iterator
 
 from memfis.doctor.census import Cases, Census
-from memfis.doctor.findings import Finding, Status, examples
+from memfis.doctor.findings import Finding, Status, counted, examples
 from memfis.doctor.kernel import Mount
 from memfis.sync.report import shown, size
 from memfis.webroot import Reader
@@ -30,15 +30,12 @@ def this_user() -> str:
 
 def check_site(name: str, census: Census, reader: Reader, mounts: list[Mount]) -> Iterator[Finding]:
     """Yield what there is to say of the site `name`, but for its memory."""
-    counted = (
-        f"{census.files:,} files, {size(census.bytes)}, in {census.directories:,} directories"
-        " would be in memory"
-    )
+    content = f"{counted(census.files, 'file')} with {size(census.bytes)} would be in memory"
     if census.files:
-        yield _finding(name, "web root", "ok", counted)
+        yield _finding(name, "web root", "ok", content)
     else:
         advice = "is this the right 'root', and is it filled?"
-        yield _finding(name, "web root", "warning", counted, advice)
+        yield _finding(name, "web root", "warning", content, advice)
     for reason, cases in census.skipped.items():
         yield _finding(
             name, "settings", "ok", f"{cases.number:,} left to disk: {reason}", cases=cases

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from memfis.doctor.census import Cases, Census
-from memfis.doctor.findings import Finding, examples, mebibytes
+from memfis.doctor.findings import Finding, counted, examples, mebibytes
 from memfis.doctor.memory import PAGE, Slabs, SlabSettings
 from memfis.errors import StoreError
 from memfis.store import Store, StoreStatistics
@@ -42,16 +42,17 @@ def examine_store(url: str, store: Store, sites: Mapping[str, Census]) -> StoreE
     slabs = Slabs(settings)
     findings = [] if figures else [Finding(url, "store", "problem", unreachable)]
     if figures:
-        message = f"memcached {figures.version} answers, with {figures.items:,} items in it"
+        message = f"memcached {figures.version} answers, and has {counted(figures.items, 'item')}"
         findings.append(Finding(url, "store", "ok", message))
     for name, census in sites.items():
         findings += _fill(slabs, name, census, settings.item_limit, known=figures is not None)
     sampled = sum(census.sampled for census in sites.values())
     need = (
-        f"about {mebibytes(slabs.memory)} for {slabs.items:,} items of {len(sites)} sites"
-        f" (compression estimated from {sampled} files)"
+        f"about {mebibytes(slabs.memory)} for {counted(slabs.items, 'item')} of"
+        f" {', '.join(sites)} (compression estimated from {counted(sampled, 'file')})"
     )
-    findings.append(_memory(url, slabs.memory, need, figures))
+    if sites:
+        findings.append(_memory(url, slabs.memory, need, figures))
     return StoreExamination(
         url, slabs.memory, slabs.bytes, slabs.items, figures.limit if figures else None, findings
     )
@@ -61,8 +62,10 @@ def _ask(store: Store) -> tuple[StoreStatistics | None, SlabSettings, str]:
     """Return the figures and settings of `store`; without them, memcached's defaults and why."""
     try:
         return store.statistics(), SlabSettings.of(store.settings()), ""
-    except (StoreError, ValueError) as error:
+    except StoreError as error:
         return None, SlabSettings(), str(error)
+    except ValueError as error:
+        return None, SlabSettings(), f"store {store.address} tells nonsense: {error}"
     finally:
         store.close()
 
@@ -73,27 +76,26 @@ def _fill(
     refused: defaultdict[bool, Cases] = defaultdict(Cases)
     slabs.add(len(name) + 14, _SITE_ITEM, flags=False)
     for item in census.items:
-        if not slabs.add(item.key, item.value, flags=item.is_page, grows=not item.is_page):
+        if not slabs.add(item.key, item.value, flags=item.is_page, appends=item.appends):
             refused[item.is_page].add(item.path)
-    limit = f"{item_limit:,} bytes" + ("" if known else ", memcached's default")
+    limit = f"the store's item limit, {item_limit:,} bytes" + (
+        "" if known else " (memcached's default)"
+    )
     advice = "raise memfis_store_item_size (memcached's -I)"
-    for is_page, cases in refused.items():
-        what = (
-            f"{cases.number:,} pages are left to disk: larger"
-            if is_page
-            else f"the records of {cases.number:,} directories do not fit: more"
-        )
+    if pages := refused.get(True):
+        message = f"{counted(pages.number, 'page')} left to disk: larger than {limit}"
+        paths = examples(pages.examples)
+        instead = f"{advice}, or lower max_page"
+        yield Finding(name, "item limit", "warning", message, instead, paths)
+    if logs := refused.get(False):
+        message = f"{logs.number:,} times the records of a directory are larger than {limit}"
+        paths = examples(logs.examples)
         yield Finding(
-            name,
-            "item limit",
-            "warning" if is_page else "problem",
-            f"{what} than the store's item limit, {limit}",
-            advice if not is_page else f"{advice}, or lower max_page",
-            examples(cases.examples),
+            name, "item limit", "problem", f"{message}: nothing in it is kept", advice, paths
         )
     if not refused:
         largest = max((item.value for item in census.items), default=0)
-        message = f"the largest item has {largest:,} bytes; the limit is {limit}"
+        message = f"the largest item has {largest:,} bytes, within {limit}"
         yield Finding(name, "item limit", "ok", message)
 
 
