@@ -15,7 +15,18 @@ from support.command import COMMAND, environment, memfis, memfis_json
 def test_help_names_every_command_and_exit_code() -> None:
     done = memfis("--help")
     assert done.returncode == 0
-    for name in ("serve", "sync", "agent", "verify", "ls", "cat", "stat", "key", "status"):
+    for name in (
+        "serve",
+        "sync",
+        "agent",
+        "verify",
+        "ls",
+        "cat",
+        "stat",
+        "key",
+        "status",
+        "doctor",
+    ):
         assert f"  {name} " in done.stdout
         assert memfis(name, "--help").returncode == 0
     for code in range(5):

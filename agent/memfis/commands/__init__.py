@@ -19,6 +19,7 @@ COMMANDS = {
     "stat": ("look", "Show what the store knows of a page."),
     "key": ("look", "Print the key that nginx asks for."),
     "status": ("status", "Show how the store and the sites are."),
+    "doctor": ("doctor", "Say whether the sites would fit, before the first sync."),
 }
 """Commands in the order of --help: module and short help, so that --help imports none of them."""
 

@@ -145,6 +145,16 @@ class Store:
                 f"store {self.address} sent no usable statistics: {error!r}"
             ) from error
 
+    def settings(self) -> dict[str, str]:
+        """Return what the store tells of its settings (`stats settings`)."""
+        told: dict[bytes, object] = self._ask(self._client.stats, "settings")
+        return {
+            name.decode("ascii", "replace"): value.decode("ascii", "replace")
+            if isinstance(value, bytes)
+            else str(value)
+            for name, value in told.items()
+        }
+
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
         self._client.close()

@@ -177,6 +177,29 @@ def gone(listed, packed):
     return found
 
 
+def doctor_advice(answer):
+    """Return a line for every finding of `memfis doctor --json`, and the sysctls to raise.
+
+    `answer` is the command's result. What the sysctls mend is no finding.
+    """
+    try:
+        told = json.loads(answer.get("stdout") or "")
+    except ValueError:
+        said = answer.get("stderr") or answer.get("msg") or "memfis doctor said nothing"
+        return {"findings": [said], "sysctls": {}}
+    findings = []
+    for finding in told["findings"]:
+        if finding["status"] == "ok" or finding["check"] == "inotify":
+            continue
+        line = "{subject}: {check}: {message}".format(**finding)
+        if finding.get("examples"):
+            line += f" ({', '.join(finding['examples'])})"
+        if finding.get("advice"):
+            line += f" -> {finding['advice']}"
+        findings.append(line)
+    return {"findings": findings, "sysctls": told["inotify"]["advised"]}
+
+
 class FilterModule:
     """What Ansible looks for."""
 
@@ -187,4 +210,5 @@ class FilterModule:
             "memfis_site_problems": site_problems,
             "memfis_store_url": store_url,
             "memfis_gone": gone,
+            "memfis_doctor_advice": doctor_advice,
         }
