@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from memfis.compression import LEVEL, MIN_SAVING, MIN_SIZE, TYPES, Compression
 from memfis.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ SiteName = Annotated[str, Meta(pattern=r"^[a-z0-9.-]+\Z")]
 AbsolutePath = Annotated[str, Meta(pattern=r"^/")]
 IndexName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._~-]*\Z")]
 Bytes = Annotated[int, Meta(ge=1)]
+CompressLevel = Annotated[int, Meta(ge=0, le=12)]
+Extension = Annotated[str, Meta(pattern=r"^[^./]*\Z")]
+MinSize = Annotated[int, Meta(ge=0)]
+PerCent = Annotated[int, Meta(ge=0, le=100)]
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,20 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     origin: AbsolutePath | None = None
     reader: str | None = None
     lease: Annotated[int, Meta(ge=60)] = LEASE
+    compress_level: CompressLevel = LEVEL
+    compress_types: tuple[Extension, ...] = TYPES
+    compress_min_size: MinSize = MIN_SIZE
+    compress_min_saving: PerCent = MIN_SAVING
+
+    @property
+    def compression(self) -> Compression:
+        """What the settings `compress_*` say."""
+        return Compression(
+            self.compress_level,
+            frozenset(extension.lower() for extension in self.compress_types),
+            self.compress_min_size,
+            self.compress_min_saving,
+        )
 
     @property
     def index_name(self) -> bytes | None:
@@ -84,12 +103,16 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole configuration; the first four are defaults for every site."""
+    """The whole configuration; those of `_INHERITED` are defaults for every site."""
 
     store: str = DEFAULT_STORE
     reader: str | None = None
     max_page: Bytes = MAX_PAGE
     lease: Annotated[int, Meta(ge=60)] = LEASE
+    compress_level: CompressLevel = LEVEL
+    compress_types: tuple[Extension, ...] = TYPES
+    compress_min_size: MinSize = MIN_SIZE
+    compress_min_saving: PerCent = MIN_SAVING
     runtime_directory: AbsolutePath | None = None
     sites: tuple[Site, ...] = ()
 
@@ -116,9 +139,16 @@ _EXPECTED = {
     "exclude": "expected a list of gitignore patterns",
     "max_page": "expected a number of bytes",
     "lease": "expected a number of seconds, 60 or more",
+    "compress_level": "expected 0 (do not compress) to 12",
+    "compress_types": "expected a list of file name extensions, without the dot",
+    "compress_min_size": "expected a number of bytes",
+    "compress_min_saving": "expected a number of per cent, 0 to 100",
 }
 
-_INHERITED = ("store", "reader", "max_page", "lease")
+_INHERITED = (
+    *("store", "reader", "max_page", "lease"),
+    *("compress_level", "compress_types", "compress_min_size", "compress_min_saving"),
+)
 
 
 def configuration_path(given: str | None) -> Path | None:

@@ -64,9 +64,11 @@ def sync(site: Site, store: Store, options: Options) -> Report:
         catalog,
         site.name,
         site.max_page,
+        site.compression,
         options.checksum,
         options.lease,
-        reconsider=item is not None and item.max_page != site.max_page,
+        reconsider=item is not None
+        and (item.max_page, item.compression) != (site.max_page, site.compression),
         expected=set() if item is None else {b"/"},
     )
     differences: Iterable[Difference] = comparison.differences()
@@ -76,7 +78,14 @@ def sync(site: Site, store: Store, options: Options) -> Report:
         differences = list(differences)
         _check(site, differences, options)
     writer = Writer(
-        webroot, store, catalog, site.name, site.max_page, options.lease, options.progress
+        webroot,
+        store,
+        catalog,
+        site.name,
+        site.max_page,
+        site.compression,
+        options.lease,
+        options.progress,
     )
     lost = forgotten or (item is not None and item.index != site.index)
     for difference in differences:
@@ -139,6 +148,7 @@ def _site_item(site: Site, before: SiteItem | None, report: Report) -> SiteItem:
         index=site.index,
         exclude=site.exclude,
         max_page=site.max_page,
+        compression=site.compression,
         pages=report.pages,
         bytes=report.bytes,
         last_sync=time.time(),

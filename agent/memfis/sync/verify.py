@@ -50,10 +50,11 @@ def verify(site: Site, store: Store) -> Iterator[Verified]:
 def _verify_directory(
     site: Site, store: Store, webroot: WebRoot, listing: Listing
 ) -> Iterator[Verified]:
+    compression = site.compression
     files = (
         entry
         for entry in listing.entries.values()
-        if not entry.is_directory and may_fit(entry.raw, entry.size, site.max_page)
+        if not entry.is_directory and may_fit(entry.raw, entry.size, site.max_page, compression)
     )
     while batch := list(islice(files, BATCH)):
         keys = [page_key(site.name, webroot.url(listing.path, entry.raw)) for entry in batch]
@@ -74,7 +75,7 @@ def _discrepancy(
         return None if page is None else Discrepancy("different", path)
     if page is None:
         name = path.rpartition(b"/")[2]
-        stored = make_page(name, content)
+        stored = make_page(name, content, site.compression)
         return None if len(stored.value) > site.max_page else Discrepancy("missing", path)
     try:
         same = content_of(page) == content
