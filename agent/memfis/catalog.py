@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 import msgspec.structs
 
+from memfis.compression import Compression
 from memfis.entries import Entry, Log, decode_log, encode_log, encode_records
 from memfis.errors import StoreError, UsageError
 from memfis.keys import directory_key, site_key
@@ -26,6 +27,7 @@ class SiteItem(msgspec.Struct, frozen=True, kw_only=True):
     index: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     max_page: int = 0
+    compression: Compression | None = None
     pages: int = 0
     bytes: int = 0
     last_sync: float = 0.0

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from memfis.compression import LEVEL, MIN_SAVING, MIN_SIZE, TYPES, Compression
 from memfis.errors import ConfigurationError, UsageError
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ AbsolutePath = Annotated[str, Meta(pattern=r"^/")]
 IndexName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._~-]*\Z")]
 Bytes = Annotated[int, Meta(ge=1)]
 Limit = Annotated[str, Meta(pattern=r"^(\d+|\d\d?%|100%)\Z")]
+CompressLevel = Annotated[int, Meta(ge=0, le=12)]
+Extension = Annotated[str, Meta(pattern=r"^[^./]*\Z")]
+MinSize = Annotated[int, Meta(ge=0)]
+PerCent = Annotated[int, Meta(ge=0, le=100)]
 
 
 @dataclass(frozen=True)
@@ -101,6 +106,20 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     reader: str | None = None
     lease: Annotated[int, Meta(ge=60)] = LEASE
     max_delete: Limit = MAX_DELETE
+    compress_level: CompressLevel = LEVEL
+    compress_types: tuple[Extension, ...] = TYPES
+    compress_min_size: MinSize = MIN_SIZE
+    compress_min_saving: PerCent = MIN_SAVING
+
+    @property
+    def compression(self) -> Compression:
+        """What the settings `compress_*` say."""
+        return Compression(
+            self.compress_level,
+            frozenset(extension.lower() for extension in self.compress_types),
+            self.compress_min_size,
+            self.compress_min_saving,
+        )
 
     @property
     def index_name(self) -> bytes | None:
@@ -113,13 +132,17 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
-    """The whole configuration; the first five are defaults for every site."""
+    """The whole configuration; those of `_INHERITED` are defaults for every site."""
 
     store: str = DEFAULT_STORE
     reader: str | None = None
     max_page: Bytes = MAX_PAGE
     lease: Annotated[int, Meta(ge=60)] = LEASE
     max_delete: Limit = MAX_DELETE
+    compress_level: CompressLevel = LEVEL
+    compress_types: tuple[Extension, ...] = TYPES
+    compress_min_size: MinSize = MIN_SIZE
+    compress_min_saving: PerCent = MIN_SAVING
     runtime_directory: AbsolutePath | None = None
     metrics: str | None = None
     sites: tuple[Site, ...] = ()
@@ -148,9 +171,16 @@ _EXPECTED = {
     "max_page": "expected a number of bytes",
     "lease": "expected a number of seconds, 60 or more",
     "max_delete": "expected a number of pages or 0% to 100%, as a string",
+    "compress_level": "expected 0 (do not compress) to 12",
+    "compress_types": "expected a list of file name extensions, without the dot",
+    "compress_min_size": "expected a number of bytes",
+    "compress_min_saving": "expected a number of per cent, 0 to 100",
 }
 
-_INHERITED = ("store", "reader", "max_page", "lease", "max_delete")
+_INHERITED = (
+    *("store", "reader", "max_page", "lease", "max_delete"),
+    *("compress_level", "compress_types", "compress_min_size", "compress_min_saving"),
+)
 
 
 def configuration_path(given: str | None) -> Path | None:

@@ -5,10 +5,13 @@ CRC-32 of the identity content, so that a page can be told from another without 
 is 0. A gzip trailer carries the same CRC-32 (RFC 1952, section 2.3.1).
 """
 
+import gzip
+import zlib
 from typing import NamedTuple
 
-from isal import igzip, igzip_lib, isal_zlib
+import deflate
 
+from memfis.compression import Compression
 from memfis.errors import MemfisError
 
 GZIP = 2
@@ -17,20 +20,8 @@ FINGERPRINT = 0xFFFFFFFC
 NO_PAGE = 1
 """Flags in the record of a file that is left to the disk, so that no pass reads it again."""
 
-COMPRESS_FROM = 512
-"""Bytes below which compression saves less than a network packet would show."""
-
-COMPRESS_SAVING = 0.9
-"""The stored form must be at most this part of the identity content."""
-
 DENSEST = 32
 """Text rarely compresses to less than this part: what is larger is not even read."""
-
-COMPRESSED_EXTENSIONS = frozenset(
-    b"html htm xhtml css js mjs cjs json jsonld map svg xml rss atom xsl txt text md rst csv tsv"
-    b" ics vcf wasm webmanifest geojson yaml yml toml ttf otf eot ico bmp log po pot tex".split()
-)
-"""File name extensions, in lower case, of what gzip makes smaller. None: text in most sites."""
 
 
 class Page(NamedTuple):
@@ -42,27 +33,21 @@ class Page(NamedTuple):
 
 def fingerprint(content: bytes) -> int:
     """Return bits 2-31 of the CRC-32 of `content`, in place."""
-    return isal_zlib.crc32(content) & FINGERPRINT
+    return deflate.crc32(content) & FINGERPRINT
 
 
-def is_compressible(name: bytes) -> bool:
-    """Whether a file of that name is worth an attempt to compress it."""
-    _, dot, extension = name.rpartition(b".")
-    return not dot or extension.lower() in COMPRESSED_EXTENSIONS
-
-
-def may_fit(name: bytes, size: int, limit: int) -> bool:
+def may_fit(name: bytes, size: int, limit: int, compression: Compression) -> bool:
     """Whether a file of `size` bytes can end up as a page of at most `limit` bytes."""
-    return size <= limit or (size <= limit * DENSEST and is_compressible(name))
+    return size <= limit or (size <= limit * DENSEST and compression.tries(name, size))
 
 
-def make_page(name: bytes, content: bytes) -> Page:
+def make_page(name: bytes, content: bytes, compression: Compression) -> Page:
     """Return the stored form of the file `name` that holds `content`."""
     flags = fingerprint(content)
-    if len(content) >= COMPRESS_FROM and is_compressible(name):
-        value = igzip.compress(content, compresslevel=3, mtime=0)
-        if len(value) <= len(content) * COMPRESS_SAVING:
-            return Page(value, flags | GZIP)
+    if compression.tries(name, len(content)):
+        value = deflate.gzip_compress(content, compression.level)  # lets other threads run
+        if compression.pays(len(content), len(value)):
+            return Page(bytes(value), flags | GZIP)
     return Page(content, flags)
 
 
@@ -70,8 +55,10 @@ def content_of(page: Page) -> bytes:
     """Return the identity content of `page`; raises MemfisError when the stored form is broken."""
     if not page.flags & GZIP:
         return page.value
+    if not page.value:
+        raise MemfisError("the stored form is empty, not a gzip stream")
     try:
-        content: bytes = igzip.decompress(page.value)  # type: ignore[no-untyped-call]
-    except (OSError, EOFError, igzip_lib.IsalError) as error:  # type: ignore[misc]
+        # not by deflate, which takes the size that the trailer claims for true
+        return gzip.decompress(page.value)
+    except (OSError, EOFError, zlib.error) as error:
         raise MemfisError(f"the stored form is no whole gzip stream: {error}") from error
-    return content

@@ -100,6 +100,19 @@ def test_a_directory_is_served_from_memory(site: Path) -> None:
         assert "1 larger than 131072 bytes" in line
 
 
+def test_a_compressed_page_is_inflated_for_whom_does_not_take_gzip(site: Path) -> None:
+    with serving(site) as running:
+        for accepted, encoding in (("gzip", "gzip"), ("identity", None)):
+            answer = httpx.get(
+                running.url + "/docs/page.html",
+                headers={"Accept-Encoding": accepted},
+                trust_env=False,
+            )
+            assert answer.headers["X-Memfis"] == "HIT"
+            assert answer.headers.get("Content-Encoding") == encoding
+            assert answer.text == "<p>text</p>" * 500
+
+
 def test_its_programs_end_with_it_when_it_is_killed(site: Path) -> None:
     with serving(site) as running:
         assert running.children()

@@ -314,6 +314,40 @@ def test_a_new_limit_reconsiders_what_was_left_to_the_disk(filled: Filled) -> No
     assert b"/noise.html" in filled.pages()
 
 
+def test_a_new_way_to_compress_reconsiders_what_was_left_to_the_disk(filled: Filled) -> None:
+    (filled.root / "long.html").write_text("all work and no play " * 20_000)
+    filled.site = replace(filled.site, compress_level=0)
+    filled.sync()
+    assert b"/long.html" not in filled.pages()
+    filled.site = replace(filled.site, compress_level=1)
+    filled.sync()
+    assert b"/long.html" in filled.pages()
+    (filled.root / "long.html").write_text("all play and no work " * 20_000)
+    filled.site = replace(filled.site, compress_types=("css",))
+    filled.sync()
+    assert b"/long.html" not in filled.pages()
+
+
+def test_another_level_does_not_change_what_is_stored(filled: Filled) -> None:
+    settle()
+    filled.sync()
+    before = filled.store.get(page_key(SITE, b"/docs/"))
+    for level in (12, 0):
+        filled.site = replace(filled.site, compress_level=level)
+        report = filled.sync()
+        assert (report.unchanged, report.changed, report.restored) == (3, 0, 0)
+    assert filled.store.get(page_key(SITE, b"/docs/")) == before
+    (filled.root / "docs" / "index.html").touch()
+    filled.sync()
+    after = filled.store.get(page_key(SITE, b"/docs/"))
+    assert before is not None
+    assert after is not None
+    assert (after.value, after.flags) == (
+        (filled.root / "docs" / "index.html").read_bytes(),
+        before.flags & ~GZIP,
+    )
+
+
 def test_no_delete_keeps_what_the_disk_has_no_more(filled: Filled) -> None:
     filled.sync()
     (filled.root / "docs" / "logo.png").unlink()

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from memfis.compression import Compression
 from memfis.config import StoreAddress, configuration_path, load, settings_from
 from memfis.errors import ConfigurationError, UsageError
 
@@ -27,6 +28,59 @@ def test_a_site_inherits_what_it_does_not_set() -> None:
     first, second = settings.sites
     assert (first.store, first.max_page) == ("memcached:///run/a.sock", 1000)
     assert second.max_page == 2000
+
+
+def test_a_site_inherits_how_to_compress() -> None:
+    settings = settings_from(
+        {
+            "compress_level": 9,
+            "compress_types": ["HTML", ""],
+            "compress_min_size": 0,
+            "sites": [
+                {"name": "a.example", "root": "/srv/a"},
+                {"name": "b.example", "root": "/srv/b", "compress_level": 0},
+                {"name": "c.example", "root": "/srv/c", "compress_types": []},
+                {"name": "d.example", "root": "/srv/d", "compress_min_saving": 25},
+            ],
+        },
+        "memfis.toml",
+    )
+    both = frozenset(["html", ""])
+    assert [site.compression for site in settings.sites] == [
+        Compression(9, both, 0, 10),
+        Compression(0, both, 0, 10),
+        Compression(9, frozenset(), 0, 10),
+        Compression(9, both, 0, 25),
+    ]
+
+
+def test_a_site_compresses_by_default() -> None:
+    [site] = settings_from({"sites": [{"name": "a", "root": "/a"}]}, "x").sites
+    assert site.compression == Compression()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("compress_level", 13, "expected 0 (do not compress) to 12"),
+        ("compress_level", -1, "expected 0 (do not compress) to 12"),
+        ("compress_level", True, "expected 0 (do not compress) to 12"),
+        ("compress_types", [".html"], "expected a list of file name extensions"),
+        ("compress_types", ["tar.gz"], "expected a list of file name extensions"),
+        ("compress_types", "html", "expected a list of file name extensions"),
+        ("compress_min_size", -1, "expected a number of bytes"),
+        ("compress_min_saving", 101, "expected a number of per cent, 0 to 100"),
+        ("compress_min_saving", 0.1, "expected a number of per cent, 0 to 100"),
+    ],
+)
+def test_how_to_compress_is_checked_for_all_sites_and_for_one(
+    key: str, value: object, expected: str
+) -> None:
+    site = {"name": "a.example", "root": "/srv/a", key: value}
+    first, second = problems_of({key: value, "sites": [site]})
+    assert first.startswith(f"{key}: {expected}")
+    assert second.startswith(f"sites[0].{key}: {expected}")
+    assert repr(value) in first
 
 
 def test_every_problem_is_listed_by_its_key_path() -> None:

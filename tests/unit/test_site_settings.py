@@ -1,18 +1,26 @@
 """The settings of a site have the same names and defaults wherever they are written."""
 
 import importlib.util
+import json
 import re
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 import yaml
+from jinja2 import Environment, StrictUndefined
 
-from memfis.config import MAX_PAGE, Site
+from memfis.compression import Compression
+from memfis.config import MAX_PAGE, Site, settings_from
 from memfis.serve.site import SITE_DEFAULTS, site_variables
 
 ROOT = Path(__file__).parents[2]
+AGENT_ALONE = {
+    *("exclude", "compress_level", "compress_types", "compress_min_size", "compress_min_saving"),
+}
+"""Settings that nginx has no use for."""
 
 
 def filters() -> Any:
@@ -57,13 +65,13 @@ def documented() -> set[str]:
 def test_the_role_and_serve_make_the_same_variable() -> None:
     role = of_the_role(server_names=["a.example"], root="/srv/a", origin_socket="/run/o")
     serve = of_serve()
-    assert set(role) - {"src", "exclude"} == set(serve)
+    assert set(role) - {"src"} - AGENT_ALONE == set(serve)
     assert {key: role[key] for key in serve} == serve
     assert serve | SITE_DEFAULTS == serve
 
 
 def test_the_table_of_the_documentation_has_every_setting() -> None:
-    assert documented() == set(of_serve()) | {"exclude"}
+    assert documented() == set(of_serve()) | AGENT_ALONE
 
 
 def test_the_argument_specification_has_every_setting() -> None:
@@ -78,6 +86,46 @@ def test_what_the_agent_reads_is_documented() -> None:
     assert fields - documented() == {"reader", "lease", "max_delete"}  # set for all sites at once
 
 
+@pytest.mark.parametrize("key", ["compress_level", "compress_min_size", "compress_min_saving"])
+def test_a_default_of_the_agent_is_the_documented_one(key: str) -> None:
+    default = {f.name: f.default for f in msgspec.structs.fields(Site)}[key]
+    for path in ("docs/architecture.md", "roles/memfis/README.md"):
+        [row] = re.findall(rf"^\| `{key}` \|.*", (ROOT / path).read_text(), re.MULTILINE)
+        assert str(default) in [cell.strip(" `") for cell in row.split("|")]
+    specs = yaml.safe_load((ROOT / "roles/memfis/meta/argument_specs.yml").read_text())
+    option = specs["argument_specs"]["main"]["options"]["memfis_sites"]["options"][key]
+    assert f"By default V({default})." in option["description"]
+
+
+def toml_of_the_role(**settings: Any) -> Site:
+    """Return the site that the agent reads from the role's memfis.toml."""
+    site = of_the_role(server_names=["a.example"], root="/srv/a", **settings)
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["memfis_store_url"] = filters().store_url
+    environment.filters["to_json"] = json.dumps
+    text = environment.from_string((ROOT / "templates/etc/memfis.toml.j2").read_text()).render(
+        ansible_managed="",
+        memfis_store_address="unix:/run/m.sock",
+        __memfis_nginx_user="www-data",
+        __memfis_run_directory="/run/memfis",
+        __memfis_sites=[site],
+    )
+    [found] = settings_from(tomllib.loads(text), "memfis.toml").sites
+    return found
+
+
+def test_the_agent_reads_how_to_compress_from_the_role() -> None:
+    assert toml_of_the_role().compression == Compression()
+    site = toml_of_the_role(
+        compress_level=0,
+        compress_types=["HTML", ""],
+        compress_min_size="0",
+        compress_min_saving=25,
+    )
+    assert site.compression == Compression(0, frozenset(["html", ""]), 0, 25)
+    assert toml_of_the_role(compress_types=[]).compression.types == frozenset()
+
+
 GOOD: dict[str, Any] = {
     "server_names": ["a.example", "*.b.example", "_"],
     "root": '/srv/www/a b$c"d',
@@ -90,6 +138,10 @@ GOOD: dict[str, Any] = {
     "expires": [{"type": "image/", "expires": "30d"}, {"type": "text/css", "expires": "1h30m"}],
     "error_pages": [{"codes": [404, 500], "uri": "/errors/not found.html"}],
     "store_address": "unix:/run/m.sock",
+    "compress_level": 12,
+    "compress_types": ["html", ""],
+    "compress_min_size": 0,
+    "compress_min_saving": "100",
 }
 
 
@@ -133,6 +185,13 @@ def test_good_settings_have_no_problems() -> None:
         ("store_address", "/run/m.sock"),
         ("origin_socket", "/" + "x" * 108),
         ("max_page", 0),
+        ("compress_level", 13),
+        ("compress_level", -1),
+        ("compress_level", True),
+        ("compress_types", [".html"]),
+        ("compress_types", [True]),
+        ("compress_min_size", "much"),
+        ("compress_min_saving", 101),
         ("autoindex", "false"),
     ],
 )

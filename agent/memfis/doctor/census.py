@@ -119,7 +119,7 @@ def take(site: Site, webroot: WebRoot, progress: Callable[[int], None]) -> Censu
             else:
                 census.unreadable.add(path)
         progress(len(pages))
-    for file, stored in _stored(webroot, files, site.max_page, census):
+    for file, stored in _stored(webroot, files, site, census):
         if stored is None or stored > site.max_page:
             census.skipped[f"larger than {site.max_page} bytes as stored"].add(file.path)
             continue
@@ -132,17 +132,18 @@ def take(site: Site, webroot: WebRoot, progress: Callable[[int], None]) -> Censu
 
 
 def _stored(
-    webroot: WebRoot, files: list[_File], max_page: int, census: Census
+    webroot: WebRoot, files: list[_File], site: Site, census: Census
 ) -> Iterator[tuple[_File, int | None]]:
     """Yield each of `files` with its size as stored, estimated, or None where it is too large.
 
     Files of one extension and about one size are compressed alike, so of each such kind a few are
     compressed, more where there is more. What is not sampled counts uncompressed.
     """
+    compression = site.compression
     kinds: defaultdict[tuple[bytes, int], list[_File]] = defaultdict(list)
     total = 0
     for file in files:
-        if may_fit(file.name, file.size, max_page):
+        if may_fit(file.name, file.size, site.max_page, compression):
             kinds[file.kind].append(file)
             total += file.size
         else:
@@ -158,7 +159,7 @@ def _stored(
                     content, _ = opened.read(file.entry)
             except OSError:
                 continue  # changed since it was listed
-            page = make_page(file.name, content)
+            page = make_page(file.name, content, compression)
             sampled.append(len(page.value) / max(len(content), 1))
         census.sampled += len(sampled)
         for number, file in enumerate(alike):

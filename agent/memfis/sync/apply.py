@@ -10,6 +10,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from memfis.catalog import Catalog
+from memfis.compression import Compression
 from memfis.entries import Entry
 from memfis.errors import StoreRefusedError
 from memfis.keys import page_key
@@ -39,6 +40,7 @@ class Writer:
     catalog: Catalog
     site: str
     max_page: int
+    compression: Compression
     ttl: int
     """Seconds that pages live; 0: for ever."""
     progress: Callable[[int], None]
@@ -138,7 +140,7 @@ class Writer:
                     elif not isinstance(error, FileNotFoundError):
                         report.problems.append(Problem(path, error.strerror or str(error)))
                     continue
-                page: Page | None = make_page(found.raw, content)
+                page: Page | None = make_page(found.raw, content, self.compression)
                 if page and len(page.value) > self.max_page:
                     report.skip([too_large(path, self.max_page)])
                     page = None

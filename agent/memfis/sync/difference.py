@@ -9,6 +9,7 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from memfis.catalog import Catalog
+from memfis.compression import Compression
 from memfis.entries import Entry, Log, tombstone
 from memfis.keys import escape, page_key
 from memfis.pages import FINGERPRINT, GZIP, NO_PAGE, fingerprint, may_fit
@@ -101,6 +102,7 @@ class Comparison:
     catalog: Catalog
     site: str
     max_page: int
+    compression: Compression
     checksum: bool
     """Compare content, not only size and modification time."""
     lease: int
@@ -207,7 +209,7 @@ class Comparison:
 
     def _stays_on_disk(self, new: Entry, old: Entry | None) -> bool:
         """Whether the file is known to make too large a page."""
-        if not may_fit(new.raw, new.size, self.max_page):
+        if not may_fit(new.raw, new.size, self.max_page, self.compression):
             return True
         known = old is not None and bool(old.flags & NO_PAGE) and new.same_content(old)
         return known and not self.reconsider and not self.checksum

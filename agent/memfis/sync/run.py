@@ -49,7 +49,8 @@ class Sync:
             [Task(self.webroot.top(), item is not None, deep=True)],
             self._decide,
             at_once=item is None and not forgotten and not options.dry_run,
-            reconsider=item is not None and item.max_page != site.max_page,
+            reconsider=item is not None
+            and (item.max_page, item.compression) != (site.max_page, site.compression),
         )
 
     @property
@@ -103,6 +104,7 @@ class Sync:
             index=self._site.index,
             exclude=self._site.exclude,
             max_page=self._site.max_page,
+            compression=self._site.compression,
             pages=self.report.pages,
             bytes=self.report.bytes,
             last_sync=time.time(),

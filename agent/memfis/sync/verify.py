@@ -52,10 +52,11 @@ def verify(site: Site, store: Store) -> Iterator[Verified]:
 def _verify_directory(
     site: Site, store: Store, webroot: WebRoot, listing: Listing
 ) -> Iterator[Verified]:
+    compression = site.compression
     files = (
         entry
         for entry in listing.entries.values()
-        if not entry.is_directory and may_fit(entry.raw, entry.size, site.max_page)
+        if not entry.is_directory and may_fit(entry.raw, entry.size, site.max_page, compression)
     )
     with contextlib.ExitStack() as stack:
         try:
@@ -69,18 +70,18 @@ def _verify_directory(
                 path = listing.path + entry.raw
                 found = pages.get(key)
                 page = Page(*found) if found else None
-                kind = _discrepancy(opened, entry, page, site.max_page)
+                kind = _discrepancy(opened, entry, page, site)
                 yield Verified(path, Discrepancy(kind, path) if kind else None)
 
 
-def _discrepancy(files: Files, entry: Entry, page: Page | None, max_page: int) -> str | None:
+def _discrepancy(files: Files, entry: Entry, page: Page | None, site: Site) -> str | None:
     try:
         content, _ = files.read(entry)
     except OSError:
         return None if page is None else "different"
     if page is None:
-        stored = make_page(entry.raw, content)
-        return None if len(stored.value) > max_page else "missing"
+        stored = make_page(entry.raw, content, site.compression)
+        return None if len(stored.value) > site.max_page else "missing"
     try:
         same = content_of(page) == content
     except MemfisError:

@@ -60,8 +60,16 @@ class Worker:
         self._site = site
         catalog = Catalog(store, site.name)
         self._webroot, self._store, self._catalog = webroot, store, catalog
+        self._compression = site.compression
         self._writer = Writer(
-            webroot, store, catalog, site.name, site.max_page, options.lease, options.progress
+            webroot,
+            store,
+            catalog,
+            site.name,
+            site.max_page,
+            self._compression,
+            options.lease,
+            options.progress,
         )
         self._held: dict[bytes, Difference] = {}
 
@@ -73,6 +81,7 @@ class Worker:
             self._catalog,
             self._site.name,
             self._site.max_page,
+            self._compression,
             self._options.checksum,
             self._options.lease,
             request.reconsider,

@@ -11,6 +11,8 @@ _LONGEST_NAME = 107 - len("/run/memfis-origin/.sock")
 def site_settings(sites, defaults):
     """Return `sites` with every key of the table in docs/architecture.md present.
 
+    None in compress_* leaves it to the agent.
+
     `defaults` has listen, tls_listen, max_page, header and store_address. The role's own keys
     (`src`) stay, as an empty string where they are not given.
     """
@@ -33,6 +35,10 @@ def site_settings(sites, defaults):
                 "headers": {},
                 "expires": [],
                 "max_page": defaults["max_page"],
+                "compress_level": None,
+                "compress_types": None,
+                "compress_min_size": None,
+                "compress_min_saving": None,
                 "header": defaults["header"],
                 "store_address": defaults["store_address"],
                 "origin_socket": f"/run/memfis-origin/{name}.sock",
@@ -64,6 +70,11 @@ _SCALARS = {
     "charset": (r"[A-Za-z0-9._-]+", "a charset"),
     "header": (r"[A-Za-z0-9-]*", "the name of a header, or empty"),
     "store_address": (r"unix:/\S+|[^\s/]\S*:\d+", "unix:PATH or HOST:PORT"),
+}
+_NUMBERS = {
+    "compress_level": (12, "0 (do not compress) to 12"),
+    "compress_min_size": (2**63 - 1, "a number of bytes"),
+    "compress_min_saving": (100, "a number of per cent, 0 to 100"),
 }
 _TIME = r"off|epoch|max|[+-]?\d+(?:ms|[smhdwMy])?(?:\d+(?:ms|[smhdwMy]))*|@\d+[hms]?(?:\d+[ms])*"
 _OWN_HEADERS = {
@@ -124,6 +135,14 @@ def _misread(site):
             yield f"tls.{key}: {tls.get(key)!r}: expected an absolute path without '$'"
     if site.get("max_page") is not None and int(site["max_page"]) < 1:
         yield f"max_page: {site['max_page']!r}: expected a number of bytes"
+    for key, (highest, expected) in _NUMBERS.items():
+        value = site.get(key)
+        number = "" if value is None or isinstance(value, bool) else str(value)
+        if value is not None and not (re.fullmatch(r"[0-9]+", number) and int(number) <= highest):
+            yield f"{key}: {value!r}: expected {expected}"
+    for value in site.get("compress_types") or []:
+        if not isinstance(value, str) or not re.fullmatch(r"[^./]*", value):
+            yield f"compress_types: {value!r}: expected a file name extension, without the dot"
 
 
 def _mistaken_rules(site):
