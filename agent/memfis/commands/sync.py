@@ -1,15 +1,14 @@
 """`memfis sync`."""
 
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
+from memfis.commands.progress import file_progress
 from memfis.config import Site
 from memfis.handover import hand_over
 from memfis.sync import Change, MaxDelete, Options, Report, try_lock
@@ -70,7 +69,7 @@ def sync(
     settings = flags.settings(need_root=True)
     reports = []
     for site in settings.sites:
-        with _progress(as_json) as progress:
+        with file_progress(site, quiet=as_json) as progress:
             options = Options(
                 delete=delete,
                 max_delete=limit or MaxDelete.parse(site.max_delete),
@@ -123,28 +122,3 @@ def _print_change(site: Site) -> Callable[[Change], None]:
         click.echo(f"{change.sign} {site.name}{shown(change.path)}{size}")
 
     return show
-
-
-@contextmanager
-def _progress(as_json: bool) -> Iterator[Callable[[int], None]]:
-    """Show a counter with a rate on a terminal, nothing elsewhere."""
-    if as_json or not sys.stderr.isatty():
-        yield lambda number: None
-        return
-    from rich.console import Console
-    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    columns = (
-        SpinnerColumn(),
-        TextColumn("{task.completed:,.0f} files"),
-        TextColumn("{task.fields[rate]}"),
-        TimeElapsedColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, rate="")
-
-        def advance(number: int) -> None:
-            speed = bar.tasks[0].speed
-            bar.update(task, advance=number, rate=f"{speed:,.0f}/s" if speed else "")
-
-        yield advance
