@@ -1,14 +1,18 @@
 """A store, and a web root to fill it from."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from memfis.config import Site, StoreAddress
+from memfis.errors import StoreError
+from memfis.keys import page_key
+from memfis.pages import Page, content_of
 from memfis.store import Store
-from memfis.sync import MaxDelete, Options, Report, sync
+from memfis.sync import Discrepancy, MaxDelete, Options, Report, sync, verify
+from support.agent import Agent
 from support.directory import reachable_directory
 from support.memcached import Memcached
 
@@ -52,6 +56,25 @@ class Filled:
         prefix = b"memfis://" + self.site.name.encode()
         return {key.removeprefix(prefix) for key in self.store.all_keys() if key.startswith(prefix)}
 
+    def content(self, path: bytes) -> bytes | None:
+        """Return the page at `path` as a browser sees it; None while there is none."""
+        try:
+            found = self.store.get(page_key(self.site.name, path))
+        except StoreError:
+            return None
+        return content_of(Page(*found)) if found else None
+
+    def discrepancies(self) -> list[Discrepancy]:
+        """Return what `memfis verify` finds."""
+        return [each.discrepancy for each in verify(self.site, self.store) if each.discrepancy]
+
+    def is_equal(self) -> bool:
+        """Return whether the store is there and equal to the web root."""
+        try:
+            return not self.discrepancies()
+        except StoreError:
+            return False
+
 
 @pytest.fixture
 def filled(directory: Path, memcached: Memcached) -> Iterator[Filled]:
@@ -65,3 +88,50 @@ def filled(directory: Path, memcached: Memcached) -> Iterator[Filled]:
     store = Store(StoreAddress.parse(site.store))
     yield Filled(site, store)
     store.close()
+
+
+class Agents:
+    """Makes agents for a site, and ends them."""
+
+    def __init__(self, filled: Filled) -> None:
+        self._filled = filled
+        self._made: list[Agent] = []
+
+    def __call__(
+        self,
+        *,
+        site: Mapping[str, object] | None = None,
+        settings: Mapping[str, object] | None = None,
+        name: str = "agent",
+        prefix: Sequence[str | Path] = (),
+        env: Mapping[str, str] | None = None,
+    ) -> Agent:
+        """Return an agent that can be started; `site` and `settings` are more of its settings."""
+        filled = self._filled
+        everywhere = {"store": filled.site.store, **(settings or {})}
+        only = {"name": filled.site.name, "root": filled.site.root, "lease": 3600, **(site or {})}
+        agent = Agent(filled.root.parent, everywhere, [only], name=name, prefix=prefix, env=env)
+        self._made.append(agent)
+        return agent
+
+    def end(self) -> None:
+        """End them all; none may have shown a traceback."""
+        for agent in self._made:
+            agent.end()
+        assert not [line for agent in self._made for line in agent.lines("Traceback")]
+
+
+@pytest.fixture
+def new_agent(filled: Filled) -> Iterator[Agents]:
+    """Make agents for the web root of `filled`."""
+    agents = Agents(filled)
+    yield agents
+    agents.end()
+
+
+@pytest.fixture
+def agent(new_agent: Agents) -> Agent:
+    """Return an agent that has synced the site."""
+    agent = new_agent()
+    agent.start()
+    return agent

@@ -5,7 +5,7 @@ import pwd
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
@@ -24,9 +24,9 @@ def unprivileged() -> pwd.struct_passwd | None:
     raise AssertionError("neither www-data nor nobody exists")
 
 
-def wait_for(ready: Callable[[], bool], what: str) -> None:
-    """Return when `ready` says so; fail when it never does."""
-    end = time.monotonic() + PATIENCE
+def wait_for(ready: Callable[[], bool], what: str, patience: float = PATIENCE) -> None:
+    """Return when `ready` says so; fail when it has not in `patience` seconds."""
+    end = time.monotonic() + patience
     while not ready():
         assert time.monotonic() < end, f"waited in vain: {what}"
         time.sleep(0.01)
@@ -45,9 +45,12 @@ def listening(path: Path) -> bool:
 class Process:
     """A child process in a process group of its own, its output in a file."""
 
-    def __init__(self, command: Sequence[str | Path], log: Path) -> None:
+    def __init__(
+        self, command: Sequence[str | Path], log: Path, env: Mapping[str, str] | None = None
+    ) -> None:
         self.command = [os.fspath(word) for word in command]
         self.log = log
+        self._env = env
         self._child: subprocess.Popen[bytes] | None = None
 
     def start(self, ready: Callable[[], bool]) -> None:
@@ -59,11 +62,18 @@ class Process:
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
+                env=self._env,
             )
         wait_for(lambda: child.poll() is not None or ready(), " ".join(self.command))
         if child.poll() is not None:
             self._child = None
             raise AssertionError(f"{self.command[0]} ended: {self.log.read_text()}")
+
+    @property
+    def pid(self) -> int:
+        """The number of the first process."""
+        assert self._child is not None
+        return self._child.pid
 
     def signal(self, number: Signals) -> None:
         """Send a signal to the program and all its children."""
