@@ -420,8 +420,9 @@ class SiteKeeper:
             self.journal.problem(problem)
 
     def _forget_problems(self, directory: bytes) -> None:
-        for path in [path for path in self.problems if os.path.dirname(path) + b"/" == directory]:
-            del self.problems[path]
+        for path in list(self.problems):
+            if path[: path.rfind(b"/") + 1] == directory:
+                del self.problems[path]
 
 
 def _now() -> float:
