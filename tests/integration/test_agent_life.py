@@ -3,8 +3,8 @@
 import os
 import signal
 import socket
-import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 
@@ -13,11 +13,12 @@ import pytest
 from integration.conftest import Agents, Filled
 from memfis.keys import directory_key, page_key
 from memfis.store import Store
+from memfis.sync import try_lock
 from support.agent import Agent
 from support.command import memfis
 from support.process import wait_for
 
-LARGE = 6000
+LARGE = 2000
 """Pages of a site that takes long enough to be interrupted."""
 
 
@@ -65,7 +66,6 @@ def test_systemd_is_told(manager: tuple[str, Manager], new_agent: Agents, filled
     dangling.unlink()
     (filled.root / "new.html").write_text("new")
     wait_for(lambda: "STATUS=4 pages of 1 site" in told.lines, "the new status")
-    assert told.messages.count("WATCHDOG=1") + told.messages.count("x") >= 0
     number = len(told.messages)
     wait_for(lambda: "WATCHDOG=1" in told.messages[number:], "another sign of life")
     agent.end()
@@ -79,25 +79,15 @@ def test_systemd_is_not_told_ready_before_the_first_sync(
 ) -> None:
     told = Manager(f"{directory}/notify")
     agent = new_agent(env={"NOTIFY_SOCKET": f"{directory}/notify"})
-    lock = subprocess.Popen(["flock", agent_lock(agent), "sleep", "60"], start_new_session=True)
-    try:
-        agent.start(lambda: told.lines.count("WATCHDOG=1") >= 2)
-        assert any(line.startswith("STATUS=filling: 0 sites of 1 done") for line in told.lines)
-        assert "READY=1" not in told.lines
-        assert filled.pages() == set()
-        os.killpg(lock.pid, signal.SIGTERM)
+    with closing(told):
+        with try_lock(agent.runtime, "site.example"):
+            agent.start(lambda: told.lines.count("WATCHDOG=1") >= 2)
+            assert "STATUS=filling: 0 sites of 1 done; 0 pages of 1 site" in told.lines
+            assert "READY=1" not in told.lines
+            assert filled.pages() == set()
         wait_for(lambda: "READY=1" in told.lines, "the first sync")
         assert filled.is_equal()
         agent.end()
-    finally:
-        os.killpg(lock.pid, signal.SIGKILL) if lock.poll() is None else None
-        lock.wait()
-        told.close()
-
-
-def agent_lock(agent: Agent) -> Path:
-    agent.runtime.mkdir(mode=0o700)
-    return agent.runtime / "site.example.lock"
 
 
 def test_a_service_manager_that_is_gone_does_no_harm(
@@ -183,11 +173,11 @@ def value(store: Store, key: bytes) -> bytes | None:
 
 @pytest.fixture
 def large(filled: Filled) -> Filled:
-    for number in range(LARGE // 50):
+    for number in range(LARGE // 40):
         directory = filled.root / f"d{number}"
         directory.mkdir()
-        for page in range(50):
-            (directory / f"{page}.html").write_text(f"page {page} of {number} " * 50)
+        for page in range(40):
+            (directory / f"{page}.html").write_text(f"page {page} of {number} " * 1000)
     return filled
 
 
@@ -222,15 +212,15 @@ def test_an_agent_that_ends_in_the_middle_of_a_great_change(
     agent = new_agent()
     agent.start()
     agent.tell(signal.SIGSTOP)
-    for number in range(LARGE // 50):
-        for page in range(0, 50, 2):
+    for number in range(LARGE // 40):
+        for page in range(0, 40, 2):
             (large.root / f"d{number}" / f"{page}.html").write_text("changed")
         (large.root / f"d{number}" / "1.html").unlink()
     agent.tell(signal.SIGCONT)
-    keys = [page_key("site.example", f"/d{n}/1.html".encode()) for n in range(LARGE // 50)]
+    keys = [page_key("site.example", f"/d{n}/1.html".encode()) for n in range(LARGE // 40)]
     wait_for(lambda: None in large.store.look_many(keys), "the agent to begin")
     agent.end(how)
-    assert what(large) <= {"missing", "different", "stray"}
+    assert what(large) <= {"missing", "different"}  # a page that is not new yet, none that is half
     done = memfis("sync", "--config", agent.config)
     assert (done.returncode, done.stderr) == (0, "")
     assert large.is_equal()
@@ -239,14 +229,18 @@ def test_an_agent_that_ends_in_the_middle_of_a_great_change(
 def test_workers_end_with_an_agent_that_is_killed_alone(large: Filled, new_agent: Agents) -> None:
     agent = new_agent()
     agent.start(lambda: has_begun(large))
+    group = agent.pid
     os.kill(agent.pid, signal.SIGKILL)
-    wait_for(
-        lambda: not os.path.exists(f"/proc/{agent.pid}/cmdline") or group_is_gone(agent.pid), "x"
-    )
     done = memfis("sync", "--config", agent.config)
     assert done.returncode == 0
     assert large.is_equal()
+    agent.end()
+    wait_for(lambda: is_gone(group), "its workers to end")
 
 
-def group_is_gone(group: int) -> bool:
-    return True
+def is_gone(group: int) -> bool:
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return True
+    return False
