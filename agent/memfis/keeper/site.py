@@ -211,14 +211,16 @@ class SiteKeeper:
             self._cannot_watch(error)
 
     def _read_changes(self) -> None:
+        loop = asyncio.get_running_loop()
         before = self._watcher.fileno()
         try:
             changes = self._watcher.read()
-        finally:
-            if not self._watcher.started or self._watcher.fileno() != before:
-                asyncio.get_running_loop().remove_reader(before)
-        if self._watcher.fileno() != before:
-            asyncio.get_running_loop().add_reader(self._watcher.fileno(), self._changes_came)
+        except (OSError, WatchLimitError):
+            loop.remove_reader(before)
+            raise
+        if changes.everything:  # a new descriptor, which may well have the number of the old one
+            loop.remove_reader(before)
+            loop.add_reader(self._watcher.fileno(), self._changes_came)
         if changes:
             self._note(changes)
 
