@@ -223,6 +223,8 @@ class SiteKeeper:
             loop.add_reader(self._watcher.fileno(), self._changes_came)
         if changes:
             self._note(changes)
+        else:
+            self._wake.set()  # there may be a file now that is looked at when it is whole
 
     def _note(self, changes: Changes) -> None:
         if changes.everything or self._webroot is None:
