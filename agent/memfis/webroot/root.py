@@ -231,7 +231,7 @@ class WebRoot:
 
 def _link(child: _Child) -> Link:
     way = tuple(os.path.join(*step) for step in names_on_the_way(child.path))
-    return Link(child.name, way, way[-1])
+    return Link(child.name, way, os.path.realpath(child.path))
 
 
 def _link_reason(error: OSError) -> str:
