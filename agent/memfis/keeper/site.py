@@ -235,6 +235,8 @@ class SiteKeeper:
             self._look_soon()
             return
         self._pending.add(self._webroot, changes)
+        if changes.elsewhere:
+            self._look_soon(much=False, after=RETRY)
         now = _now()
         if self._first_change is None:
             self._first_change = now

@@ -59,6 +59,8 @@ class Changes:
     """Directories that are new, with all that is below."""
     names: set[bytes] = field(default_factory=set)
     """The names that changed."""
+    elsewhere: bool = False
+    """A file was written that has other names (hard links), of which no event tells."""
     everything: str = ""
     """Why the whole tree must be looked at; empty: it need not be."""
 
@@ -216,6 +218,8 @@ class TreeWatcher:
             return  # whoever made it will close it
         if not mask & flags.ATTRIB:
             self._writing.pop(path, None)
+        if mask & flags.CLOSE_WRITE and _names(path) > 1:
+            changes.elsewhere = True
         changes.directories.add(directory)
         changes.names.add(path)
 
@@ -278,6 +282,14 @@ def _access(path: bytes) -> _Access:
     except OSError:
         return None
     return status.st_mode, status.st_uid, status.st_gid
+
+
+def _names(path: bytes) -> int:
+    """Return how many names the file at `path` has, 0 when it is gone."""
+    try:
+        return os.lstat(path).st_nlink
+    except OSError:
+        return 0
 
 
 def _is_new_file(path: bytes) -> bool:
