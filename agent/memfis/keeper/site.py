@@ -278,6 +278,7 @@ class SiteKeeper:
             if not isinstance(error, SafetyError):
                 raise
         else:
+            self._deletions.begin_anew()  # the limit of the request was the one that counts
             if report is None:
                 self._requests.appendleft(request)
             elif not request.answer.done():

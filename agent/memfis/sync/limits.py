@@ -1,5 +1,6 @@
 """How much a sync may delete before it stops and asks."""
 
+import math
 import re
 import time
 from collections.abc import Callable
@@ -68,18 +69,23 @@ class Deletions:
         self._limit = limit
         self._clock = clock
         self._pages = 0
-        self._gone = 0
-        self._last = clock()
+        self._last = -math.inf
+
+    def begin_anew(self) -> None:
+        """Take what went until now for meant."""
+        self._last = -math.inf
 
     def check(self, gone: int, recorded: int) -> None:
-        """Raise SafetyError if with `gone` more of `recorded` pages the run takes too many."""
+        """Raise SafetyError if with `gone` more of `recorded` pages the run takes too many.
+
+        What was added since the run began makes up for what went: a checkout to and fro is no loss.
+        """
         if not gone:
             return
         now = self._clock()
         if now - self._last > CALM:
-            self._gone = 0
-        if not self._gone:
             self._pages = recorded
-        deleted = self._gone + gone
-        self._limit.check(self._site, deleted, self._pages, max(0, self._pages - deleted))
-        self._gone, self._last = deleted, now
+        self._last = now
+        left = max(0, recorded - gone)
+        deleted = max(gone, self._pages - left)
+        self._limit.check(self._site, deleted, max(self._pages, recorded), left)
