@@ -1,7 +1,26 @@
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from memfis.errors import UsageError
-from memfis.webroot.exclusions import Exclusions, is_refused
+from memfis.webroot.exclusions import DEFAULT_PATTERNS, Exclusions, is_refused
+
+ENDINGS = (
+    *(pattern.replace("*", "").encode() for pattern in DEFAULT_PATTERNS),
+    *(b".php", b".php7", b".phtml", b".phar", b".phps", b".inc", b".well-known", b".html"),
+)
+"""What decides over a name, mostly at one of its ends."""
+
+LITTLE = st.sampled_from([b"", b"a", b"~", b".", b"#", b"\n", b"\r", b"\xff", b"\xc5\xbf", b"8"])
+BYTES = st.binary(max_size=6).map(lambda each: each.replace(b"/", b"").replace(b"\0", b""))
+PART = st.one_of(LITTLE, BYTES, st.sampled_from(ENDINGS), st.sampled_from(ENDINGS).map(bytes.upper))
+NAME = (
+    st.lists(PART, min_size=1, max_size=4)
+    .map(b"".join)
+    .filter(lambda n: n not in (b"", b".", b".."))
+)
+DIRECTORY = st.sampled_from([b"/", b"/docs/", b"/.well-known/", b"/x.sql/"])
+PATTERNS = st.sampled_from([(), ("*.iso",), ("!*.sql", "/docs/"), ("*", "!*.php"), ("a*", "!/a")])
 
 
 @pytest.mark.parametrize(
@@ -64,3 +83,18 @@ def test_a_pattern_may_bring_back_a_default_but_not_what_nginx_refuses() -> None
 def test_a_pattern_that_does_not_parse_is_named() -> None:
     with pytest.raises(UsageError, match="pattern '!'"):
         Exclusions(["!"])
+
+
+@given(directory=DIRECTORY, name=NAME, is_directory=st.booleans(), patterns=PATTERNS)
+@example(b"/", b".well-known", True, ())
+@example(b"/docs/", b".well-known", True, ())
+@example(b"/", b"wp-config.php~", False, ())
+@example(b"/", b"x.sql\n", False, ())
+@example(b"/", b"#x#", False, ())
+def test_the_fast_way_to_decide_decides_the_same(
+    directory: bytes, name: bytes, is_directory: bool, patterns: tuple[str, ...]
+) -> None:
+    exclusions = Exclusions(patterns)
+    fast = exclusions.leave_out(directory, name, is_directory)
+    refused = is_refused(directory, name)
+    assert fast == (refused or exclusions.excludes(directory, name, is_directory))

@@ -1,0 +1,102 @@
+"""What the watcher says of files that are being written, with a clock that can be set."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from memfis.watch import TreeWatcher
+from memfis.watch.tree import FORSAKEN, HELD
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def watcher(tmp_path: Path, clock: Clock) -> Iterator[TreeWatcher]:
+    (tmp_path / "page.html").write_text("page")
+    watcher = TreeWatcher(os.fsencode(tmp_path), clock)
+    watcher.start()
+    yield watcher
+    watcher.close()
+
+
+def test_a_file_that_is_held_open_is_told_of_once(
+    watcher: TreeWatcher, clock: Clock, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    with page.open("w") as file:
+        file.write("half")
+        file.flush()
+        assert not watcher.read()
+        assert list(watcher.writing()) == [(os.fsencode(page), False)]
+        assert watcher.next_look == clock.now + HELD
+        clock.now += HELD
+        assert list(watcher.writing()) == [(os.fsencode(page), True)]
+        assert watcher.read().directories == {os.fsencode(tmp_path)}
+        assert not watcher.read()
+    assert watcher.read().names == {os.fsencode(page)}
+    assert list(watcher.writing()) == []
+    assert watcher.next_look is None
+
+
+def test_a_file_that_nobody_closes_is_taken_for_whole_in_the_end(
+    watcher: TreeWatcher, clock: Clock, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    os.truncate(page, 2)
+    assert not watcher.read()
+    clock.now += HELD
+    assert watcher.read().names == {os.fsencode(page)}
+    clock.now += FORSAKEN / 2
+    os.truncate(page, 1)
+    assert not watcher.read()  # that was a sign of life
+    clock.now += FORSAKEN / 2
+    assert not watcher.read()
+    clock.now += FORSAKEN / 2
+    assert watcher.read().names == {os.fsencode(page)}
+    assert list(watcher.writing()) == []
+
+
+def test_a_file_that_is_linked_to_its_name_needs_no_writer(
+    watcher: TreeWatcher, clock: Clock, tmp_path: Path
+) -> None:
+    descriptor = os.open(tmp_path, os.O_TMPFILE | os.O_WRONLY, 0o644)
+    here = f"/proc/self/fd/{descriptor}"
+    os.link(here, tmp_path / "linked.html", src_dir_fd=descriptor)
+    os.close(descriptor)
+    watcher.read()
+    clock.now += HELD
+    assert os.fsencode(tmp_path / "linked.html") in watcher.read().names
+    assert list(watcher.writing()) == []
+
+
+def test_a_written_hard_link_may_have_changed_other_pages(
+    watcher: TreeWatcher, tmp_path: Path
+) -> None:
+    (tmp_path / "page.html").write_text("one name")
+    assert not watcher.read().elsewhere
+    os.link(tmp_path / "page.html", tmp_path / "other.html")
+    assert not watcher.read().elsewhere  # nothing was written
+    (tmp_path / "other.html").write_text("two names")
+    assert watcher.read().elsewhere
+
+
+def test_a_renamed_directory_is_watched_where_it_is(watcher: TreeWatcher, tmp_path: Path) -> None:
+    (tmp_path / "one" / "below").mkdir(parents=True)
+    watcher.read()
+    (tmp_path / "one").rename(tmp_path / "two")
+    watcher.read()
+    (tmp_path / "two" / "below" / "page.html").write_text("page")
+    assert watcher.read().names == {os.fsencode(tmp_path / "two" / "below" / "page.html")}
+    assert watcher.directories == 3
