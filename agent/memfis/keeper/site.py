@@ -20,6 +20,7 @@ from memfis.keys import site_key
 from memfis.store import Store
 from memfis.sync import Deletions, MaxDelete, Options, Report, Sync, Walk, try_lock
 from memfis.watch import Changes, TreeWatcher, WatchLimitError
+from memfis.watch.mounts import mounts_of
 from memfis.webroot import Problem, WebRoot
 
 QUIET = 0.02
@@ -93,6 +94,7 @@ class SiteKeeper:
         """The next look at the whole site will have much to do."""
         self._interrupted = False
         self._watch_again = 0.0
+        self._period = RECONCILE
         self._item: SiteItem | None = None
         self._item_due = NEVER
 
@@ -197,6 +199,15 @@ class SiteKeeper:
 
     def _start_watching(self) -> None:
         self._watcher.start()
+        mounts = mounts_of(os.path.realpath(os.fsencode(self.site.root)))
+        deaf = [mount for mount in mounts if mount.is_shared]
+        self._period = POLL if deaf else RECONCILE
+        if deaf:
+            self.journal.once(
+                logging.WARNING,
+                f"{os.fsdecode(deaf[0].point)} is {deaf[0].type}: what others change there is found"
+                f" by looking, every {POLL:.0f} s",
+            )
         asyncio.get_running_loop().add_reader(self._watcher.fileno(), self._changes_came)
 
     def _stop_watching(self) -> None:
@@ -308,7 +319,9 @@ class SiteKeeper:
         report = one.report
         self._item, self.pages = one.item, report.pages
         self._pending.links.update(one.walk.links)
-        self._all_due = min(self._all_due, _now() + (RECONCILE if self._watcher.started else POLL))
+        self._all_due = min(
+            self._all_due, _now() + (self._period if self._watcher.started else POLL)
+        )
         self.problems = {}
         self._tell_problems(report.problems)
         if self.report is None or report.did_something:
