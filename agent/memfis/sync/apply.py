@@ -122,7 +122,9 @@ class Writer:
             files = self.webroot.files(difference.path)
         except OSError as error:
             self._delete([self._url(difference, found) for _, found in difference.read])
-            if not isinstance(error, FileNotFoundError):
+            if isinstance(error, FileNotFoundError):
+                difference.rebuild = False  # the records of the directory above see to it
+            else:
                 report.problems.append(Problem(difference.path, error.strerror or str(error)))
             return
         chunk: list[_Made] = []

@@ -26,8 +26,8 @@ class Task(NamedTuple):
     """A directory to be compared."""
 
     directory: Directory
-    known: bool
-    """A record names it, so the store should have its own."""
+    known: bool | None
+    """A record names it, so the store should have its own; None: look whether one does."""
     deep: bool
     """All that is below it is to be compared too; else only what no record names."""
 
@@ -113,12 +113,16 @@ class Comparison:
     """Files that are being written, by URL path: True for how long already that their page goes."""
 
     def differences(self, tasks: Sequence[Task]) -> list[Difference]:
-        """Return the difference of each directory."""
-        listings = [self.webroot.list(task.directory) for task in tasks]
-        logs = self.catalog.logs([listing.path for listing in listings])
+        """Return the difference of each directory that is still there."""
+        listed = [
+            (task, listing)
+            for task, listing in ((task, self.webroot.list(task.directory)) for task in tasks)
+            if not listing.is_gone  # the records of the directory above see to it
+        ]
+        logs = self.catalog.logs([listing.path for _, listing in listed])
         differences = []
         unconfirmed: list[tuple[Difference, Entry]] = []
-        for task, listing, log in zip(tasks, listings, logs, strict=True):
+        for (task, listing), log in zip(listed, logs, strict=True):
             difference = self._compare(task, listing, log, unconfirmed)
             differences.append(difference)
         self._confirm(unconfirmed)
@@ -136,7 +140,7 @@ class Comparison:
             listing.path,
             dict(log.entries) if log else {},
             rebuild=log is None,
-            lost=log is None and task.known,
+            lost=log is None and self._is_known(task),
             compact=log,
             problems=listing.problems,
             skipped=listing.skipped,
@@ -173,6 +177,16 @@ class Comparison:
             else:
                 difference.read.append(("changed", new))
         return difference
+
+    def _is_known(self, task: Task) -> bool:
+        """Whether the store should have the records of the directory."""
+        if task.known is not None:
+            return task.known
+        above, _, name = task.directory.path[:-1].rpartition(b"/")
+        if not above and not name:
+            return True
+        [log] = self.catalog.logs([above + b"/"])
+        return log is not None and name.decode("latin-1") in log.entries
 
     def _remove(self, difference: Difference, old: Entry) -> None:
         """Plan that the file or directory `old` goes, with all that is recorded below it."""

@@ -126,6 +126,9 @@ class WebRoot:
         try:
             with os.scandir(directory.disk) as names:
                 children = sorted(names, key=lambda child: child.name)
+        except (FileNotFoundError, NotADirectoryError):
+            listing.is_gone = True
+            return listing
         except OSError as error:
             listing.problems.append(Problem(listing.path, f"cannot be listed: {error.strerror}"))
             return listing
