@@ -4,6 +4,8 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -11,7 +13,6 @@ from msgspec.structs import replace
 from memfis.catalog import Catalog
 from memfis.compression import Compression
 from memfis.entries import Entry, Log, tombstone
-from memfis.keys import escape, page_key
 from memfis.pages import FINGERPRINT, GZIP, NO_PAGE, fingerprint, may_fit
 from memfis.store import ItemState, Store
 from memfis.sync.report import Kind
@@ -32,7 +33,7 @@ class Task(NamedTuple):
     """All that is below it is to be compared too; else only what no record names."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Difference:
     """What one directory needs to be equal to the disk. Paths are URL paths."""
 
@@ -116,7 +117,7 @@ class Comparison:
         """Return the difference of each directory that is still there."""
         listed = [
             (task, listing)
-            for task, listing in ((task, self.webroot.list(task.directory)) for task in tasks)
+            for task, listing in ((task, self.webroot.listing(task.directory)) for task in tasks)
             if not listing.is_gone  # the records of the directory above see to it
         ]
         logs = self.catalog.logs([listing.path for _, listing in listed])
@@ -223,9 +224,13 @@ class Comparison:
 
     def _stays_on_disk(self, new: Entry, old: Entry | None) -> bool:
         """Whether the file is known to make too large a page."""
-        if not may_fit(new.raw, new.size, self.max_page, self.compression):
+        if new.size > self.max_page and not may_fit(
+            new.raw, new.size, self.max_page, self.compression
+        ):
             return True
-        known = old is not None and bool(old.flags & NO_PAGE) and new.same_content(old)
+        if old is None or not old.flags & NO_PAGE:
+            return False
+        known = new.same_content(old)
         return known and not self.reconsider and not self.checksum
 
     def _leave_to_disk(
@@ -252,14 +257,9 @@ class Comparison:
 
     def _confirm(self, unconfirmed: list[tuple[Difference, Entry]]) -> None:
         """Ask the store for the pages of unchanged files; presence is never assumed."""
-        keys = []
-        above: bytes | None = None
-        for difference, new in unconfirmed:
-            if difference.path is not above:
-                above = difference.path
-                prefix = page_key(self.site, above)
-                here = len(above)
-            keys.append(prefix + escape(self.webroot.url(above, new.raw)[here:]))
+        keys: list[bytes] = []
+        for difference, some in groupby(unconfirmed, key=itemgetter(0)):
+            keys += self.webroot.keys(difference.path, [new.raw for _, new in some])
         states = self.store.look_many(keys)
         for (difference, new), key, state in zip(unconfirmed, keys, states, strict=True):
             old = difference.known[new.name]
