@@ -382,6 +382,8 @@ class SiteKeeper:
 
     def _keep_what_is_gone(self, walk: Walk) -> bool:
         """Decide whether pages whose files went are kept, because there are too many of them."""
+        if walk.lost:
+            self._item = self._catalog.note_loss(self._item)
         try:
             self._deletions.check(walk.gone, self.pages)
         except SafetyError as error:
