@@ -11,7 +11,7 @@ from histories.conftest import COUNT, SEED
 from histories.history import History, run
 from histories.strategies import histories
 
-SHARDS = 10
+SHARDS = 20
 """Tests that the histories are dealt out to, for the processes of pytest-xdist."""
 
 FAILED = Path(__file__).parents[2] / ".cache" / "histories"
