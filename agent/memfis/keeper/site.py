@@ -414,9 +414,8 @@ class SiteKeeper:
         self.journal.once(logging.ERROR, str(error))
 
     def _store_lost(self, what: str) -> None:
-        if self.report is None:  # it is being filled for the first time
-            return
-        self.journal.say(logging.WARNING, f"the store {what}; filling it again")
+        if self.report is not None:
+            self.journal.say(logging.WARNING, f"the store {what}; filling it again")
         self._interrupted = True
         self._look_soon()
 
