@@ -5,7 +5,7 @@ import os
 import nox
 
 nox.needs_version = ">=2025.5"
-nox.options.sessions = ["lint", "tests", "hosts", "first_run"]
+nox.options.sessions = ["lint", "tests", "histories", "hosts", "first_run"]
 
 DISTRIBUTIONS = ("debian:12", "debian:13", "ubuntu:24.04")
 
@@ -47,6 +47,14 @@ def tests(session: nox.Session) -> None:
     """Test all that needs no host of its own: real nginx, memcached and documentation trees."""
     install(session, "test")
     session.run("pytest", "-n", "auto", *session.posargs)
+
+
+@nox.session
+def histories(session: nox.Session) -> None:
+    """Let random histories happen to sites, then the fault drills in short form."""
+    install(session, "test")
+    session.run("pytest", "tests/histories", "-n", "4", *session.posargs)
+    session.run("python", "bench/drills", "--short")
 
 
 @nox.session

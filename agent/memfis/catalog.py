@@ -31,6 +31,8 @@ class SiteItem(msgspec.Struct, frozen=True, kw_only=True):
     pages: int = 0
     bytes: int = 0
     last_sync: float = 0.0
+    whole: bool = True
+    """False: pages may be in the store that no record names; to be looked for."""
 
     def with_pages(self, pages: int) -> "SiteItem":
         """Return the item as it is when the site has `pages` pages, now."""
@@ -64,6 +66,17 @@ class Catalog:
     def write_site_item(self, item: SiteItem) -> None:
         """Write the site item."""
         self._store.set(site_key(self._site), msgspec.json.encode(item))
+
+    def note_loss(self, item: SiteItem | None) -> SiteItem | None:
+        """Write into `item` that records were lost, and return it as it is then.
+
+        Once they are made anew nothing else tells that there were others.
+        """
+        if item is None or not item.whole:
+            return item
+        item = msgspec.structs.replace(item, whole=False)
+        self.write_site_item(item)
+        return item
 
     def logs(self, paths: Sequence[bytes]) -> list[Log | None]:
         """Return what is recorded of each directory, None for absent or damaged."""

@@ -6,6 +6,7 @@ functions here work on bytes, as `os.fsencode` gives them, and do the same.
 """
 
 import re
+from collections.abc import Iterable
 
 from memfis.errors import UsageError
 
@@ -36,6 +37,8 @@ def check_site_name(name: str) -> str:
 
 def escape(path: bytes) -> bytes:
     """Return `path` as nginx writes it into a memcached key."""
+    if not _ESCAPED.search(path):
+        return path
     return _ESCAPED.sub(lambda match: _ESCAPES[match[0]], path)
 
 
@@ -71,6 +74,14 @@ def longest_key(site: str, path: bytes) -> int:
     """
     kinds = max(len(PRIVATE), len(DIRECTORY) + 1)
     return kinds + len(site) + len(escape(path))
+
+
+def page_keys(
+    site: str, directory: bytes, names: Iterable[bytes], index: bytes | None
+) -> list[bytes]:
+    """Return the key of each file of `names` in `directory`, as `page_key` of its `page_path`."""
+    prefix = page_key(site, directory)
+    return [prefix if name == index else prefix + escape(name) for name in names]
 
 
 def page_path(directory: bytes, name: bytes, index: bytes | None) -> bytes:

@@ -229,12 +229,10 @@ def test_an_agent_that_ends_in_the_middle_of_a_great_change(
 def test_workers_end_with_an_agent_that_is_killed_alone(large: Filled, new_agent: Agents) -> None:
     agent = new_agent()
     agent.start(lambda: has_begun(large))
-    group = agent.pid
-    os.kill(agent.pid, signal.SIGKILL)
+    group = agent.kill_alone()
     done = memfis("sync", "--config", agent.config)
     assert done.returncode == 0
     assert large.is_equal()
-    agent.end()
     wait_for(lambda: is_gone(group), "its workers to end")
 
 

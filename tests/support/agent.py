@@ -90,7 +90,6 @@ class Agent:
         """End it; by SIGKILL its workers too, otherwise they are its own affair."""
         self._process.end(number)
 
-    @property
-    def pid(self) -> int:
-        """Its process."""
-        return self._process.pid
+    def kill_alone(self) -> int:
+        """Kill it without its workers, and return the process group that they are in."""
+        return self._process.kill_alone()

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -77,9 +78,14 @@ class Memcached:
         with socket.socket(socket.AF_UNIX) as connection, connection.makefile("rb") as answer:
             connection.settimeout(10)
             connection.connect(os.fspath(self.socket))
-            connection.sendall(b"lru_crawler metadump hash\r\n")
+            command = b"lru_crawler metadump hash\r\n"
+            connection.sendall(command)
             found = set()
             for line in iter(answer.readline, b"END\r\n"):
+                if line.startswith(b"BUSY "):  # somebody else lists: one at a time
+                    time.sleep(0.01)
+                    connection.sendall(command)
+                    continue
                 assert line.startswith(b"key="), line
                 names = (b"key", b"exp", b"cas", b"size")
                 found.add(b" ".join(w for w in line.split() if w.split(b"=")[0] in names))

@@ -70,10 +70,21 @@ class Process:
             raise AssertionError(f"{self.command[0]} ended: {self.log.read_text()}")
 
     @property
-    def pid(self) -> int:
-        """The number of the first process."""
+    def running(self) -> bool:
+        """Whether the program was started and has neither been ended nor ended by itself."""
+        return self._child is not None and self._child.poll() is None
+
+    def kill_alone(self) -> int:
+        """Kill the program, as the kernel does when memory runs out.
+
+        What it started lives on, in the process group that is returned.
+        """
         assert self._child is not None
-        return self._child.pid
+        group = self._child.pid
+        self._child.kill()
+        self._child.wait()
+        self._child = None
+        return group
 
     def signal(self, number: Signals) -> None:
         """Send a signal to the program and all its children."""

@@ -3,8 +3,9 @@
 import pytest
 
 from memfis.doctor.examination import advised_limits
-from memfis.doctor.kernel import Limit, Mount, WatchLimits, parse_mounts
+from memfis.doctor.kernel import Limit, WatchLimits
 from memfis.doctor.memory import PAGE, Slabs, SlabSettings
+from memfis.watch.mounts import Mount, parse_mounts
 
 # lines as Linux 6.1 writes them
 MOUNTINFO = rb"""22 1 253:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw

@@ -74,6 +74,16 @@ def test_patterns_are_those_of_gitignore() -> None:
     assert not exclusions.excludes(b"/docs/", b"keep.iso", False)
 
 
+@pytest.mark.parametrize("directory", [b"/", b"/a\nb/", b"/a\nb/c/"])
+@pytest.mark.parametrize("name", [b"disk.iso", b"disk\n2.iso", b"drafts"])
+def test_a_newline_brings_nothing_past_a_pattern(directory: bytes, name: bytes) -> None:
+    assert Exclusions(["*.iso", "drafts/"]).excludes(directory, name, name == b"drafts")
+
+
+def test_a_pattern_ends_where_the_name_does() -> None:
+    assert not Exclusions(["*.iso"]).excludes(b"/", b"disk.iso\n", False)
+
+
 def test_a_pattern_may_bring_back_a_default_but_not_what_nginx_refuses() -> None:
     exclusions = Exclusions(["!*.sql", "!*.php"])
     assert not exclusions.excludes(b"/", b"example.sql", False)

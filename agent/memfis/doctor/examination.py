@@ -9,11 +9,12 @@ import msgspec
 from memfis.config import Settings, Site, StoreAddress
 from memfis.doctor.census import Census, take
 from memfis.doctor.findings import Finding
-from memfis.doctor.kernel import WatchLimits, mounts_of, watch_limits, watched
+from memfis.doctor.kernel import WatchLimits, watch_limits, watched
 from memfis.doctor.site import check_site, this_user
 from memfis.doctor.store import StoreExamination, as_json, examine_store
 from memfis.errors import UsageError
 from memfis.store import Store
+from memfis.watch.mounts import mounts_of
 from memfis.webroot import WebRoot
 
 

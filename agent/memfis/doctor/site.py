@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from memfis.doctor.census import Cases, Census
 from memfis.doctor.findings import Finding, Status, counted, examples
-from memfis.doctor.kernel import Mount
 from memfis.sync.report import shown, size
+from memfis.watch.mounts import Mount
 from memfis.webroot import Reader
 
 _ADVICE = {
@@ -83,8 +83,8 @@ def _file_system(name: str, mount: Mount) -> Finding:
             name,
             "file system",
             "warning",
-            f"{where}: changes made on other hosts send no events here; the agent finds them only"
-            " when it looks over everything",
+            f"{where}: changes made on other hosts send no events here; the agent finds them by"
+            " looking over everything every few seconds",
             "run 'memfis sync' after such changes, or serve from a local file system",
         )
     if mount.type == "overlay":

@@ -81,7 +81,7 @@ class Pending:
         for path, deep in self._deep.items():
             directory = None if path in left else webroot.directory(path)
             if directory is not None:
-                tasks.append(Task(directory, not deep, deep))
+                tasks.append(Task(directory, None, deep))
         self._deep = left
         return tasks
 

@@ -3,11 +3,10 @@
 A record is written before its page; a page is removed before its tombstone is written.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
-
-from msgspec.structs import replace
 
 from memfis.catalog import Catalog
 from memfis.compression import Compression
@@ -91,27 +90,25 @@ class Writer:
         self, difference: Difference, chunk: list[_Made], log: Item | None, report: Report
     ) -> None:
         """Write the pages of `chunk`, after the directory's `log` where there is none yet."""
-        items = [
-            Item(page_key(self.site, self._url(difference, made.entry)), *made.page)
-            for made in chunk
-            if made.page
-        ]
+        published = [(made, made.page) for made in chunk if made.page]
+        keys = self.webroot.keys(difference.path, [made.entry.raw for made, _ in published])
+        items = [Item(key, *page) for key, (_, page) in zip(keys, published, strict=True)]
         refused = dict(self.store.set_many(items, self.ttl, after=log))
         if log and log.key in refused:
             self._delete([self._url(difference, made.entry) for made in chunk])
             raise StoreRefusedError(refused[log.key])
-        written = iter(items)
-        for made in chunk:
-            if not made.page:
-                continue
-            reason = refused and refused.get(next(written).key)
-            if reason:
-                path = difference.path + made.entry.raw
-                report.problems.append(Problem(path, f"refused by the store: {reason}"))
-                continue
-            report.count(made.kind)
-            report.bytes += made.entry.size
-            report.bytes_written += len(made.page.value)
+        if refused:
+            for key, (made, _) in zip(keys, published, strict=True):
+                if key in refused:
+                    path = difference.path + made.entry.raw
+                    why = f"refused by the store: {refused[key]}"
+                    report.problems.append(Problem(path, why))
+            held = zip(keys, published, strict=True)
+            published = [each for key, each in held if key not in refused]
+        for kind, number in Counter(made.kind for made, _ in published).items():
+            report.count(kind, number)
+        report.bytes += sum(made.entry.size for made, _ in published)
+        report.bytes_written += sum(len(page.value) for _, page in published)
         self.progress(len(chunk))
 
     def _chunks(self, difference: Difference, report: Report) -> Iterator[list[_Made]]:
@@ -122,7 +119,9 @@ class Writer:
             files = self.webroot.files(difference.path)
         except OSError as error:
             self._delete([self._url(difference, found) for _, found in difference.read])
-            if not isinstance(error, FileNotFoundError):
+            if isinstance(error, FileNotFoundError):
+                difference.rebuild = False  # the records of the directory above see to it
+            else:
                 report.problems.append(Problem(difference.path, error.strerror or str(error)))
             return
         chunk: list[_Made] = []
@@ -144,11 +143,13 @@ class Writer:
                 if page and len(page.value) > self.max_page:
                     report.skip([too_large(path, self.max_page)])
                     page = None
-                entry = replace(
-                    found,
-                    size=len(content),
-                    mtime_ns=status.st_mtime_ns,
-                    mode=status.st_mode,
+                entry = Entry(
+                    found.name,
+                    status.st_mode,
+                    len(content),
+                    status.st_mtime_ns,
+                    status.st_uid,
+                    status.st_gid,
                     flags=page.flags if page else NO_PAGE,
                     racy=is_racy(status),
                 )

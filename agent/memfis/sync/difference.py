@@ -4,6 +4,8 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -11,7 +13,6 @@ from msgspec.structs import replace
 from memfis.catalog import Catalog
 from memfis.compression import Compression
 from memfis.entries import Entry, Log, tombstone
-from memfis.keys import escape, page_key
 from memfis.pages import FINGERPRINT, GZIP, NO_PAGE, fingerprint, may_fit
 from memfis.store import ItemState, Store
 from memfis.sync.report import Kind
@@ -26,13 +27,13 @@ class Task(NamedTuple):
     """A directory to be compared."""
 
     directory: Directory
-    known: bool
-    """A record names it, so the store should have its own."""
+    known: bool | None
+    """A record names it, so the store should have its own; None: look whether one does."""
     deep: bool
     """All that is below it is to be compared too; else only what no record names."""
 
 
-@dataclass
+@dataclass(eq=False)
 class Difference:
     """What one directory needs to be equal to the disk. Paths are URL paths."""
 
@@ -113,12 +114,16 @@ class Comparison:
     """Files that are being written, by URL path: True for how long already that their page goes."""
 
     def differences(self, tasks: Sequence[Task]) -> list[Difference]:
-        """Return the difference of each directory."""
-        listings = [self.webroot.list(task.directory) for task in tasks]
-        logs = self.catalog.logs([listing.path for listing in listings])
+        """Return the difference of each directory that is still there."""
+        listed = [
+            (task, listing)
+            for task, listing in ((task, self.webroot.listing(task.directory)) for task in tasks)
+            if not listing.is_gone  # the records of the directory above see to it
+        ]
+        logs = self.catalog.logs([listing.path for _, listing in listed])
         differences = []
         unconfirmed: list[tuple[Difference, Entry]] = []
-        for task, listing, log in zip(tasks, listings, logs, strict=True):
+        for (task, listing), log in zip(listed, logs, strict=True):
             difference = self._compare(task, listing, log, unconfirmed)
             differences.append(difference)
         self._confirm(unconfirmed)
@@ -136,7 +141,7 @@ class Comparison:
             listing.path,
             dict(log.entries) if log else {},
             rebuild=log is None,
-            lost=log is None and task.known,
+            lost=log is None and self._is_known(task),
             compact=log,
             problems=listing.problems,
             skipped=listing.skipped,
@@ -174,6 +179,16 @@ class Comparison:
                 difference.read.append(("changed", new))
         return difference
 
+    def _is_known(self, task: Task) -> bool:
+        """Whether the store should have the records of the directory."""
+        if task.known is not None:
+            return task.known
+        above, _, name = task.directory.path[:-1].rpartition(b"/")
+        if not above and not name:
+            return True
+        [log] = self.catalog.logs([above + b"/"])
+        return log is not None and name.decode("latin-1") in log.entries
+
     def _remove(self, difference: Difference, old: Entry) -> None:
         """Plan that the file or directory `old` goes, with all that is recorded below it."""
         del difference.known[old.name]
@@ -209,9 +224,13 @@ class Comparison:
 
     def _stays_on_disk(self, new: Entry, old: Entry | None) -> bool:
         """Whether the file is known to make too large a page."""
-        if not may_fit(new.raw, new.size, self.max_page, self.compression):
+        if new.size > self.max_page and not may_fit(
+            new.raw, new.size, self.max_page, self.compression
+        ):
             return True
-        known = old is not None and bool(old.flags & NO_PAGE) and new.same_content(old)
+        if old is None or not old.flags & NO_PAGE:
+            return False
+        known = new.same_content(old)
         return known and not self.reconsider and not self.checksum
 
     def _leave_to_disk(
@@ -238,14 +257,9 @@ class Comparison:
 
     def _confirm(self, unconfirmed: list[tuple[Difference, Entry]]) -> None:
         """Ask the store for the pages of unchanged files; presence is never assumed."""
-        keys = []
-        above: bytes | None = None
-        for difference, new in unconfirmed:
-            if difference.path is not above:
-                above = difference.path
-                prefix = page_key(self.site, above)
-                here = len(above)
-            keys.append(prefix + escape(self.webroot.url(above, new.raw)[here:]))
+        keys: list[bytes] = []
+        for difference, some in groupby(unconfirmed, key=itemgetter(0)):
+            keys += self.webroot.keys(difference.path, [new.raw for _, new in some])
         states = self.store.look_many(keys)
         for (difference, new), key, state in zip(unconfirmed, keys, states, strict=True):
             old = difference.known[new.name]

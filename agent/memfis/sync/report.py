@@ -64,15 +64,9 @@ class Report(msgspec.Struct, kw_only=True):
         for reason, number in reasons.items():
             self.skipped[reason] = self.skipped.get(reason, 0) + number
 
-    def count(self, kind: Kind) -> None:
-        """Count one page that is written, or would be."""
-        match kind:
-            case "added":
-                self.added += 1
-            case "changed":
-                self.changed += 1
-            case "restored":
-                self.restored += 1
+    def count(self, kind: Kind, number: int = 1) -> None:
+        """Count `number` pages that are written, or would be."""
+        setattr(self, kind, getattr(self, kind) + number)
 
     def summary(self) -> str:
         """Return one line for people."""

@@ -40,7 +40,11 @@ class Sync:
                 " web root: nothing to sync"
             )
         forgotten = item is None and store.statistics().items > 0
-        self._lost = forgotten or (item is not None and item.index != site.index)
+        self._lost = (
+            forgotten
+            or options.checksum
+            or (item is not None and (item.index != site.index or not item.whole))
+        )
         self.walk = Walk(
             site,
             self.webroot,
@@ -77,15 +81,18 @@ class Sync:
         if self._options.delete:
             limit = self._options.max_delete
             limit.check(self._site.name, walk.gone, walk.recorded, walk.published)
+        if walk.lost:
+            self._item = self._catalog.note_loss(self._item)
         return False
 
     def _finish(self) -> None:
         report = self.report
         report.pages = report.unchanged + report.added + report.changed + report.restored
         if not self._options.dry_run:
-            if (self._lost or self.walk.lost) and self._options.delete:
+            lost = self._lost or self.walk.lost
+            if lost and self._options.delete:
                 report.removed += self._remove_orphans(report.pages)
-            self._item = self._site_item()
+            self._item = self._site_item(whole=self._options.delete or not lost)
             self._catalog.write_site_item(self._item)
         report.seconds = time.monotonic() - self._started
 
@@ -97,7 +104,7 @@ class Sync:
         self._store.delete_many(strays)
         return len(strays)
 
-    def _site_item(self) -> SiteItem:
+    def _site_item(self, *, whole: bool) -> SiteItem:
         return SiteItem(
             epoch=self._item.epoch if self._item else secrets.token_hex(8),
             root=self._site.root,
@@ -108,6 +115,7 @@ class Sync:
             pages=self.report.pages,
             bytes=self.report.bytes,
             last_sync=time.time(),
+            whole=whole,
         )
 
 

@@ -79,7 +79,8 @@ class Exclusions:
         """Whether `name` in `directory` (a path that ends with `/`) stays out of memory."""
         if self._spec is not None:
             path = os.fsdecode(directory[1:] + name) + ("/" if is_directory else "")
-            verdict = self._spec.check_file(path).include
+            # pathspec's wildcards stop at a newline; git's match it like any other character
+            verdict = self._spec.check_file(path.replace("\n", "?")).include
             if verdict is not None:
                 return verdict
         return _DEFAULT.search(name.lower()) is not None

@@ -55,6 +55,8 @@ class Listing(msgspec.Struct):
 
     path: bytes
     """URL path, begins and ends with `/`."""
+    is_gone: bool = False
+    """The directory went after it was found."""
     entries: dict[str, Entry] = msgspec.field(default_factory=dict)
     below: list[Directory] = msgspec.field(default_factory=list)
     """The published directories among them, in their order."""

@@ -3,13 +3,13 @@
 import errno
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol
 
 from memfis.config import Site
 from memfis.entries import Entry
 from memfis.errors import UsageError
-from memfis.keys import KEY_LIMIT, longest_key, page_path
+from memfis.keys import KEY_LIMIT, longest_key, page_keys, page_path
 from memfis.webroot.content import Files, kind_of
 from memfis.webroot.exclusions import Exclusions, is_refused
 from memfis.webroot.links import names_on_the_way
@@ -58,6 +58,7 @@ class WebRoot:
         self._index = site.index_name
         self._exclusions = Exclusions(site.exclude)
         self.reader = Reader.called(site.reader)
+        self._reads_all = self.reader.uid == 0
         self.given = os.fsencode(site.root)
         self.root = self._checked_root()
         self._below = self.root.rstrip(b"/") + b"/"
@@ -116,16 +117,19 @@ class WebRoot:
         """Yield a listing for every published directory, parents before children."""
         pending = [self.top()]
         while pending:
-            listing = self.list(pending.pop())
+            listing = self.listing(pending.pop())
             yield listing
             pending += reversed(listing.below)
 
-    def list(self, directory: Directory) -> Listing:
+    def listing(self, directory: Directory) -> Listing:
         """Return what `directory` publishes; one that cannot be listed has a problem in it."""
         listing = Listing(directory.path)
         try:
             with os.scandir(directory.disk) as names:
                 children = sorted(names, key=lambda child: child.name)
+        except (FileNotFoundError, NotADirectoryError):
+            listing.is_gone = True
+            return listing
         except OSError as error:
             listing.problems.append(Problem(listing.path, f"cannot be listed: {error.strerror}"))
             return listing
@@ -158,10 +162,12 @@ class WebRoot:
                 listing.skipped.append(Skipped(parent.path + name, why))
                 return
         status = child.stat()
-        reason = self._obstacle(child, parent, status, room)
-        if reason:
-            listing.problems.append(Problem(parent.path + name, reason))
-            return
+        short = len(name) * EXPANSION <= room
+        if linked or not short or not self._reads_all or not stat.S_ISREG(status.st_mode):
+            reason = self._obstacle(child, parent, status)
+            if reason:
+                listing.problems.append(Problem(parent.path + name, reason))
+                return
         text = name.decode("latin-1")
         listing.entries[text] = Entry(
             text,
@@ -176,17 +182,14 @@ class WebRoot:
             path = parent.path + name + b"/"
             listing.below.append(Directory(path, child.path, (*parent.ancestors, here)))
 
-    def _obstacle(
-        self, child: _Child, parent: Directory, status: os.stat_result, room: int
-    ) -> str | None:
+    def _obstacle(self, child: _Child, parent: Directory, status: os.stat_result) -> str | None:
         """Return why `child` may not be published, None when it may."""
         is_directory = stat.S_ISDIR(status.st_mode)
         if not is_directory and not stat.S_ISREG(status.st_mode):
             return f"not a regular file but a {kind_of(status.st_mode)}"
-        if len(child.name) * EXPANSION > room:
-            length = longest_key(self._site.name, parent.path + child.name)
-            if length > KEY_LIMIT:
-                return f"key too long: {length} bytes, {KEY_LIMIT} at most"
+        length = longest_key(self._site.name, parent.path + child.name)
+        if length > KEY_LIMIT:
+            return f"key too long: {length} bytes, {KEY_LIMIT} at most"
         if child.is_symlink():
             reason = self._link_obstacle(child, parent, status)
             if reason:
@@ -222,6 +225,10 @@ class WebRoot:
     def url(self, directory: bytes, name: bytes) -> bytes:
         """Return the URL path that the file `name` in `directory` is stored for."""
         return page_path(directory, name, self._index)
+
+    def keys(self, directory: bytes, names: Iterable[bytes]) -> list[bytes]:
+        """Return the keys of the pages of the files `names` in `directory`."""
+        return page_keys(self._site.name, directory, names, self._index)
 
     def url_path(self, disk: bytes) -> bytes | None:
         """Return the URL path of the directory `disk` below the web root, None when it is not."""
