@@ -21,10 +21,10 @@ class Journal:
         """Log `message`."""
         log.log(level, "%s: %s", self._site, message)
 
-    def once(self, level: int, message: str) -> None:
-        """Log `message` unless it was logged since all was well."""
-        if message not in self._told:
-            self._told.add(message)
+    def once(self, level: int, message: str, about: str = "") -> None:
+        """Log `message` unless it, or another `about` the same, was logged since all was well."""
+        if (about or message) not in self._told:
+            self._told.add(about or message)
             self.say(level, message)
 
     def problem(self, problem: Problem) -> None:

@@ -20,6 +20,7 @@ from memfis.keys import site_key
 from memfis.store import Store
 from memfis.sync import Deletions, MaxDelete, Options, Report, Sync, Walk, try_lock
 from memfis.watch import Changes, TreeWatcher, WatchLimitError
+from memfis.watch.mounts import mounts_of
 from memfis.webroot import Problem, WebRoot
 
 QUIET = 0.02
@@ -93,6 +94,7 @@ class SiteKeeper:
         """The next look at the whole site will have much to do."""
         self._interrupted = False
         self._watch_again = 0.0
+        self._period = RECONCILE
         self._item: SiteItem | None = None
         self._item_due = NEVER
 
@@ -197,6 +199,15 @@ class SiteKeeper:
 
     def _start_watching(self) -> None:
         self._watcher.start()
+        mounts = mounts_of(os.path.realpath(os.fsencode(self.site.root)))
+        deaf = [mount for mount in mounts if mount.is_shared]
+        self._period = POLL if deaf else RECONCILE
+        if deaf:
+            self.journal.once(
+                logging.WARNING,
+                f"{os.fsdecode(deaf[0].point)} is {deaf[0].type}: what others change there is found"
+                f" by looking, every {POLL:.0f} s",
+            )
         asyncio.get_running_loop().add_reader(self._watcher.fileno(), self._changes_came)
 
     def _stop_watching(self) -> None:
@@ -264,7 +275,7 @@ class SiteKeeper:
             done = await self._sync(options)
         except SafetyError as error:
             # what changed and what is new is served all the same
-            self.journal.once(logging.ERROR, str(error))
+            self.journal.once(logging.ERROR, str(error), "deletions")
             done = await self._sync(replace(options, delete=False))
         if done is not None:
             self.begun.set()
@@ -315,7 +326,9 @@ class SiteKeeper:
         report = one.report
         self._item, self.pages = one.item, report.pages
         self._pending.links.update(one.walk.links)
-        self._all_due = min(self._all_due, _now() + (RECONCILE if self._watcher.started else POLL))
+        self._all_due = min(
+            self._all_due, _now() + (self._period if self._watcher.started else POLL)
+        )
         self.problems = {}
         self._tell_problems(report.problems)
         if self.report is None or report.did_something:
@@ -376,10 +389,12 @@ class SiteKeeper:
 
     def _keep_what_is_gone(self, walk: Walk) -> bool:
         """Decide whether pages whose files went are kept, because there are too many of them."""
+        if walk.lost:
+            self._item = self._catalog.note_loss(self._item)
         try:
             self._deletions.check(walk.gone, self.pages)
         except SafetyError as error:
-            self.journal.once(logging.ERROR, str(error))
+            self.journal.once(logging.ERROR, str(error), "deletions")
             return True
         return False
 
@@ -406,9 +421,8 @@ class SiteKeeper:
         self.journal.once(logging.ERROR, str(error))
 
     def _store_lost(self, what: str) -> None:
-        if self.report is None:  # it is being filled for the first time
-            return
-        self.journal.say(logging.WARNING, f"the store {what}; filling it again")
+        if self.report is not None:
+            self.journal.say(logging.WARNING, f"the store {what}; filling it again")
         self._interrupted = True
         self._look_soon()
 
