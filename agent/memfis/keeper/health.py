@@ -28,6 +28,8 @@ class Health:
         self.figures: dict[str, str] = {}
         """What it answered to `stats` last; nothing while it is down."""
         self.is_down = False
+        self.filled = False
+        """The site item was written, so it should be there."""
         self._address, self._key = address, key
         self._journal = journal
         self._before: dict[str, str] = {}
@@ -74,7 +76,7 @@ class Health:
             lost("was flushed")
         elif was_down:
             lost("is back")
-        elif not known:
+        elif not known and self.filled:
             lost("lost the site")
         elif _number(now, "evictions") > _number(before, "evictions"):
             evicted()

@@ -325,6 +325,7 @@ class SiteKeeper:
     def _seen_all(self, one: Sync) -> None:
         report = one.report
         self._item, self.pages = one.item, report.pages
+        self.health.filled = True
         self._pending.links.update(one.walk.links)
         self._all_due = min(
             self._all_due, _now() + (self._period if self._watcher.started else POLL)
@@ -421,6 +422,7 @@ class SiteKeeper:
         self.journal.once(logging.ERROR, str(error))
 
     def _store_lost(self, what: str) -> None:
+        self.health.filled = False
         if self.report is not None:
             self.journal.say(logging.WARNING, f"the store {what}; filling it again")
         self._interrupted = True
