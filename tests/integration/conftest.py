@@ -19,6 +19,14 @@ from support.memcached import Memcached
 EVERYTHING = MaxDelete(100, percent=True)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Let tests in other processes, whose sites have the same name, have other locks."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
+        yield
+
+
 @pytest.fixture
 def directory() -> Iterator[Path]:
     with reachable_directory() as directory:
