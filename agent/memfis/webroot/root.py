@@ -71,10 +71,10 @@ class WebRoot:
                 raise UsageError(f"web root {shown}: not a directory")
             os.scandir(root).close()
             closed = self._closed_directory(b"/", root)
+            mode = stat.filemode(os.stat(closed).st_mode) if closed else ""
         except OSError as error:
             raise UsageError(f"web root {shown}: {error.strerror}") from error
         if closed:
-            mode = stat.filemode(os.stat(closed).st_mode)
             raise UsageError(
                 f"web root {shown}: nginx's user {self.reader.name} may not enter"
                 f" {os.fsdecode(closed)} ({mode}); nginx could serve nothing of it"
@@ -95,8 +95,11 @@ class WebRoot:
         return None
 
     def top(self) -> Directory:
-        """Return the directory of `/`; raises OSError when it is gone."""
-        status = os.stat(self.root)
+        """Return the directory of `/`; raises UsageError when it is gone."""
+        try:
+            status = os.stat(self.root)
+        except OSError as error:
+            raise UsageError(f"web root {os.fsdecode(self.given)}: {error.strerror}") from error
         return Directory(b"/", self.root, (Ancestor(status.st_dev, status.st_ino),))
 
     def directory(self, path: bytes) -> Directory | None:
@@ -109,7 +112,7 @@ class WebRoot:
                 if not listing.below:
                     return None
                 [here] = listing.below
-        except OSError:
+        except (OSError, UsageError):
             return None
         return here
 
