@@ -259,7 +259,9 @@ class SiteKeeper:
         limit = isinstance(error, WatchLimitError)
         self._watch_again = _now() + (RECONCILE if limit else RETRY)
         self._look_soon()
-        self.journal.once(logging.WARNING, str(error))
+        why = error.strerror if isinstance(error, OSError) else None
+        message = f"{self.site.root} cannot be watched: {why}" if why else str(error)
+        self.journal.once(logging.WARNING, message)
 
     # -- looking -------------------------------------------------------------------------------
 

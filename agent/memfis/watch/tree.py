@@ -10,6 +10,7 @@ import stat
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from inotify_simple import Event, INotify, flags
 
@@ -41,6 +42,12 @@ _NAME_MASK = (
     flags.MOVED_TO | flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.ATTRIB | flags.ONLYDIR
 )
 
+
+_LIMITS = {
+    errno.ENOSPC: "fs.inotify.max_user_watches",
+    errno.EMFILE: "fs.inotify.max_user_instances",
+}
+"""What inotify_init(2) and inotify_add_watch(2) fail with when the kernel allows no more."""
 
 _Access = tuple[int, int, int] | None
 
@@ -95,24 +102,15 @@ class TreeWatcher:
         """Watch the tree as it is now; raises WatchLimitError, or OSError for a vanished root."""
         self.close()
         try:
-            self._inotify = INotify()
+            self._inotify = self._allowed(INotify)
             for directory, name in names_on_the_way(self._given):
-                watch = self._inotify.add_watch(directory, _NAME_MASK)
+                watch = self._allowed(self._inotify.add_watch, directory, _NAME_MASK)
                 path = os.path.join(directory, name)
                 self._above.setdefault(watch, {})[name] = (path, _access(path))
             self._root = os.path.realpath(self._given, strict=True)
             self._add(self._root)
-        except OSError as error:
+        except (OSError, WatchLimitError):
             self.close()
-            limit = {
-                errno.ENOSPC: "fs.inotify.max_user_watches",
-                errno.EMFILE: "fs.inotify.max_user_instances",
-            }.get(error.errno or 0)
-            if limit:
-                raise WatchLimitError(
-                    f"cannot watch all of {os.fsdecode(self._given)}: raise the kernel's {limit}"
-                    " (sysctl); until then changes are found by looking"
-                ) from error
             raise
 
     def fileno(self) -> int:
@@ -238,6 +236,19 @@ class TreeWatcher:
             changes.directories.add(os.path.dirname(path))
             changes.names.add(path)
 
+    def _allowed(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what `call` returns; raises WatchLimitError where the kernel sets a limit."""
+        try:
+            return call(*arguments)
+        except OSError as error:
+            limit = _LIMITS.get(error.errno or 0)
+            if limit is None:
+                raise
+            raise WatchLimitError(
+                f"cannot watch all of {os.fsdecode(self._given)}: raise the kernel's {limit}"
+                " (sysctl); until then changes are found by looking"
+            ) from error
+
     def _add(self, top: bytes) -> None:
         if self._inotify is None:
             return
@@ -245,7 +256,7 @@ class TreeWatcher:
         while pending:
             path = pending.pop()
             try:
-                watch = self._inotify.add_watch(path, _MASK)
+                watch = self._allowed(self._inotify.add_watch, path, _MASK)
                 self._paths[watch] = path
                 self._watches[path] = watch
                 with os.scandir(path) as children:
