@@ -25,7 +25,7 @@ WATCHES = "/proc/sys/user/max_inotify_watches"
 def becomes_equal(filled: Filled, after: str) -> None:
     """Wait until the store is equal to the web root."""
     try:
-        wait_for(filled.is_equal, f"the store to be equal after {after}")
+        wait_for(filled.is_equal, f"the store to be equal after {after}", patience=60)
     finally:
         assert filled.discrepancies() == []
 
@@ -93,8 +93,9 @@ def test_watches_that_run_out_later(new_agent: Agents, filled: Filled) -> None:
     agent.start()
     assert not agent.lines("max_user_watches")
     tree(filled.root, "page")
-    agent.hears("fs.inotify.max_user_watches")
+    agent.hears("fs.inotify.max_user_watches", "found by looking")
     becomes_equal(filled, "the watches ran out")
+    assert not agent.lines("No space left")
     assert len(agent.lines("max_user_watches")) == 1
 
 
@@ -104,6 +105,15 @@ def test_a_web_root_that_is_removed_and_made_again(agent: Agent, filled: Filled)
     filled.root.mkdir()
     tree(filled.root, "made again")
     becomes_equal(filled, "the web root was made again")
+    follows(agent, filled)
+
+
+def test_a_web_root_that_comes_and_goes(agent: Agent, filled: Filled) -> None:
+    tree(filled.root, "page")
+    away = filled.root.with_name("away")
+    for _ in range(300):
+        filled.root.rename(away)
+        away.rename(filled.root)
     follows(agent, filled)
 
 
