@@ -13,7 +13,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from memfis.compression import Compression
-from memfis.config import MAX_PAGE, Site, settings_from
+from memfis.config import MAX_DELETE, MAX_PAGE, Settings, Site, settings_from
 from memfis.serve.site import SITE_DEFAULTS, site_variables
 
 ROOT = Path(__file__).parents[2]
@@ -97,9 +97,9 @@ def test_a_default_of_the_agent_is_the_documented_one(key: str) -> None:
     assert f"By default V({default})." in option["description"]
 
 
-def toml_of_the_role(**settings: Any) -> Site:
-    """Return the site that the agent reads from the role's memfis.toml."""
-    site = of_the_role(server_names=["a.example"], root="/srv/a", **settings)
+def toml_of_the_role(metrics: str = "", max_delete: str | int = "50%", **site: Any) -> Settings:
+    """Return what the agent reads from the role's memfis.toml."""
+    complete = of_the_role(server_names=["a.example"], root="/srv/a", **site)
     environment = Environment(undefined=StrictUndefined, trim_blocks=True)
     environment.filters["memfis_store_url"] = filters().store_url
     environment.filters["to_json"] = json.dumps
@@ -108,22 +108,32 @@ def toml_of_the_role(**settings: Any) -> Site:
         memfis_store_address="unix:/run/m.sock",
         __memfis_nginx_user="www-data",
         __memfis_run_directory="/run/memfis",
-        __memfis_sites=[site],
+        memfis_metrics=metrics,
+        memfis_max_delete=max_delete,
+        __memfis_sites=[complete],
     )
-    [found] = settings_from(tomllib.loads(text), "memfis.toml").sites
-    return found
+    return settings_from(tomllib.loads(text), "memfis.toml")
 
 
 def test_the_agent_reads_how_to_compress_from_the_role() -> None:
-    assert toml_of_the_role().compression == Compression()
-    site = toml_of_the_role(
+    assert toml_of_the_role().sites[0].compression == Compression()
+    [site] = toml_of_the_role(
         compress_level=0,
         compress_types=["HTML", ""],
         compress_min_size="0",
         compress_min_saving=25,
-    )
+    ).sites
     assert site.compression == Compression(0, frozenset(["html", ""]), 0, 25)
-    assert toml_of_the_role(compress_types=[]).compression.types == frozenset()
+    assert toml_of_the_role(compress_types=[]).sites[0].compression.types == frozenset()
+
+
+def test_the_agent_reads_where_to_answer_and_what_to_delete_from_the_role() -> None:
+    defaults = yaml.safe_load((ROOT / "roles/memfis/defaults/main.yml").read_text())
+    found = toml_of_the_role(defaults["memfis_metrics"], defaults["memfis_max_delete"])
+    assert found.metrics == "unix:/run/memfis/metrics.sock"
+    assert found.sites[0].max_delete == MAX_DELETE
+    found = toml_of_the_role(max_delete=1000)
+    assert (found.metrics, found.sites[0].max_delete) == (None, "1000")
 
 
 GOOD: dict[str, Any] = {

@@ -63,6 +63,58 @@ def fetch(host):
     return fetch
 
 
+# As Prometheus would, with a user's groups: ADDRESS is a path or a port.
+_METRICS = """
+import http.client, socket, sys
+connection = http.client.HTTPConnection("127.0.0.1", timeout=10)
+address = sys.argv[1]
+if address.isdigit():
+    connection.sock = socket.create_connection(("127.0.0.1", int(address)), 10)
+else:
+    connection.sock = socket.socket(socket.AF_UNIX)
+    connection.sock.connect(address)
+connection.request("GET", "/metrics")
+answer = connection.getresponse()
+print(answer.read().decode())
+sys.exit(answer.status != 200)
+"""
+
+
+@pytest.fixture(scope="session")
+def ask_metrics(host):
+    """Ask the agent for its figures, as `nobody` in `group`; returns the finished command."""
+
+    def ask(group="memfis", address="/run/memfis/metrics.sock"):
+        return host.run(
+            "runuser -u nobody -g %s -- python3 -c %s %s", group, _METRICS, str(address)
+        )
+
+    return ask
+
+
+@pytest.fixture(scope="session")
+def metrics(ask_metrics):
+    """Return the agent's figures by name and labels."""
+
+    def metrics():
+        done = ask_metrics()
+        assert done.rc == 0, done.stderr
+        lines = [line for line in done.stdout.splitlines() if line and not line.startswith("#")]
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines)}
+
+    return metrics
+
+
+@pytest.fixture(scope="session")
+def agent(host):
+    """Return a property of the agent's unit, as systemd has it."""
+
+    def agent(name):
+        return host.check_output("systemctl show --property=%s --value memfis-agent", name)
+
+    return agent
+
+
 @pytest.fixture(scope="session")
 def eventually():
     """Wait until `ask` returns something true, and return it."""

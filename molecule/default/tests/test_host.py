@@ -1,5 +1,7 @@
 """What stands on the host after site.yml."""
 
+import re
+
 import pytest
 
 
@@ -38,6 +40,8 @@ def test_only_nginx_listens_to_the_network(host):
         ("/run/memfis-store/memcached.sock", "memcache", "www-data", 0o660),
         ("/run/memfis-origin", "root", "memfis", 0o750),
         ("/run/memfis", "memfis", "memfis", 0o750),
+        ("/run/memfis/agent.sock", "memfis", "memfis", 0o600),
+        ("/run/memfis/metrics.sock", "memfis", "memfis", 0o660),
         ("/etc/memfis", "root", "memfis", 0o750),
         ("/etc/memfis/memfis.toml", "root", "memfis", 0o640),
         ("/srv/www/docs", "root", "root", 0o755),
@@ -58,6 +62,9 @@ def test_owners_and_modes(host, path, user, group, mode):
         ("memfis", "/run/memfis-origin/docs.example.org.sock", True),
         ("www-data", "/run/memfis-origin/docs.example.org.sock", False),
         ("nobody", "/run/memfis-origin/docs.example.org.sock", False),
+        ("root", "/run/memfis/agent.sock", True),
+        ("memfis", "/run/memfis/agent.sock", True),
+        ("www-data", "/run/memfis/agent.sock", False),
     ],
 )
 def test_who_may_use_the_sockets(host, user, path, allowed):
@@ -95,6 +102,42 @@ def test_agent_is_an_ordinary_user_in_a_sandbox(host):
     options = {line.split()[4]: line.split()[5].split(",") for line in mounts.splitlines()}
     assert "ro" in options["/"]
     assert "rw" in options["/run/memfis"]
+
+
+def test_agent_says_when_it_is_ready_and_how_it_does(agent):
+    assert agent("Type") == "notify"
+    assert agent("WatchdogUSec") == "1min"
+    assert re.match(r"\d{3,} pages of 2 sites", agent("StatusText"))
+
+
+def test_start_of_the_agent_ends_when_the_sites_are_in_memory(host, metrics):
+    host.check_output("systemctl restart memfis-agent")
+    figures = metrics()
+    for site in ("docs.example.org", "secure"):
+        assert figures[f'memfis_site_pages{{site="{site}"}}'] > 0
+        assert figures[f'memfis_site_syncs_total{{site="{site}"}}'] >= 1
+
+
+def test_metrics_are_for_the_agents_group(ask_metrics):
+    done = ask_metrics("memfis")
+    assert done.rc == 0, done.stderr
+    assert (
+        'memfis_store_up{store="memcached:///run/memfis-store/memcached.sock"} 1.0' in done.stdout
+    )
+    for group in ("www-data", "nogroup"):
+        assert "PermissionError" in ask_metrics(group).stderr
+
+
+@pytest.mark.parametrize("user", ["root", "memfis"])
+def test_sync_lets_the_agent_do_the_work(host, metrics, user):
+    name = 'memfis_site_syncs_total{site="docs.example.org"}'
+    before = metrics()[name]
+    done = host.run("runuser -u %s -- memfis sync --site docs.example.org", user)
+    # 1: the documentation has dangling links.
+    assert done.rc == 1, done.stderr
+    assert re.match(r"docs\.example\.org: \d+ pages", done.stdout)
+    assert "waiting" not in done.stderr
+    assert metrics()[name] > before
 
 
 def test_default_site_is_kept_and_disabled(host):

@@ -69,6 +69,8 @@ def test_changed_and_removed_file(host, fetch, eventually):
     assert eventually(lambda: fetch("/changing.txt").source == "HIT")
     host.check_output("echo two > /srv/www/docs/changing.txt")
     assert eventually(lambda: fetch("/changing.txt").body == b"two\n")
+    assert eventually(lambda: fetch("/changing.txt").source == "HIT")
+    assert fetch("/changing.txt").body == b"two\n"
     host.check_output("rm /srv/www/docs/changing.txt /srv/www/docs/new.html")
     assert eventually(lambda: fetch("/changing.txt").status == 404)
 
@@ -114,6 +116,20 @@ def test_killed_store_costs_nothing(host, fetch, eventually):
     finally:
         host.check_output("systemctl start memfis-memcached")
     assert eventually(lambda: fetch("/").source == "HIT", 60)
+
+
+def test_killed_store_is_filled_again(host, fetch, eventually, metrics):
+    def pid():
+        return host.check_output("systemctl show --property=MainPID --value memfis-memcached")
+
+    pages = metrics()['memfis_site_pages{site="docs.example.org"}']
+    killed = pid()
+    host.check_output("kill -9 %s", killed)
+    # By systemd and the agent, with nobody's help.
+    assert eventually(lambda: pid() not in ("0", killed) and fetch("/").source == "HIT")
+    assert eventually(lambda: fetch("/library/os.html").source == "HIT")
+    assert metrics()['memfis_site_pages{site="docs.example.org"}'] == pages
+    assert host.run("runuser -u memfis -- memfis verify --site docs.example.org").rc == 0
 
 
 def test_memory_and_disk_answer_alike(host):

@@ -1,5 +1,7 @@
 """What an administrator does next. Runs the playbook, so it comes last (files run by name)."""
 
+from contextlib import contextmanager
+
 AVAILABLE = "/etc/nginx/sites-available"
 ENABLED = "/etc/nginx/sites-enabled"
 
@@ -49,6 +51,78 @@ def test_mistakes_in_the_list_are_all_told_at_once(play):
     assert done.returncode != 0
     for part in ("'A_b'", "'relative'", "is also the name of", "'/srv/www/../etc'"):
         assert part in done.stdout
+
+
+WATCHES = "/proc/sys/fs/inotify/max_user_watches"
+SYSCTLS = "/etc/sysctl.d/60-memfis.conf"
+
+
+@contextmanager
+def few_watches(host, options):
+    """Let the limit be 3, here alone: that of the kernel is the whole machine's, of all tests."""
+    host.check_output("echo 3 > /run/few-watches")
+    host.check_output("mount --bind /run/few-watches %s", WATCHES)
+    host.check_output("mount -o %s %s", f"remount,bind,{options}", WATCHES)
+    try:
+        yield
+    finally:
+        host.check_output("umount %s", WATCHES)
+
+
+def test_new_settings_reach_the_running_agent(host, fetch, play, sites, agent, eventually):
+    pid = agent("MainPID")
+    assert fetch("/library/os.html").source == "HIT"
+    done = play([{**sites[0], "exclude": ["*.inv", "/library/os.html"]}, *sites[1:]])
+    assert done.returncode == 0, done.stdout
+    assert "dangling symbolic link" in done.stdout  # the doctor's findings
+    assert eventually(lambda: fetch("/library/os.html").source == "FALLBACK")
+    assert fetch("/library/").source == "HIT"
+    assert agent("MainPID") == pid
+    log = host.check_output("journalctl --unit=memfis-agent --output=cat _PID=%s", pid)
+    assert "settings read again" in log
+
+
+def test_metrics_at_a_port_and_few_watches(host, play, sites, agent, ask_metrics):
+    pid = agent("MainPID")
+    assert not host.file(SYSCTLS).exists
+    with few_watches(host, "rw"):
+        done = play(sites, "--extra-vars=memfis_metrics=127.0.0.1:9180")
+        assert done.returncode == 0, done.stdout
+        raised = int(host.file(WATCHES).content_string)
+    needed = host.check_output("find /srv/www/docs /srv/www/secure -type d | wc -l")
+    assert raised >= int(needed)
+    assert host.file(SYSCTLS).content_string == f"fs.inotify.max_user_watches={raised}\n"
+    assert agent("MainPID") != pid
+    done = ask_metrics("nogroup", 9180)
+    assert done.rc == 0, done.stderr
+    assert "memfis_site_pages" in done.stdout
+    assert not host.file("/run/memfis/metrics.sock").exists
+    host.check_output("rm %s", SYSCTLS)
+
+
+def test_play_ends_and_tells_when_the_store_is_broken(host, fetch, play, sites, eventually):
+    drop_in = "/etc/systemd/system/memfis-memcached.service.d"
+    host.check_output("mkdir %s", drop_in)
+    host.check_output(
+        f"printf '[Service]\\nExecStart=\\nExecStart=/bin/sleep inf\\n' > {drop_in}/broken.conf"
+    )
+    host.check_output("systemctl daemon-reload && systemctl restart memfis-memcached")
+    try:
+        with few_watches(host, "ro"):
+            done = play(sites)
+        assert done.returncode != 0
+        assert "The agent does not reach the store, and goes on trying" in done.stdout
+        assert "store away: docs.example.org, secure" in done.stdout
+        # The doctor's part: no store, and a limit that cannot be raised here.
+        assert "is it running?" in done.stdout
+        assert "until the host of a container sets it" in done.stdout
+        assert not host.file(SYSCTLS).exists
+        answer = fetch("/")
+        assert (answer.status, answer.source) == (200, "FALLBACK")
+    finally:
+        host.check_output(f"rm -r {drop_in}")
+        host.check_output("systemctl daemon-reload && systemctl restart memfis-memcached")
+    assert eventually(lambda: fetch("/").source == "HIT")
 
 
 def test_removed_site_goes_away_and_its_content_stays(
