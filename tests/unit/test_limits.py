@@ -65,6 +65,20 @@ def test_many_small_deletions_in_a_row_are_one_large_one() -> None:
         run.delete(5)
 
 
+def test_a_refused_run_lasts_until_it_is_meant_or_made_up_for() -> None:
+    run = Run()
+    run.delete(50)
+    with pytest.raises(SafetyError):
+        run.delete(10)
+    run.now += CALM + 1
+    with pytest.raises(SafetyError, match="would delete 60 of 100"):
+        run.delete(10)
+    run.pages += 20
+    run.delete(10)
+    run.now += CALM + 1
+    run.delete(30)  # of the 60 that there are now
+
+
 def test_a_calm_ends_a_run_of_deletions() -> None:
     run = Run()
     run.delete(50)

@@ -42,6 +42,9 @@ RETRY = 2.0
 EVICTED = 30.0
 """Seconds after the store evicted something until the whole site is looked at."""
 
+SETTLING = 5.0
+"""Seconds after deletions were refused until the whole site is looked at."""
+
 NOTED = 5.0
 """Seconds between two updates of the site item while pages come and go."""
 
@@ -274,7 +277,7 @@ class SiteKeeper:
     async def _look_at_all(self) -> None:
         options = self._options if self._much else replace(self._options, jobs=1)
         try:
-            done = await self._sync(options)
+            done = await self._sync(replace(options, check=self._deletions.check))
         except SafetyError as error:
             # what changed and what is new is served all the same
             self.journal.once(logging.ERROR, str(error), "deletions")
@@ -398,6 +401,7 @@ class SiteKeeper:
             self._deletions.check(walk.gone, self.pages)
         except SafetyError as error:
             self.journal.once(logging.ERROR, str(error), "deletions")
+            self._look_soon(much=False, after=SETTLING)  # what comes next may make up for it
             return True
         return False
 

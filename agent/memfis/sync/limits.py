@@ -70,22 +70,27 @@ class Deletions:
         self._clock = clock
         self._pages = 0
         self._last = -math.inf
+        self._refused = False
 
     def begin_anew(self) -> None:
         """Take what went until now for meant."""
         self._last = -math.inf
+        self._refused = False
 
     def check(self, gone: int, recorded: int) -> None:
         """Raise SafetyError if with `gone` more of `recorded` pages the run takes too many.
 
         What was added since the run began makes up for what went: a checkout to and fro is no loss.
+        A run of which a part was refused lasts until what is left of it is no loss, or was meant.
         """
         if not gone:
             return
         now = self._clock()
-        if now - self._last > CALM:
+        if now - self._last > CALM and not self._refused:
             self._pages = recorded
         self._last = now
+        self._refused = True
         left = max(0, recorded - gone)
         deleted = max(gone, self._pages - left)
         self._limit.check(self._site, deleted, max(self._pages, recorded), left)
+        self._refused = False

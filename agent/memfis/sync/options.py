@@ -20,6 +20,10 @@ def _nothing(_: int) -> None:
     """Show no progress."""
 
 
+def _unlimited(_: int, __: int) -> None:
+    """Refuse nothing."""
+
+
 def _unseen(_: Change) -> None:
     """Show no change."""
 
@@ -37,6 +41,8 @@ class Options:
     """Processes that work on a large tree; 1: this one alone."""
     writing: Mapping[bytes, bool] = field(default_factory=dict)
     """Files that are being written, by URL path: True for how long already that their page goes."""
+    check: Callable[[int, int], None] = _unlimited
+    """Called with the pages that would be removed, and those recorded; may raise SafetyError."""
     progress: Callable[[int], None] = _nothing
     """Called with the number of files that were just dealt with."""
     seen: Callable[[Change], None] = _unseen

@@ -81,6 +81,7 @@ class Sync:
         if self._options.delete:
             limit = self._options.max_delete
             limit.check(self._site.name, walk.gone, walk.recorded, walk.published)
+            self._options.check(walk.gone, walk.recorded)
         if walk.lost:
             self._item = self._catalog.note_loss(self._item)
         return False
