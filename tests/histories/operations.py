@@ -57,8 +57,10 @@ class Tree:
 
     def write_slowly(self, path: bytes, size: int, kind: str) -> None:
         """Write a file in two steps; whoever reads in between reads half of it."""
+        here = self._with_parents(path)
+        self._check(here)
         content = self._content(size, kind)
-        with open(self._with_parents(path), "wb", buffering=0) as file:
+        with open(here, "wb", buffering=0) as file:
             file.write(content[: size // 2])
             time.sleep(0.1)
             file.write(content[size // 2 :])
@@ -184,9 +186,13 @@ class Tree:
             raise FileNotFoundError
         return here
 
-    def _put(self, path: bytes, size: int, kind: str) -> None:
+    def _check(self, path: bytes) -> None:
+        """Raise OSError where a file cannot be written, or would be outside."""
         if os.path.exists(path):
             self._file(os.path.relpath(path, self.root))
+
+    def _put(self, path: bytes, size: int, kind: str) -> None:
+        self._check(path)
         content = self._content(size, kind)
         with open(path, "wb") as file:
             file.write(content)
