@@ -1,10 +1,12 @@
-"""How `memfis sync` asks a running agent, who has the site's lock, to do the work.
+"""How commands ask a running agent: to sync a site whose lock it has, or how it is doing.
 
 Over a unix socket in the runtime directory: one request, then answers until the last, each a line
 of JSON. Only the agent's own user and root may connect.
 """
 
 import socket
+from collections.abc import Generator
+from contextlib import closing
 from pathlib import Path
 
 import msgspec
@@ -14,6 +16,9 @@ from memfis.errors import MemfisError, SafetyError, StoreError, UsageError
 from memfis.sync import Change, MaxDelete, Options, Report
 
 SOCKET = "agent.sock"
+
+PATIENCE = 2.0
+"""Seconds to wait for an answer that takes the agent no work."""
 
 ERRORS = {error.__name__: error for error in (SafetyError, StoreError, UsageError, MemfisError)}
 """What may be raised on the other side."""
@@ -39,6 +44,12 @@ class SyncRequest(msgspec.Struct, tag="sync", kw_only=True):
         )
 
 
+class StatusRequest(msgspec.Struct, tag="status"):
+    """Please tell how `site` is kept."""
+
+    site: str
+
+
 class Progress(msgspec.Struct, tag="progress"):
     """So many files were dealt with."""
 
@@ -57,6 +68,18 @@ class Finished(msgspec.Struct, tag="finished"):
     report: Report
 
 
+class Keeping(msgspec.Struct, tag="keeping", kw_only=True):
+    """How the agent keeps a site."""
+
+    pages: int
+    pending_directories: int
+    """Directories that changed, still to be looked at."""
+    watched_directories: int
+    """0: changes are found by looking."""
+    problems: dict[str, int]
+    """What should be in memory and cannot, by reason."""
+
+
 class Failed(msgspec.Struct, tag="failed"):
     """It could not be done: the name of an error, and what it says."""
 
@@ -64,19 +87,20 @@ class Failed(msgspec.Struct, tag="failed"):
     message: str
 
 
-Answer = Progress | Foreseen | Finished | Failed
+Request = SyncRequest | StatusRequest
+Answer = Progress | Foreseen | Finished | Keeping | Failed
 
 _encode = msgspec.json.Encoder().encode
-_request = msgspec.json.Decoder(SyncRequest)
+_request: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
 _answer: msgspec.json.Decoder[Answer] = msgspec.json.Decoder(Answer)
 
 
-def encode(message: SyncRequest | Answer) -> bytes:
+def encode(message: Request | Answer) -> bytes:
     """Return `message` as a line."""
     return _encode(message) + b"\n"
 
 
-def decode_request(line: bytes) -> SyncRequest:
+def decode_request(line: bytes) -> Request:
     """Return the request in `line`; raises UsageError."""
     try:
         return _request.decode(line)
@@ -89,7 +113,6 @@ def hand_over(runtime_directory: Path, site: Site, options: Options) -> Report |
 
     Raises what the sync raised there, and UsageError when the agent may not be asked.
     """
-    path = runtime_directory / SOCKET
     request = SyncRequest(
         site=site,
         delete=options.delete,
@@ -98,36 +121,63 @@ def hand_over(runtime_directory: Path, site: Site, options: Options) -> Report |
         dry_run=options.dry_run,
     )
     try:
-        with socket.socket(socket.AF_UNIX) as connection:
-            connection.connect(str(path))
-            connection.sendall(encode(request))
-            with connection.makefile("rb") as lines:
-                for line in lines:
-                    report = _heard(line, options)
-                    if report is not None:
+        with closing(_answers(runtime_directory, request)) as answers:
+            for answer in answers:
+                match answer:
+                    case Progress(files):
+                        options.progress(files)
+                    case Foreseen(change):
+                        options.seen(change)
+                    case Finished(report):
                         return report
     except PermissionError as error:
         raise UsageError(
             f"site {site.name} is in the hands of an agent that may not be asked: run this as the"
-            f" agent's user or as root ({path}: {error.strerror})"
+            f" agent's user or as root ({error.filename}: {error.strerror})"
         ) from error
     except OSError:
         return None  # none there, or one that stops: whoever asked looks at the lock again
     return None
 
 
-def _heard(line: bytes, options: Options) -> Report | None:
+def ask_status(runtime_directory: Path, site: str) -> Keeping | None:
+    """Ask a running agent how `site` is; None when there is no agent, or it has not that site.
+
+    Raises PermissionError when the agent may not be asked.
+    """
     try:
-        answer = _answer.decode(line)
-    except msgspec.MsgspecError as error:
-        raise UsageError(f"the agent is of another version, restart it: {error}") from error
-    match answer:
-        case Progress(files):
-            options.progress(files)
-        case Foreseen(change):
-            options.seen(change)
-        case Finished(report):
-            return report
-        case Failed(name, message):
-            raise ERRORS.get(name, MemfisError)(message)
+        with closing(_answers(runtime_directory, StatusRequest(site), PATIENCE)) as answers:
+            for answer in answers:
+                if isinstance(answer, Keeping):
+                    return answer
+    except PermissionError:
+        raise
+    except (OSError, UsageError):
+        return None
     return None
+
+
+def _answers(
+    runtime_directory: Path, request: Request, timeout: float | None = None
+) -> Generator[Answer, None, None]:
+    """Yield what a running agent says to `request`; raises OSError, and what it failed with."""
+    path = str(runtime_directory / SOCKET)
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(timeout)
+        try:
+            connection.connect(path)
+        except PermissionError as error:
+            error.filename = path
+            raise
+        connection.sendall(encode(request))
+        with connection.makefile("rb") as lines:
+            for line in lines:
+                try:
+                    answer = _answer.decode(line)
+                except msgspec.MsgspecError as error:
+                    raise UsageError(
+                        f"the agent is of another version, restart it: {error}"
+                    ) from error
+                if isinstance(answer, Failed):
+                    raise ERRORS.get(answer.error, MemfisError)(answer.message)
+                yield answer

@@ -18,6 +18,7 @@ from support.command import COMMAND, environment, memfis, memfis_json
 from support.process import wait_for
 
 NOT_ROOT = os.geteuid() != 0
+SOMEBODY = ("setpriv", "--reuid=nobody", "--clear-groups")
 
 
 def one_line(done: "subprocess.CompletedProcess[str]", code: int, *words: str) -> None:
@@ -131,12 +132,11 @@ def test_a_site_that_the_agent_has_not_is_synced_at_once(agent: Agent, filled: F
 
 @pytest.mark.skipif(NOT_ROOT, reason="only root may become somebody else")
 def test_another_user_may_not_ask(agent: Agent) -> None:
-    somebody = ("setpriv", "--reuid=nobody", "--clear-groups")
     agent.runtime.chmod(0o755)
     for path in agent.runtime.glob("*.lock"):
         path.chmod(0o666)
     done = subprocess.run(
-        [*somebody, *COMMAND, "sync", "--config", str(agent.config)],
+        [*SOMEBODY, *COMMAND, "sync", "--config", str(agent.config)],
         capture_output=True,
         text=True,
         env=environment(),
@@ -226,3 +226,41 @@ def test_many_may_ask_the_agent_at_once(agent: Agent, filled: Filled) -> None:
         assert (each.returncode, err) == (0, "")
         restored += json.loads(out)["sites"][0]["restored"]
     assert restored == 1
+
+
+def test_status_shows_what_the_agent_cannot_do_and_has_to_do(
+    filled: Filled, new_agent: Agents
+) -> None:
+    [alone] = memfis_json("status", *filled.flags())["sites"]
+    assert alone["agent"] is None
+    (filled.root / "dangling.html").symlink_to("nowhere")
+    (filled.root / "circle.html").symlink_to("circle.html")
+    (filled.root / "also.html").symlink_to("nowhere else")
+    agent = new_agent()
+    agent.start()
+    [kept] = memfis_json("status", "--config", agent.config)["sites"]
+    assert kept["agent"] == {
+        "pages": kept["pages"],
+        "pending_directories": 0,
+        "watched_directories": 2,
+        "problems": {"dangling symbolic link": 2, "circular symbolic link": 1},
+    }
+    said = memfis("status", "--config", agent.config).stdout
+    assert "agent: 0 directories to look at, 2 watched" in said
+    assert "not in memory: 2 dangling symbolic link" in said
+    agent.end()
+    assert "agent: none runs" in memfis("status", "--config", agent.config).stdout
+
+
+@pytest.mark.skipif(NOT_ROOT, reason="only root may become somebody else")
+def test_status_says_that_another_user_may_not_ask(agent: Agent) -> None:
+    agent.runtime.chmod(0o755)
+    done = subprocess.run(
+        [*SOMEBODY, *COMMAND, "status", "--config", str(agent.config)],
+        capture_output=True,
+        text=True,
+        env=environment(),
+        timeout=60,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "agent: may not be asked" in done.stdout

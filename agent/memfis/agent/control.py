@@ -1,4 +1,4 @@
-"""The agent's side of the hand-over: a socket at which `memfis sync` asks for its work."""
+"""The agent's side of the hand-over: a socket at which commands ask for its work and its state."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,7 +13,9 @@ from memfis.handover import (
     Failed,
     Finished,
     Foreseen,
+    Keeping,
     Progress,
+    StatusRequest,
     SyncRequest,
     decode_request,
     encode,
@@ -39,7 +41,12 @@ async def answer_requests(
         async with asyncio.timeout(PATIENCE):
             line = await reader.readline()
         request = decode_request(line)
-        say(Finished(await _sync(request, keeper(request.site.name), say)))
+        match request:
+            case StatusRequest(name):
+                say(_keeping(_known(name, keeper)))
+            case SyncRequest():
+                report = await _sync(request, _known(request.site.name, keeper), say)
+                say(Finished(report))
     except MemfisError as error:
         kind = next(name for name, known in ERRORS.items() if isinstance(error, known))
         say(Failed(kind, str(error)))
@@ -49,11 +56,23 @@ async def answer_requests(
         writer.close()
 
 
-async def _sync(
-    request: SyncRequest, keeper: SiteKeeper | None, say: Callable[[Answer], None]
-) -> Report:
-    if keeper is None:
-        raise UsageError(f"site {request.site.name} is not one of the running agent's: reload it")
+def _known(name: str, keeper: Callable[[str], SiteKeeper | None]) -> SiteKeeper:
+    found = keeper(name)
+    if found is None:
+        raise UsageError(f"site {name} is not one of the running agent's: reload it")
+    return found
+
+
+def _keeping(keeper: SiteKeeper) -> Keeping:
+    return Keeping(
+        pages=keeper.pages,
+        pending_directories=keeper.waiting,
+        watched_directories=keeper.watched,
+        problems=keeper.problem_kinds(),
+    )
+
+
+async def _sync(request: SyncRequest, keeper: SiteKeeper, say: Callable[[Answer], None]) -> Report:
     theirs = msgspec.structs.asdict(request.site)
     different = [
         name for name, value in msgspec.structs.asdict(keeper.site).items() if theirs[name] != value

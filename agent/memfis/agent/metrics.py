@@ -1,7 +1,6 @@
 """Figures for Prometheus, over HTTP at a unix socket or a loopback address."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CollectorRegistry
@@ -85,7 +84,7 @@ def _of_sites(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
             gauges["bytes"].add_metric([name], site.report.bytes)
             gauges["last_sync_duration_seconds"].add_metric([name], site.report.seconds)
             gauges["last_sync_timestamp_seconds"].add_metric([name], site.last_sync)
-        for reason, number in Counter(map(_kind, site.problems.values())).items():
+        for reason, number in site.problem_kinds().items():
             problems.add_metric([name, reason], number)
     yield from gauges.values()
     yield from (syncs, problems)
@@ -104,13 +103,6 @@ def _of_stores(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
             if theirs in figures:
                 families[name].add_metric([store], float(figures[theirs]))
     yield from families.values()
-
-
-def _kind(reason: str) -> str:
-    """Return what kind of problem `reason` is about, without what is particular in it."""
-    for mark in (":", ",", " ("):
-        reason = reason.partition(mark)[0]
-    return reason
 
 
 class Metrics:

@@ -1,15 +1,19 @@
 """`memfis status`."""
 
 import time
+from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
 
 from memfis.catalog import Catalog
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.config import Site
 from memfis.errors import StoreError
+from memfis.handover import ask_status
 from memfis.store import StoreStatistics
+from memfis.sync.lock import runtime_directory
 from memfis.sync.report import size
 
 
@@ -20,13 +24,16 @@ def status(
     flags: SiteFlags,
     as_json: bool,
 ) -> int:
-    """Show how the stores and the sites are: health, fill, hit ratio, evictions, last sync.
+    """Show how the stores and the sites are: health, fill, hit ratio, evictions, last sync, agent.
 
     Hits and misses are the store's own counters since its start: visitors' requests, and the looks
-    of the agent. Exit code 3 when a store cannot be reached.
+    of the agent. A running agent is asked what it still has to look at, and what cannot be in
+    memory, by reason; only its own user and root may ask. Exit code 3 when a store cannot be
+    reached.
     """
     settings = flags.settings()
-    documents = [_document(site) for site in settings.sites]
+    runtime = runtime_directory(settings.runtime_directory)
+    documents = [_document(site) | {"agent": _agent(runtime, site)} for site in settings.sites]
     if as_json:
         print_json({"sites": documents})
     else:
@@ -53,6 +60,19 @@ def _document(site: Site) -> dict[str, Any]:
     return document
 
 
+def _agent(runtime: Path, site: Site) -> dict[str, Any] | None:
+    """Return what a running agent says of `site`, or why it could not be asked; None: no agent."""
+    try:
+        keeping = ask_status(runtime, site.name)
+    except PermissionError as error:
+        return {"error": f"may not be asked: run this as its user or as root ({error.strerror})"}
+    if keeping is None:
+        return None
+    plain: dict[str, Any] = msgspec.to_builtins(keeping)
+    del plain["type"]
+    return plain
+
+
 def _ratio(figures: StoreStatistics) -> float | None:
     asked = figures.hits + figures.misses
     return round(figures.hits / asked, 4) if asked else None
@@ -62,7 +82,12 @@ def _print(document: dict[str, Any]) -> None:
     click.echo(f"{document['site']}  {document['root']}")
     if "error" in document:
         click.echo(f"  store: {document['error']}")
-        return
+    else:
+        _print_store(document)
+    _print_agent(document["agent"])
+
+
+def _print_store(document: dict[str, Any]) -> None:
     figures = document["statistics"]
     click.echo(
         f"  store: {document['store']}, memcached {figures['version']},"
@@ -81,3 +106,17 @@ def _print(document: dict[str, Any]) -> None:
         )
     else:
         click.echo("  pages: never synced")
+
+
+def _print_agent(agent: dict[str, Any] | None) -> None:
+    if agent is None:
+        click.echo("  agent: none runs for this site")
+    elif "error" in agent:
+        click.echo(f"  agent: {agent['error']}")
+    else:
+        click.echo(
+            f"  agent: {agent['pending_directories']} directories to look at,"
+            f" {agent['watched_directories']} watched"
+        )
+        for reason, number in sorted(agent["problems"].items()):
+            click.echo(f"  not in memory: {number} {reason}")

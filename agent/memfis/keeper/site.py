@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
@@ -115,6 +115,10 @@ class SiteKeeper:
     def watched(self) -> int:
         """How many directories are watched; 0: changes are found by looking."""
         return self._watcher.directories
+
+    def problem_kinds(self) -> dict[str, int]:
+        """Return how many problems there are of each kind: reasons without what is particular."""
+        return dict(Counter(map(_kind, self.problems.values())))
 
     def ask(self, options: Options) -> "asyncio.Future[Report]":
         """Sync the whole site soon with `options`, but for lease and processes."""
@@ -452,6 +456,12 @@ class SiteKeeper:
         for path in list(self.problems):
             if path[: path.rfind(b"/") + 1] == directory:
                 del self.problems[path]
+
+
+def _kind(reason: str) -> str:
+    for mark in (":", ",", " ("):
+        reason = reason.partition(mark)[0]
+    return reason
 
 
 def _now() -> float:

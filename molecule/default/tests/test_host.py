@@ -150,6 +150,13 @@ def test_command_is_in_the_path(host):
     assert host.run("memfis --version").rc == 0
 
 
+def test_words_of_the_command_are_completed(host):
+    shell = "source /usr/local/share/bash-completion/completions/memfis && complete -p memfis"
+    assert "_memfis_completion" in host.check_output(f"bash -c '{shell}'")
+    asked = "COMP_WORDS='memfis st' COMP_CWORD=1 _MEMFIS_COMPLETE=bash_complete memfis"
+    assert host.check_output(asked).split() == ["plain,stat", "plain,status"]
+
+
 def test_killed_nginx_starts_over_its_left_sockets(host, fetch, eventually):
     host.check_output("systemctl kill --signal=KILL nginx")
     assert eventually(lambda: not host.service("nginx").is_running)
