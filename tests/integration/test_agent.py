@@ -54,6 +54,17 @@ def test_a_problem_is_logged_once(agent: Agent, filled: Filled) -> None:
     assert len(agent.lines("dangling")) == 1
 
 
+def test_many_problems_do_not_drown_the_log(agent: Agent, filled: Filled) -> None:
+    many = filled.root / "many"
+    many.mkdir()
+    for number in range(50):
+        (many / f"{number}.html").symlink_to("nowhere")
+    agent.hears("more like these")
+    told = [int(line.split(": ")[2].split()[0]) for line in agent.lines("more like these")]
+    assert len(agent.lines("dangling")) + sum(told) == 50
+    assert len(agent.lines("dangling")) <= 20 * (len(told) + 1)
+
+
 def test_a_web_root_that_goes_and_comes_back(agent: Agent, filled: Filled) -> None:
     away = filled.root.with_name("away")
     filled.root.rename(away)

@@ -68,7 +68,7 @@ def _keeping(keeper: SiteKeeper) -> Keeping:
         pages=keeper.pages,
         pending_directories=keeper.waiting,
         watched_directories=keeper.watched,
-        problems=keeper.problem_kinds(),
+        problems=keeper.problems.kinds(),
     )
 
 

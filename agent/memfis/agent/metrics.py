@@ -84,7 +84,7 @@ def _of_sites(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
             gauges["bytes"].add_metric([name], site.report.bytes)
             gauges["last_sync_duration_seconds"].add_metric([name], site.report.seconds)
             gauges["last_sync_timestamp_seconds"].add_metric([name], site.last_sync)
-        for reason, number in site.problem_kinds().items():
+        for reason, number in site.problems.kinds().items():
             problems.add_metric([name, reason], number)
     yield from gauges.values()
     yield from (syncs, problems)

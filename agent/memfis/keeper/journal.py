@@ -2,9 +2,6 @@
 
 import logging
 
-from memfis.sync.report import shown
-from memfis.webroot import Problem
-
 log = logging.getLogger("memfis")
 
 
@@ -15,7 +12,6 @@ class Journal:
         """Begin the lines with the name of `site`."""
         self._site = site
         self._told: set[str] = set()
-        self._problems: dict[bytes, str] = {}
 
     def say(self, level: int, message: str) -> None:
         """Log `message`."""
@@ -26,12 +22,6 @@ class Journal:
         if (about or message) not in self._told:
             self._told.add(about or message)
             self.say(level, message)
-
-    def problem(self, problem: Problem) -> None:
-        """Log what is wrong with one path, unless that is known."""
-        if self._problems.get(problem.path) != problem.reason:
-            self._problems[problem.path] = problem.reason
-            self.say(logging.WARNING, f"{shown(problem.path)}: {problem.reason}")
 
     def well(self) -> None:
         """Note that all is well: what goes wrong from now on is news."""

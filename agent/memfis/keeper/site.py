@@ -2,9 +2,8 @@
 
 import asyncio
 import logging
-import os
-from collections import Counter, deque
-from collections.abc import AsyncIterator, Iterable
+from collections import deque
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
@@ -16,28 +15,19 @@ from memfis.errors import MemfisError, SafetyError, StoreError
 from memfis.keeper.changes import Pending
 from memfis.keeper.health import Health
 from memfis.keeper.journal import Journal
+from memfis.keeper.problems import Problems
+from memfis.keeper.watching import NEVER, RETRY, Watching
 from memfis.keys import site_key
 from memfis.store import Store
 from memfis.sync import Deletions, MaxDelete, Options, Report, Sync, Walk, try_lock
-from memfis.watch import Changes, TreeWatcher, WatchLimitError
-from memfis.watch.mounts import mounts_of
-from memfis.webroot import Problem, WebRoot
+from memfis.watch import Changes
+from memfis.webroot import WebRoot
 
 QUIET = 0.02
 """Seconds without a change before a burst counts as over."""
 
 BURST = 0.25
 """Seconds after the first change of a burst when it is looked at at the latest."""
-
-RECONCILE = 300.0
-"""Seconds between two looks at the whole site when nothing seems to change: evictions, foreign
-writes, leases."""
-
-POLL = 10.0
-"""The same where the web root cannot be watched."""
-
-RETRY = 2.0
-"""Seconds before what failed is tried again."""
 
 EVICTED = 30.0
 """Seconds after the store evicted something until the whole site is looked at."""
@@ -47,8 +37,6 @@ SETTLING = 5.0
 
 NOTED = 5.0
 """Seconds between two updates of the site item while pages come and go."""
-
-NEVER = float("inf")
 
 
 class Request(NamedTuple):
@@ -74,8 +62,7 @@ class SiteKeeper:
         """On the last look at the whole site."""
         self.pages = 0
         self.syncs = 0
-        self.problems: dict[bytes, str] = {}
-        """What should be in memory and cannot, by URL path, and why."""
+        self.problems = Problems(self.journal)
         self.begun = asyncio.Event()
         """Set when the site was looked at for the first time, well or not."""
         self._locks = locks
@@ -85,7 +72,7 @@ class SiteKeeper:
         self._store = Store(address)
         self._catalog = Catalog(self._store, site.name)
         self._deletions = Deletions(site.name, self._options.max_delete)
-        self._watcher = TreeWatcher(os.fsencode(site.root))
+        self._watching = Watching(site.root, self.journal, self)
         self._webroot: WebRoot | None = None
         self._pending = Pending()
         self._requests: deque[Request] = deque()
@@ -96,8 +83,6 @@ class SiteKeeper:
         self._much = True
         """The next look at the whole site will have much to do."""
         self._interrupted = False
-        self._watch_again = 0.0
-        self._period = RECONCILE
         self._item: SiteItem | None = None
         self._item_due = NEVER
 
@@ -114,11 +99,7 @@ class SiteKeeper:
     @property
     def watched(self) -> int:
         """How many directories are watched; 0: changes are found by looking."""
-        return self._watcher.directories
-
-    def problem_kinds(self) -> dict[str, int]:
-        """Return how many problems there are of each kind: reasons without what is particular."""
-        return dict(Counter(map(_kind, self.problems.values())))
+        return self._watching.directories
 
     def ask(self, options: Options) -> "asyncio.Future[Report]":
         """Sync the whole site soon with `options`, but for lease and processes."""
@@ -134,13 +115,13 @@ class SiteKeeper:
             async with self._locked(), asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.health.watch(self._store_lost, self._store_evicted))
                 while True:
-                    self._watch()
+                    self._watching.look()
                     try:
                         await self._turn()
                     except MemfisError as error:
                         self._failed(error)
         finally:
-            self._stop_watching()
+            self._watching.stop()
             self._store.close()
             for request in self._requests:
                 request.answer.cancel()
@@ -171,12 +152,9 @@ class SiteKeeper:
 
     async def _sleep(self) -> None:
         self._wake.clear()
-        due = [self._watch_again if not self._watcher.started else NEVER]
+        due = [self._watching.due]
         if not self.health.is_down:
             due += [self._all_due, self._some_due, self._item_due]
-        look = self._watcher.next_look
-        if look is not None:
-            due.append(look)
         delay = min(due) - _now()
         if delay <= 0:
             await asyncio.sleep(0)
@@ -187,58 +165,14 @@ class SiteKeeper:
         except TimeoutError:
             return
 
-    # -- watching ------------------------------------------------------------------------------
+    # -- what the watch tells ------------------------------------------------------------------
 
-    def _watch(self) -> None:
-        """Start watching, or see what happened; on a failure say so once and go on looking."""
-        try:
-            if not self._watcher.started:
-                if _now() < self._watch_again:
-                    return
-                self._start_watching()
-                self._look_soon()
-            else:
-                look = self._watcher.next_look
-                if look is not None and look <= _now():
-                    self._read_changes()
-        except (OSError, WatchLimitError) as error:
-            self._cannot_watch(error)
+    def lost_sight(self) -> None:
+        """Look at everything soon: what happened before now was not seen."""
+        self._look_soon()
 
-    def _start_watching(self) -> None:
-        self._watcher.start()
-        mounts = mounts_of(os.path.realpath(os.fsencode(self.site.root)))
-        deaf = [mount for mount in mounts if mount.is_shared]
-        self._period = POLL if deaf else RECONCILE
-        if deaf:
-            self.journal.once(
-                logging.WARNING,
-                f"{os.fsdecode(deaf[0].point)} is {deaf[0].type}: what others change there is found"
-                f" by looking, every {POLL:.0f} s",
-            )
-        asyncio.get_running_loop().add_reader(self._watcher.fileno(), self._changes_came)
-
-    def _stop_watching(self) -> None:
-        if self._watcher.started:
-            asyncio.get_running_loop().remove_reader(self._watcher.fileno())
-        self._watcher.close()
-
-    def _changes_came(self) -> None:
-        try:
-            self._read_changes()
-        except (OSError, WatchLimitError) as error:
-            self._cannot_watch(error)
-
-    def _read_changes(self) -> None:
-        loop = asyncio.get_running_loop()
-        before = self._watcher.fileno()
-        try:
-            changes = self._watcher.read()
-        except (OSError, WatchLimitError):
-            loop.remove_reader(before)
-            raise
-        if changes.everything:  # a new descriptor, which may well have the number of the old one
-            loop.remove_reader(before)
-            loop.add_reader(self._watcher.fileno(), self._changes_came)
+    def changed(self, changes: Changes) -> None:
+        """Look soon at what changed."""
         if changes:
             self._note(changes)
         else:
@@ -260,15 +194,6 @@ class SiteKeeper:
             self._first_change = now
         self._some_due = min(now + QUIET, self._first_change + BURST)
         self._wake.set()
-
-    def _cannot_watch(self, error: Exception) -> None:
-        self._watcher.close()
-        limit = isinstance(error, WatchLimitError)
-        self._watch_again = _now() + (RECONCILE if limit else RETRY)
-        self._look_soon()
-        why = error.strerror if isinstance(error, OSError) else None
-        message = f"{self.site.root} cannot be watched: {why}" if why else str(error)
-        self.journal.once(logging.WARNING, message)
 
     # -- looking -------------------------------------------------------------------------------
 
@@ -336,11 +261,8 @@ class SiteKeeper:
         self._item, self.pages = one.item, report.pages
         self.health.filled = True
         self._pending.links.update(one.walk.links)
-        self._all_due = min(
-            self._all_due, _now() + (self._period if self._watcher.started else POLL)
-        )
-        self.problems = {}
-        self._tell_problems(report.problems)
+        self._all_due = min(self._all_due, _now() + self._watching.period)
+        self.problems.replace(report.problems)
         if self.report is None or report.did_something:
             self.journal.say(logging.INFO, report.outcome())
         self.journal.well()
@@ -367,9 +289,9 @@ class SiteKeeper:
         for path in walk.links:
             if during is not None:
                 during.forget(path)
-            self._forget_problems(path)
+            self.problems.forget(path)
         self._pending.links.update(walk.links)
-        self._tell_problems(walk.report.problems)
+        self.problems.add(walk.report.problems)
         if walk.lost:
             self._look_soon()
         if walk.report.did_something:
@@ -412,7 +334,7 @@ class SiteKeeper:
     def _writing(self) -> dict[bytes, bool]:
         """Return the files that are being written, by every URL path they have."""
         writing = {}
-        for disk, long in self._watcher.writing():
+        for disk, long in self._watching.writing():
             url = self._webroot.url_path(disk) if self._webroot else None
             paths = list(self._pending.links.also(disk))
             if url is not None:
@@ -446,22 +368,6 @@ class SiteKeeper:
         if self._item is not None:
             self._item = self._item.with_pages(self.pages)
             self._catalog.write_site_item(self._item)
-
-    def _tell_problems(self, problems: Iterable[Problem]) -> None:
-        for problem in problems:
-            self.problems[problem.path] = problem.reason
-            self.journal.problem(problem)
-
-    def _forget_problems(self, directory: bytes) -> None:
-        for path in list(self.problems):
-            if path[: path.rfind(b"/") + 1] == directory:
-                del self.problems[path]
-
-
-def _kind(reason: str) -> str:
-    for mark in (":", ",", " ("):
-        reason = reason.partition(mark)[0]
-    return reason
 
 
 def _now() -> float:
