@@ -44,9 +44,9 @@ def memfis(
     return done
 
 
-def memfis_json(*arguments: str | Path) -> Any:
+def memfis_json(*arguments: str | Path, env: dict[str, str] | None = None) -> Any:
     """Run `memfis … --json` and return its document: the one thing on stdout."""
-    return json.loads(memfis(*arguments, "--json").stdout)
+    return json.loads(memfis(*arguments, "--json", env=env).stdout)
 
 
 def in_background(directory: Path, *arguments: str | Path) -> Process:

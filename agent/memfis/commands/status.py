@@ -101,9 +101,8 @@ def _print_store(document: dict[str, Any]) -> None:
     )
     if document["last_sync"]:
         ago = time.time() - document["last_sync"]
-        click.echo(
-            f"  pages: {document['pages']}, {size(document['bytes'])}; last synced {ago:.0f} s ago"
-        )
+        when = f"{ago:.0f} s ago" if ago >= 0 else "in the future: the clock was ahead then"
+        click.echo(f"  pages: {document['pages']}, {size(document['bytes'])}; last synced {when}")
     else:
         click.echo("  pages: never synced")
 
