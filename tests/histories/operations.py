@@ -4,7 +4,6 @@ An operation that the tree does not allow (a file where a directory should be, a
 there) does nothing. Paths are relative to the web root.
 """
 
-import ctypes
 import os
 import random
 import shutil
@@ -14,10 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-Operation = tuple[Any, ...]
+from support.renaming import exchange
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
+Operation = tuple[Any, ...]
 
 _LINE = b"All work and no play makes Jack a dull boy.\n"
 
@@ -132,10 +130,8 @@ class Tree:
         os.link(self._file(target), self._with_parents(path))
 
     def exchange(self, path: bytes, other: bytes) -> None:
-        """Exchange two names at once (renameat2(2)): files, directories, or one of each."""
-        one, two = self.path(path), self.path(other)
-        if _libc.renameat2(_AT_FDCWD, one, _AT_FDCWD, two, _RENAME_EXCHANGE):
-            raise OSError(ctypes.get_errno(), "renameat2")
+        """Exchange two names at once: files, directories, or one of each."""
+        exchange(self.path(path), self.path(other))
 
     def swap(self, path: bytes, other: bytes) -> None:
         """Exchange two names in three steps, over a name inside the web root."""

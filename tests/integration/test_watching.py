@@ -13,6 +13,7 @@ from integration.conftest import Agents, Filled
 from support.agent import Agent
 from support.command import memfis
 from support.process import wait_for
+from support.renaming import exchange
 
 QUEUE = Path("/proc/sys/fs/inotify/max_queued_events")
 
@@ -166,6 +167,19 @@ def test_directories_that_swap_places(agent: Agent, filled: Filled) -> None:
     becomes_equal(filled, "the swap")
     (filled.root / "one" / "d0" / "0.html").write_text("changed afterwards")
     wait_for(lambda: filled.content(b"/one/d0/0.html") == b"changed afterwards", "the change")
+    follows(agent, filled)
+
+
+def test_directories_that_are_exchanged_at_once(agent: Agent, filled: Filled) -> None:
+    for name in ("one", "two"):
+        tree(filled.root / name, name)
+    becomes_equal(filled, "two trees")
+    exchange(filled.root / "one", filled.root / "two")
+    wait_for(lambda: filled.content(b"/one/d0/0.html") == b"two 0 0", "the exchange")
+    for name in ("one", "two"):
+        (filled.root / name / "d0" / "0.html").write_text(f"changed in {name}")
+        expected = f"changed in {name}".encode()
+        wait_for(lambda n=name, e=expected: filled.content(f"/{n}/d0/0.html".encode()) == e, name)  # type: ignore[misc]
     follows(agent, filled)
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from memfis.watch import TreeWatcher
 from memfis.watch.tree import FORSAKEN, HELD
+from support.renaming import exchange
 
 
 class Clock:
@@ -100,3 +101,32 @@ def test_a_renamed_directory_is_watched_where_it_is(watcher: TreeWatcher, tmp_pa
     (tmp_path / "two" / "below" / "page.html").write_text("page")
     assert watcher.read().names == {os.fsencode(tmp_path / "two" / "below" / "page.html")}
     assert watcher.directories == 3
+
+
+def test_exchanged_directories_are_watched_where_they_are(
+    watcher: TreeWatcher, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name / f"below {name}").mkdir(parents=True)
+    watcher.read()
+    exchange(tmp_path / "one", tmp_path / "two")
+    assert watcher.read().trees >= {os.fsencode(tmp_path / name) for name in ("one", "two")}
+    assert watcher.directories == 5
+    pages = [tmp_path / "one" / "page.html", tmp_path / "two" / "page.html"]
+    pages += [tmp_path / "one" / "below two" / "page.html"]
+    for page in pages:
+        page.write_text("page")
+    assert watcher.read().names == {os.fsencode(page) for page in pages}
+
+
+def test_a_link_in_the_place_of_a_directory_is_not_taken_for_it(
+    watcher: TreeWatcher, tmp_path: Path
+) -> None:
+    (tmp_path / "there").mkdir()
+    watcher.read()
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here").rmdir()
+    (tmp_path / "here").symlink_to("there")
+    watcher.read()
+    (tmp_path / "there" / "page.html").write_text("page")
+    assert watcher.read().names == {os.fsencode(tmp_path / "there" / "page.html")}

@@ -35,6 +35,7 @@ _MASK = (
     | flags.DELETE_SELF
     | flags.MOVE_SELF
     | flags.ONLYDIR
+    | flags.DONT_FOLLOW
     | flags.EXCL_UNLINK
 )
 
@@ -196,14 +197,16 @@ class TreeWatcher:
     ) -> None:
         changes.directories.add(directory)
         changes.names.add(path)
-        if mask & (flags.MOVED_FROM | flags.DELETE):
-            self._drop(path)
-        elif mask & (flags.CREATE | flags.MOVED_TO):
-            self._drop(path)  # it may have been moved here over another
-            self._add(path)
-            changes.trees.add(path)
-        elif path not in self._watches:  # its mode changed: it may be open to us now
-            self._add(path)
+        if mask & flags.ATTRIB:
+            if path not in self._watches:  # its mode changed: it may be open to us now
+                self._add(path)
+            return
+        # Also after MOVED_FROM and DELETE: what is said to have gone may be another than is there
+        # now. Two directories that are exchanged at once (renameat2(2)) say of each name first that
+        # the other came, then that the one before went.
+        self._drop(path)
+        self._add(path)
+        changes.trees.add(path)
 
     def _file_changed(self, mask: int, directory: bytes, path: bytes, changes: Changes) -> None:
         now = self._clock()
