@@ -15,6 +15,7 @@ from integration.conftest import Agents, Filled
 from memfis.sync import try_lock
 from support.agent import Agent
 from support.command import COMMAND, environment, memfis, memfis_json
+from support.memcached import Memcached
 from support.process import wait_for
 
 NOT_ROOT = os.geteuid() != 0
@@ -264,3 +265,12 @@ def test_status_says_that_another_user_may_not_ask(agent: Agent) -> None:
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert "agent: may not be asked" in done.stdout
+
+
+def test_a_sync_right_after_the_store_was_restarted(agent: Agent, memcached: Memcached) -> None:
+    for _ in range(3):
+        memcached.end()
+        memcached.start()
+        [report] = memfis_json("sync", "--config", agent.config)["sites"]
+        assert report["pages"] == 3
+        assert memfis("verify", "--config", agent.config).returncode == 0

@@ -236,6 +236,7 @@ class SiteKeeper:
         """
         self._all_due, self._interrupted = NEVER, False
         much, self._much = self._much, False
+        self._store.close()  # connections that are left may be to a store that went meanwhile
         try:
             one = Sync(self.site, self._store, replace(options, writing=self._writing()))
             self._webroot = one.webroot
