@@ -40,7 +40,7 @@ class Length(NamedTuple):
     whole: float
 
 
-FULL = Length(down=3, frozen=5, filling=15, kills=50, killing=60, whole=20)
+FULL = Length(down=3, frozen=5, filling=15, kills=50, killing=300, whole=60)
 SHORT = Length(down=1, frozen=2, filling=5, kills=5, killing=10, whole=5)
 
 BURST = 100
