@@ -81,6 +81,9 @@ def page_keys(
 ) -> list[bytes]:
     """Return the key of each file of `names` in `directory`, as `page_key` of its `page_path`."""
     prefix = page_key(site, directory)
+    names = list(names)
+    if not _ESCAPED.search(b"".join(names)):  # nearly always
+        return [prefix if name == index else prefix + name for name in names]
     return [prefix if name == index else prefix + escape(name) for name in names]
 
 

@@ -108,3 +108,24 @@ def test_the_fast_way_to_decide_decides_the_same(
     fast = exclusions.leave_out(directory, name, is_directory)
     refused = is_refused(directory, name)
     assert fast == (refused or exclusions.excludes(directory, name, is_directory))
+
+
+@given(directory=DIRECTORY, names=st.lists(NAME, max_size=4), patterns=PATTERNS)
+@example(b"/", [b".well-known"], ())
+@example(b"/", [b"page.html", b"x.sql\n", b"other.html"], ())
+@example(b"/", [b"page.html", b"id_rsa.pub"], ())
+@example(b"/", [b"x.SQL.gz", b"page.html"], ())
+def test_all_names_at_once_are_not_taken_for_fit_when_one_is_not(
+    directory: bytes, names: list[bytes], patterns: tuple[str, ...]
+) -> None:
+    exclusions = Exclusions(patterns)
+    if exclusions.leaves_out_none(names):
+        assert not any(exclusions.leave_out(directory, name, False) for name in names)
+
+
+@pytest.mark.parametrize("pattern", DEFAULT_PATTERNS)
+def test_each_default_pattern_is_found_among_fit_names(pattern: str) -> None:
+    name = pattern.replace("*", "some").encode()
+    assert Exclusions().leaves_out_none([b"index.html", b"logo.png", b"no extension"])
+    assert not Exclusions().leaves_out_none([b"index.html", name, b"logo.png"])
+    assert not Exclusions().leaves_out_none([name.upper()])

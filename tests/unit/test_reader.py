@@ -37,6 +37,7 @@ def test_mode_bits_decide_as_in_the_kernel(
     status = os.stat_result((stat.S_IFREG | mode, 1, 1, 1, 64000, 64001, 0, 0, 0, 0))
     reader = Reader("x", uid, frozenset(gids))
     assert reader.may(READ, os.fsencode(file), status) is readable
+    assert reader.certainly_reads(os.fsencode(file), status) is readable
 
 
 def test_root_reads_everything(tmp_path: Path) -> None:
@@ -72,6 +73,7 @@ def test_acls_decide_as_in_the_kernel(
     file.chmod(mode)
     subprocess.run(["setfacl", "-m", entry, file], check=True)
     assert may(OTHER, READ, file) is readable
+    assert not OTHER.certainly_reads(os.fsencode(file), file.stat())
 
 
 def test_the_mask_limits_what_an_acl_grants(tmp_path: Path) -> None:

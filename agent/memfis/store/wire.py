@@ -24,6 +24,9 @@ WINDOW = 1000
 VECTORS = 1024
 """Buffers in one call (IOV_MAX of Linux, writev(2))."""
 
+BUFFER = 64 * 1024
+"""Bytes that are read at once: the answers to a window of looks."""
+
 WINDOW_BYTES = 4 * 1024 * 1024
 """Bytes of values in one window of writes."""
 
@@ -37,6 +40,7 @@ _END = b"\r\n"
 _LIST = b"lru_crawler metadump hash\r\n"
 _SPACE = re.compile(rb"[\x00-\x20]")
 _STATE = re.compile(rb"HD s(\d+) f(\d+) t(-?\d+)\r\n|EN\r\n")
+_STATES = re.compile(rb"(?:HD s\d+ f\d+ t-?\d+\r\n|EN\r\n)*")
 
 
 class ItemState(NamedTuple):
@@ -181,7 +185,7 @@ class Wire:
         try:
             if self._socket is None:
                 self._socket = connect(self._address, self._timeout)
-                self._answers = self._socket.makefile("rb")
+                self._answers = BufferedReader(self._socket.makefile("rb", buffering=0), BUFFER)
             for start in range(0, len(parts), VECTORS):
                 some = parts[start : start + VECTORS]
                 rest = self._socket.sendmsg(some) - sum(map(len, some))
@@ -210,13 +214,12 @@ class Wire:
         rest = b""
         while len(states) < number:
             rest += self._read()
-            end = 0
-            for found in _STATE.finditer(rest):
-                if found.start() != end:
-                    break
-                end = found.end()
-                size, flags, ttl = found.groups()
-                states.append(ItemState(int(size), int(flags), int(ttl)) if size else None)
+            whole = _STATES.match(rest)
+            end = whole.end() if whole else 0
+            states += [
+                ItemState(int(size), int(flags), int(ttl)) if size else None
+                for size, flags, ttl in _STATE.findall(rest, 0, end)
+            ]
             rest = rest[end:]
             if b"\n" in rest or len(rest) > KEY_LIMIT * 4 or len(states) > number:
                 raise self._nonsense(rest.partition(b"\r\n")[0])

@@ -4,8 +4,6 @@ import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import groupby
-from operator import itemgetter
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -122,10 +120,12 @@ class Comparison:
         ]
         logs = self.catalog.logs([listing.path for _, listing in listed])
         differences = []
-        unconfirmed: list[tuple[Difference, Entry]] = []
+        unconfirmed: list[tuple[Difference, list[Entry]]] = []
         for (task, listing), log in zip(listed, logs, strict=True):
-            difference = self._compare(task, listing, log, unconfirmed)
+            unchanged: list[Entry] = []
+            difference = self._compare(task, listing, log, unchanged)
             differences.append(difference)
+            unconfirmed.append((difference, unchanged))
         self._confirm(unconfirmed)
         return differences
 
@@ -134,7 +134,7 @@ class Comparison:
         task: Task,
         listing: Listing,
         log: Log | None,
-        unconfirmed: list[tuple[Difference, Entry]],
+        unconfirmed: list[Entry],
     ) -> Difference:
         """Compare `listing` with what is recorded; add the entries to confirm to `unconfirmed`."""
         difference = Difference(
@@ -154,13 +154,14 @@ class Comparison:
             if task.deep or not recorded:
                 difference.below.append(Task(below, recorded, deep=True))
         entries = listing.entries
-        for old in list(known.values()):
-            new = entries.get(old.name)
-            gone = new is None and old.origin == "file"
-            if gone or (new is not None and new.is_directory != old.is_directory):
-                self._remove(difference, old)
+        for name in known.keys() - entries.keys():
+            if known[name].origin == "file":
+                self._remove(difference, known[name])
         for name, new in entries.items():
             old = known.get(name)
+            if old is not None and old.mode != new.mode and old.is_directory != new.is_directory:
+                self._remove(difference, old)
+                old = None
             if new.is_directory:
                 if old is None or not new.same_attributes(old):
                     difference.records.append(new)
@@ -172,9 +173,9 @@ class Comparison:
             elif old is None or old.flags & NO_PAGE:
                 difference.read.append(("added", new))
             elif new.same_content(old) and not self.checksum:
-                unconfirmed.append((difference, new))
+                unconfirmed.append(new)
             elif same := self._same_content(difference, new, old):
-                unconfirmed.append((difference, same))
+                unconfirmed.append(same)
             else:
                 difference.read.append(("changed", new))
         return difference
@@ -255,27 +256,29 @@ class Comparison:
             return None
         return replace(new, racy=is_racy(status))
 
-    def _confirm(self, unconfirmed: list[tuple[Difference, Entry]]) -> None:
+    def _confirm(self, unconfirmed: list[tuple[Difference, list[Entry]]]) -> None:
         """Ask the store for the pages of unchanged files; presence is never assumed."""
         keys: list[bytes] = []
-        for difference, some in groupby(unconfirmed, key=itemgetter(0)):
-            keys += self.webroot.keys(difference.path, [new.raw for _, new in some])
-        states = self.store.look_many(keys)
-        for (difference, new), key, state in zip(unconfirmed, keys, states, strict=True):
-            old = difference.known[new.name]
-            if (
-                state is None
-                or state.flags != old.flags
-                or (not state.flags & GZIP and state.size != new.size)
-            ):
-                difference.read.append(("restored", new))
-                continue
-            difference.unchanged += 1
-            difference.bytes += new.size
-            if old.racy != new.racy or not new.same_attributes(old):
-                difference.records.append(replace(new, flags=old.flags))
-            if self.lease and self._lease_ends(state):
-                difference.renew.append(key)
+        for difference, entries in unconfirmed:
+            keys += self.webroot.keys(difference.path, [entry.raw for entry in entries])
+        states = zip(keys, self.store.look_many(keys), strict=True)
+        for difference, entries in unconfirmed:
+            known = difference.known
+            for new, (key, state) in zip(entries, states, strict=False):
+                old = known[new.name]
+                if (
+                    state is None
+                    or state.flags != old.flags
+                    or (not state.flags & GZIP and state.size != new.size)
+                ):
+                    difference.read.append(("restored", new))
+                    continue
+                difference.unchanged += 1
+                difference.bytes += new.size
+                if not new.same_attributes(old) or old.racy != new.racy:
+                    difference.records.append(replace(new, flags=old.flags))
+                if self.lease and self._lease_ends(state):
+                    difference.renew.append(key)
 
     def _lease_ends(self, state: ItemState) -> bool:
         # a second more: the store's clock ticks once a second

@@ -42,13 +42,24 @@ _REFUSED = re.compile(rb"\A\.|\.(?:php\d?|phtml|phar|phps|inc)(?:[.~]|\Z)")
 
 # Nearly all names are fit to be published, and this finds out fast: every name that is not begins
 # with one of _STARTS, or _SUSPECT finds something in it.
+_ANYWHERE = tuple(pattern for pattern in DEFAULT_PATTERNS if pattern[0] == "*")
 _STARTS = (
     b".",
     *(re.split(r"[*?\[]", p.lower())[0].encode() for p in DEFAULT_PATTERNS if p[0] != "*"),
 )
 _SUSPECT = re.compile(
-    b"|".join(
-        [rb"\.ph|\.inc", *(_searched(p.lower()).encode() for p in DEFAULT_PATTERNS if p[0] == "*")]
+    b"|".join([rb"\.ph|\.inc", *(_searched(pattern.lower()).encode() for pattern in _ANYWHERE)])
+)
+
+# The same for all names of a directory at once, each between two slashes. What begins alike stands
+# together: the regular expression engine tries one alternative after the other.
+_ENDS = [fnmatch.translate(p[1:].lower()).replace(r"\Z", "/").encode() for p in _ANYWHERE]
+_SUSPECT_AMONG = re.compile(
+    rb"/(?:%b)|\.(?:ph|inc|%b)|%b"
+    % (
+        b"|".join(re.escape(start) for start in _STARTS),
+        b"|".join(end.replace(rb"\.", b"", 1) for end in _ENDS if end.startswith(rb"(?s:\.")),
+        b"|".join(end for end in _ENDS if not end.startswith(rb"(?s:\.")),
     )
 )
 
@@ -66,6 +77,15 @@ class Exclusions:
     def __init__(self, patterns: Sequence[str] = ()) -> None:
         """Read gitignore `patterns`; raises UsageError for one that does not parse."""
         self._spec = parse_patterns(patterns) if patterns else None
+
+    def leaves_out_none(self, names: Sequence[bytes]) -> bool:
+        """Whether all `names` of a directory are certainly neither refused nor to stay out.
+
+        One look at all of them: False only means that `leave_out` must be asked of each.
+        """
+        if self._spec is not None:
+            return False
+        return not _SUSPECT_AMONG.search(b"/%b/" % b"/".join(names).lower())
 
     def leave_out(self, directory: bytes, name: bytes, is_directory: bool) -> bool:
         """Whether `name` in `directory` (a path that ends with `/`) is refused or stays out."""

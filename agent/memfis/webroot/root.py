@@ -58,7 +58,6 @@ class WebRoot:
         self._index = site.index_name
         self._exclusions = Exclusions(site.exclude)
         self.reader = Reader.called(site.reader)
-        self._reads_all = self.reader.uid == 0
         self.given = os.fsencode(site.root)
         self.root = self._checked_root()
         self._below = self.root.rstrip(b"/") + b"/"
@@ -136,21 +135,43 @@ class WebRoot:
         except OSError as error:
             listing.problems.append(Problem(listing.path, f"cannot be listed: {error.strerror}"))
             return listing
-        room = KEY_LIMIT - longest_key(self._site.name, directory.path)
+        room = (KEY_LIMIT - longest_key(self._site.name, directory.path)) // EXPANSION
+        fit = self._exclusions.leaves_out_none([child.name for child in children])
         for child in children:
             try:
-                self._add(listing, child, directory, room)
+                if not fit or not self._add_plain(listing, child, room):
+                    self._add(listing, child, directory)
             except OSError as error:
                 if not isinstance(error, FileNotFoundError) or child.is_symlink():
                     path = listing.path + child.name
                     listing.problems.append(Problem(path, _link_reason(error)))
         return listing
 
-    def _add(self, listing: Listing, child: _Child, parent: Directory, room: int = 0) -> None:
-        """Put what `child` publishes into `listing`, or the reason why it does not.
+    def _add_plain(self, listing: Listing, child: "os.DirEntry[bytes]", room: int) -> bool:
+        """Put `child`, whose name is fit, into `listing` if it certainly may be published.
 
-        A name that takes no more than `room` bytes in a key is known to be short enough.
+        That is a regular file of a name of `room` bytes at most that nginx's user reads by its mode
+        bits: nearly every one, and nothing else needs to be known of it.
         """
+        name = child.name
+        if len(name) > room or not child.is_file(follow_symlinks=False):
+            return False
+        status = child.stat(follow_symlinks=False)
+        if not self.reader.certainly_reads(child.path, status):
+            return False
+        text = name.decode("latin-1")
+        listing.entries[text] = Entry(
+            text,
+            status.st_mode,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_uid,
+            status.st_gid,
+        )
+        return True
+
+    def _add(self, listing: Listing, child: _Child, parent: Directory) -> None:
+        """Put what `child` publishes into `listing`, or the reason why it does not."""
         name = child.name
         is_directory = child.is_dir()
         linked = child.is_symlink()
@@ -165,12 +186,10 @@ class WebRoot:
                 listing.skipped.append(Skipped(parent.path + name, why))
                 return
         status = child.stat()
-        short = len(name) * EXPANSION <= room
-        if linked or not short or not self._reads_all or not stat.S_ISREG(status.st_mode):
-            reason = self._obstacle(child, parent, status)
-            if reason:
-                listing.problems.append(Problem(parent.path + name, reason))
-                return
+        reason = self._obstacle(child, parent, status)
+        if reason:
+            listing.problems.append(Problem(parent.path + name, reason))
+            return
         text = name.decode("latin-1")
         listing.entries[text] = Entry(
             text,
