@@ -10,7 +10,7 @@ import pytest
 from memfis.config import StoreAddress
 from memfis.errors import StoreError
 from memfis.store import Item, Store
-from memfis.store.wire import Wire
+from memfis.store.wire import ItemState, Wire
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def test_answers_split_anywhere_are_read_whole() -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         wire = Wire(StoreAddress(None, "127.0.0.1", server.getsockname()[1]), 5)
-        assert wire.look([b"one", b"two"]) == [(10, 20, -1), None]
+        assert wire.look([b"one", b"two"]) == [ItemState(10, 20, -1), None]
         wire.close()
         thread.join()
 

@@ -14,6 +14,8 @@ from io import BufferedReader
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
+import msgspec
+
 from memfis.config import StoreAddress
 from memfis.errors import StoreError, UsageError
 from memfis.keys import KEY_LIMIT
@@ -43,7 +45,7 @@ _STATE = re.compile(rb"HD s(\d+) f(\d+) t(-?\d+)\r\n|EN\r\n")
 _STATES = re.compile(rb"(?:HD s\d+ f\d+ t-?\d+\r\n|EN\r\n)*")
 
 
-class ItemState(NamedTuple):
+class ItemState(msgspec.Struct, frozen=True, gc=False):
     """What the store says of an item without its value: bytes, client flags, seconds to live."""
 
     size: int
