@@ -2,7 +2,8 @@
 
     python bench/syncing.py [--only SECTION,...] [--files N] [--rounds N] [--json FILE]
 
-preload     an empty store is filled, uncompressed: memfis sync, memccp, cp, rsync, tar; memory
+preload     an empty store is filled, uncompressed: memfis sync, memccp, the least that Python can
+            do (bare.py), cp, rsync, tar; memory
 unchanged   nothing changed, every page confirmed: memfis sync, rsync between two directories
 start       100 files with nothing to do; memfis --help
 compressed  an empty store is filled with a documentation tree: memfis sync, gzip
@@ -35,6 +36,8 @@ from trees import LARGEST, SMALLEST, Tree, copy_documentation, made_tree
 
 MEMORY = 60_000_000, 200
 """Bytes that a sync may take, and for each file."""
+
+BARE = Path(__file__).with_name("bare.py")
 
 FEW = 100
 """Files in the tree of `start`."""
@@ -98,7 +101,8 @@ def preload(bench: Bench) -> Section:
         # memccp's fastest that stores everything: --buffer loses ends of batches (1.1.4)
         script = 'xargs -0 memccp --servers="$1" --relative --non-blocking'
         memccp = ["sh", "-c", f'find "$0" -type f -print0 | {script}', root, str(site.store.socket)]
-        fillers = ways | {"memccp": memccp}
+        bare = [sys.executable, str(BARE), root, str(site.store.socket)]
+        fillers = ways | {"memccp": memccp, "bare Python, 1 process": bare}
         measures: dict[str, Callable[[], float]] = {
             name: partial(site.fill, command, tree.files) for name, command in fillers.items()
         }

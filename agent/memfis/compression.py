@@ -1,6 +1,7 @@
 """Which pages are stored compressed, and how densely."""
 
 import os
+from functools import lru_cache
 
 import msgspec
 
@@ -39,8 +40,13 @@ class Compression(msgspec.Struct, frozen=True):
         if not self.level or size < self.min_size:
             return False
         _, dot, extension = name.rpartition(b".")
-        return (os.fsdecode(extension).lower() if dot else "") in self.types
+        return (_text(extension) if dot else "") in self.types
 
     def pays(self, size: int, stored: int) -> bool:
         """Whether a stored form of `stored` bytes saves enough of `size` bytes."""
         return stored * 100 <= size * (100 - self.min_saving)
+
+
+@lru_cache(maxsize=1024)
+def _text(extension: bytes) -> str:
+    return os.fsdecode(extension).lower()

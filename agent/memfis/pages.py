@@ -7,9 +7,9 @@ is 0. A gzip trailer carries the same CRC-32 (RFC 1952, section 2.3.1).
 
 import gzip
 import zlib
-from typing import NamedTuple
 
 import deflate
+import msgspec
 
 from memfis.compression import Compression
 from memfis.errors import MemfisError
@@ -24,7 +24,7 @@ DENSEST = 32
 """Text rarely compresses to less than this part: what is larger is not even read."""
 
 
-class Page(NamedTuple):
+class Page(msgspec.Struct, frozen=True, gc=False):
     """What the store holds for one URL."""
 
     value: bytes

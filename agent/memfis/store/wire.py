@@ -11,7 +11,6 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from io import BufferedReader
-from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 import msgspec
@@ -54,7 +53,7 @@ class ItemState(msgspec.Struct, frozen=True, gc=False):
     """Seconds until it expires, -1 for never."""
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True, gc=False):
     """What is written: key, value and client flags."""
 
     key: bytes
@@ -188,11 +187,15 @@ class Wire:
             if self._socket is None:
                 self._socket = connect(self._address, self._timeout)
                 self._answers = BufferedReader(self._socket.makefile("rb", buffering=0), BUFFER)
-            for start in range(0, len(parts), VECTORS):
-                some = parts[start : start + VECTORS]
-                rest = self._socket.sendmsg(some) - sum(map(len, some))
-                if rest:
-                    self._socket.sendall(memoryview(b"".join(some))[rest:])
+            rest: list[bytes | memoryview] = list(parts)
+            first = 0
+            while first < len(rest):
+                sent = self._socket.sendmsg(rest[first : first + VECTORS])
+                while first < len(rest) and sent >= len(rest[first]):
+                    sent -= len(rest[first])
+                    first += 1
+                if sent:
+                    rest[first] = memoryview(rest[first])[sent:]
         except OSError as error:
             self.close()
             raise unreachable(self._address, error) from error
@@ -285,8 +288,10 @@ def _writes(items: Sequence[Item], ttl: int) -> list[bytes]:
     check_keys([item.key for item in items])
     expires = expiry(ttl)
     parts: list[bytes] = []
-    for key, value, flags in items:
-        parts += (b"ms %b %d F%d T%d q\r\n" % (key, len(value), flags, expires), value, _END)
+    for item in items:
+        value = item.value
+        line = b"ms %b %d F%d T%d q\r\n" % (item.key, len(value), item.flags, expires)
+        parts += (line, value, _END)
     return parts
 
 

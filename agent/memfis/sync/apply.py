@@ -3,10 +3,12 @@
 A record is written before its page; a page is removed before its tombstone is written.
 """
 
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
+
+import msgspec
 
 from memfis.catalog import Catalog
 from memfis.compression import Compression
@@ -23,8 +25,9 @@ CHUNK = 4 * 1024 * 1024
 """Bytes of identity content that are read before they are written."""
 
 
-class _Made(NamedTuple):
+class _Made(msgspec.Struct, frozen=True, gc=False):
     kind: Kind
+    name: bytes
     entry: Entry
     page: Page | None
     """None: larger than a page may be, left to the disk."""
@@ -73,7 +76,7 @@ class Writer:
         for chunk in self._chunks(difference, report):
             records = [made.entry for made in chunk]
             known |= {record.name: record for record in records}
-            self._delete([self._url(difference, made.entry) for made in chunk if not made.page])
+            self._delete([self._url(difference, made.name) for made in chunk if not made.page])
             log = None
             if difference.rebuild:
                 log = self.catalog.item(difference.path, known.values())
@@ -91,16 +94,19 @@ class Writer:
     ) -> None:
         """Write the pages of `chunk`, after the directory's `log` where there is none yet."""
         published = [(made, made.page) for made in chunk if made.page]
-        keys = self.webroot.keys(difference.path, [made.entry.raw for made, _ in published])
-        items = [Item(key, *page) for key, (_, page) in zip(keys, published, strict=True)]
+        keys = self.webroot.keys(difference.path, [made.name for made, _ in published])
+        items = [
+            Item(key, page.value, page.flags)
+            for key, (_, page) in zip(keys, published, strict=True)
+        ]
         refused = dict(self.store.set_many(items, self.ttl, after=log))
         if log and log.key in refused:
-            self._delete([self._url(difference, made.entry) for made in chunk])
+            self._delete([self._url(difference, made.name) for made in chunk])
             raise StoreRefusedError(refused[log.key])
         if refused:
             for key, (made, _) in zip(keys, published, strict=True):
                 if key in refused:
-                    path = difference.path + made.entry.raw
+                    path = difference.path + made.name
                     why = f"refused by the store: {refused[key]}"
                     report.problems.append(Problem(path, why))
             held = zip(keys, published, strict=True)
@@ -118,7 +124,7 @@ class Writer:
         try:
             files = self.webroot.files(difference.path)
         except OSError as error:
-            self._delete([self._url(difference, found) for _, found in difference.read])
+            self._delete([self._url(difference, found.raw) for _, found in difference.read])
             if isinstance(error, FileNotFoundError):
                 difference.rebuild = False  # the records of the directory above see to it
             else:
@@ -128,20 +134,23 @@ class Writer:
         held = 0
         with files:
             for kind, found in difference.read:
-                path = difference.path + found.raw
+                name = found.raw
+                if not chunk:
+                    before = time.time_ns()
                 try:
                     content, status = files.read(found)
                 except OSError as error:
                     # rather no page than one that may be stale; the next pass sees to the record
-                    self._delete([self._url(difference, found)])
+                    self._delete([self._url(difference, name)])
+                    path = difference.path + name
                     if isinstance(error, BeingWrittenError):
                         report.skip([Skipped(path, "open for writing")])
                     elif not isinstance(error, FileNotFoundError):
                         report.problems.append(Problem(path, error.strerror or str(error)))
                     continue
-                page: Page | None = make_page(found.raw, content, self.compression)
+                page: Page | None = make_page(name, content, self.compression)
                 if page and len(page.value) > self.max_page:
-                    report.skip([too_large(path, self.max_page)])
+                    report.skip([too_large(difference.path + name, self.max_page)])
                     page = None
                 entry = Entry(
                     found.name,
@@ -151,9 +160,9 @@ class Writer:
                     status.st_uid,
                     status.st_gid,
                     flags=page.flags if page else NO_PAGE,
-                    racy=is_racy(status),
+                    racy=is_racy(status, before),
                 )
-                chunk.append(_Made(kind, entry, page))
+                chunk.append(_Made(kind, name, entry, page))
                 held += len(content)
                 if held >= CHUNK:
                     yield chunk
@@ -161,8 +170,8 @@ class Writer:
         if chunk:
             yield chunk
 
-    def _url(self, difference: Difference, entry: Entry) -> bytes:
-        return self.webroot.url(difference.path, entry.raw)
+    def _url(self, difference: Difference, name: bytes) -> bytes:
+        return self.webroot.url(difference.path, name)
 
     def _delete(self, paths: list[bytes]) -> None:
         if paths:

@@ -247,6 +247,7 @@ class Comparison:
         """Read the file where size and time say too little; return it if it is what is recorded."""
         if new.size != old.size or not (self.checksum or old.racy):
             return None
+        before = time.time_ns()
         try:
             with self.webroot.files(difference.path) as files:
                 content, status = files.read(new)
@@ -254,7 +255,7 @@ class Comparison:
             return None  # reading it once more, to store it, reports what is wrong
         if fingerprint(content) != old.flags & FINGERPRINT:
             return None
-        return replace(new, racy=is_racy(status))
+        return replace(new, racy=is_racy(status, before))
 
     def _confirm(self, unconfirmed: list[tuple[Difference, list[Entry]]]) -> None:
         """Ask the store for the pages of unchanged files; presence is never assumed."""
@@ -285,12 +286,13 @@ class Comparison:
         return not self.lease // 3 <= state.ttl <= self.lease + 1
 
 
-def is_racy(status: os.stat_result) -> bool:
-    """Whether the file, read just now, may have changed after that without leaving a trace.
+def is_racy(status: os.stat_result, read: int) -> bool:
+    """Whether the file may have changed after it was read without leaving a trace.
 
-    So may one that was changed in the future: the clock went back.
+    `read`: when that was at the earliest, in nanoseconds since the epoch. So may one that was
+    changed in the future: the clock went back.
     """
-    return status.st_ctime_ns > time.time_ns() - TICK
+    return status.st_ctime_ns > read - TICK
 
 
 def too_large(path: bytes, limit: int) -> Skipped:
