@@ -5,6 +5,7 @@ name wins; one of only a name is a tombstone. Names are bytes to a file system a
 a record carries them as ISO-8859-1, which maps every byte to one character and back.
 """
 
+import os
 import stat
 from collections.abc import Iterable
 from typing import Literal
@@ -49,6 +50,16 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def is_directory(self) -> bool:
         """Whether this is a directory, with an item of its own."""
         return self.mode is not None and stat.S_ISDIR(self.mode)
+
+    def is_as(self, status: os.stat_result) -> bool:
+        """Whether this is the record of a file that is still as `status` says."""
+        return (
+            self.mtime_ns == status.st_mtime_ns
+            and self.size == status.st_size
+            and self.mode == status.st_mode
+            and self.uid == status.st_uid
+            and self.gid == status.st_gid
+        )
 
     def same_content(self, other: "Entry") -> bool:
         """Quick check: size and modification time agree, and can be relied upon."""

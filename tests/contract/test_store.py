@@ -37,6 +37,21 @@ def test_many_items_are_written_and_looked_at_in_their_order(store: Store) -> No
     }
 
 
+def test_many_items_are_confirmed_in_their_order(store: Store) -> None:
+    items = [Item(b"k%d" % n, b"v" * (n % 300), n) for n in range(2 * WINDOW + 7)]
+    assert store.set_many(items) == []
+    keys = [item.key for item in items]
+    sizes = [None if n % 3 else len(item.value) for n, item in enumerate(items)]
+    expected = [(size, item.flags) for size, item in zip(sizes, items, strict=True)]
+    assert store.confirm_many(keys, expected) == [True] * len(items)
+    expected[0] = (1, 0)  # it has no bytes
+    expected[1] = (None, 2)
+    keys[WINDOW + 3] = b"absent"
+    wrong = [n for n, same in enumerate(store.confirm_many(keys, expected)) if not same]
+    assert wrong == [0, 1, WINDOW + 3]
+    assert store.confirm_many([], []) == []
+
+
 def test_windows_hold_large_values_too(store: Store) -> None:
     items = [Item(b"large%d" % n, os.urandom(1) * (WINDOW_BYTES // 2 + n), n) for n in range(5)]
     assert store.set_many(items) == []

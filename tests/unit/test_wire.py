@@ -45,10 +45,12 @@ def answering(*answers: bytes) -> Iterator[StoreAddress]:
 def test_an_answer_that_is_none_is_an_error(answer: bytes) -> None:
     with answering(answer) as address, pytest.raises(StoreError, match=r"memcached|closed"):
         Wire(address, 2).look([b"key"])
+    with answering(answer) as address, pytest.raises(StoreError, match=r"memcached|closed"):
+        Wire(address, 2).confirm([b"key"], [(1, 1)])
 
 
-def test_answers_split_anywhere_are_read_whole() -> None:
-    answer = b"HD s10 f20 t-1\r\nEN\r\n"
+@pytest.mark.parametrize("answer", [b"HD s10 f20 t-1\r\nEN\r\n", b"HD s10 f20\r\nEN\r\n"])
+def test_answers_split_anywhere_are_read_whole(answer: bytes) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
@@ -61,7 +63,10 @@ def test_answers_split_anywhere_are_read_whole() -> None:
         thread = threading.Thread(target=serve)
         thread.start()
         wire = Wire(StoreAddress(None, "127.0.0.1", server.getsockname()[1]), 5)
-        assert wire.look([b"one", b"two"]) == [ItemState(10, 20, -1), None]
+        if b"t-1" in answer:
+            assert wire.look([b"one", b"two"]) == [ItemState(10, 20, -1), None]
+        else:
+            assert wire.confirm([b"one", b"two"], [(10, 20), (1, 1)]) == [True, False]
         wire.close()
         thread.join()
 

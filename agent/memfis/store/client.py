@@ -8,7 +8,7 @@ from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError
 
 from memfis.config import StoreAddress
 from memfis.errors import StoreError, StoreRefusedError
-from memfis.store.wire import Item, ItemState, Wire, check_key, expiry, unreachable
+from memfis.store.wire import Expected, Item, ItemState, Wire, check_key, expiry, unreachable
 
 TIMEOUT = 5.0
 """Seconds to wait for an answer. Visitors never wait for it: nginx has timeouts of its own."""
@@ -101,6 +101,10 @@ class Store:
     def look_many(self, keys: Sequence[bytes]) -> list[ItemState | None]:
         """Return the state of each of `keys`, None for what is absent, in their order."""
         return self._wire.look(keys)
+
+    def confirm_many(self, keys: Sequence[bytes], expected: Sequence[Expected]) -> list[bool]:
+        """Return whether each of `keys` has the size and flags that are `expected`, in order."""
+        return self._wire.confirm(keys, expected)
 
     def set_many(
         self, items: Sequence[Item], ttl: int = 0, after: Item | None = None

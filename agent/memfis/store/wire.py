@@ -41,6 +41,7 @@ _END = b"\r\n"
 _LIST = b"lru_crawler metadump hash\r\n"
 _SPACE = re.compile(rb"[\x00-\x20]")
 _STATE = re.compile(rb"HD s(\d+) f(\d+) t(-?\d+)\r\n|EN\r\n")
+_CONFIRMATIONS = re.compile(rb"(?:HD (?:s\d+ )?f\d+\r\n|EN\r\n)*")
 _STATES = re.compile(rb"(?:HD s\d+ f\d+ t-?\d+\r\n|EN\r\n)*")
 
 
@@ -51,6 +52,10 @@ class ItemState(msgspec.Struct, frozen=True, gc=False):
     flags: int
     ttl: int
     """Seconds until it expires, -1 for never."""
+
+
+Expected = tuple[int | None, int]
+"""What an item should be: bytes, or None for any number of them, and client flags."""
 
 
 class Item(msgspec.Struct, frozen=True, gc=False):
@@ -103,6 +108,33 @@ class Wire:
             self._send(b"mg " + b" s f t u\r\nmg ".join(window) + b" s f t u\r\n")
             states += self._states(len(window))
         return states
+
+    def confirm(self, keys: Sequence[bytes], expected: Sequence[Expected]) -> list[bool]:
+        """Return whether each of `keys` is as `expected`; asked as by `look`.
+
+        What is expected is known to the byte, so nothing of the answers needs to be taken apart.
+        """
+        confirmed: list[bool] = []
+        for start in range(0, len(keys), WINDOW):
+            window = check_keys(keys[start : start + WINDOW])
+            wanted = expected[start : start + WINDOW]
+            asked = [
+                (b"mg %b f u\r\n" if size is None else b"mg %b s f u\r\n") % key
+                for key, (size, _) in zip(window, wanted, strict=True)
+            ]
+            self._send(b"".join(asked))
+            lines = [
+                b"HD f%d" % flags if size is None else b"HD s%d f%d" % (size, flags)
+                for size, flags in wanted
+            ]
+            lines.append(b"")
+            answers = self._confirmations(len(window))
+            if answers == b"\r\n".join(lines):
+                confirmed += [True] * len(window)
+            else:
+                pairs = zip(lines, answers.split(b"\r\n"), strict=True)
+                confirmed += [one == other for one, other in pairs][:-1]
+        return confirmed
 
     def store(
         self, items: Sequence[Item], ttl: int, after: Item | None = None
@@ -231,6 +263,23 @@ class Wire:
         if rest:
             raise self._nonsense(rest)
         return states
+
+    def _confirmations(self, number: int) -> bytes:
+        """Return `number` answers to `mg`, as they came."""
+        answers = b""
+        whole = lines = 0
+        while lines < number:
+            answers += self._read()
+            found = _CONFIRMATIONS.match(answers, whole)
+            end = found.end() if found else whole
+            lines += answers.count(b"\n", whole, end)
+            whole = end
+            rest = answers[whole:]
+            if b"\n" in rest or len(rest) > KEY_LIMIT * 4:
+                raise self._nonsense(rest.partition(b"\r\n")[0])
+        if lines > number or whole < len(answers):
+            raise self._nonsense(answers[-KEY_LIMIT:])
+        return answers
 
     def _read(self) -> bytes:
         """Return what the store says next, at least one byte."""

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ from memfis.catalog import Catalog
 from memfis.compression import Compression
 from memfis.entries import Entry, Log, tombstone
 from memfis.pages import FINGERPRINT, GZIP, NO_PAGE, fingerprint, may_fit
-from memfis.store import ItemState, Store
+from memfis.store import Expected, ItemState, Store
 from memfis.sync.report import Kind
 from memfis.webroot import Directory, Link, Listing, Problem, Skipped, WebRoot
 
@@ -29,6 +29,10 @@ class Task(NamedTuple):
     """A record names it, so the store should have its own; None: look whether one does."""
     deep: bool
     """All that is below it is to be compared too; else only what no record names."""
+
+
+_Unchanged = list[tuple[Entry, Entry]]
+"""Files that are to be confirmed in the store: as they were found, and as they are recorded."""
 
 
 @dataclass(eq=False)
@@ -113,16 +117,14 @@ class Comparison:
 
     def differences(self, tasks: Sequence[Task]) -> list[Difference]:
         """Return the difference of each directory that is still there."""
-        listed = [
-            (task, listing)
-            for task, listing in ((task, self.webroot.listing(task.directory)) for task in tasks)
-            if not listing.is_gone  # the records of the directory above see to it
-        ]
-        logs = self.catalog.logs([listing.path for _, listing in listed])
+        logs = self.catalog.logs([task.directory.path for task in tasks])
         differences = []
-        unconfirmed: list[tuple[Difference, list[Entry]]] = []
-        for (task, listing), log in zip(listed, logs, strict=True):
-            unchanged: list[Entry] = []
+        unconfirmed: list[tuple[Difference, _Unchanged]] = []
+        for task, log in zip(tasks, logs, strict=True):
+            listing = self.webroot.listing(task.directory, log.entries if log else {})
+            if listing.is_gone:
+                continue  # the records of the directory above see to it
+            unchanged: _Unchanged = []
             difference = self._compare(task, listing, log, unchanged)
             differences.append(difference)
             unconfirmed.append((difference, unchanged))
@@ -134,7 +136,7 @@ class Comparison:
         task: Task,
         listing: Listing,
         log: Log | None,
-        unconfirmed: list[Entry],
+        unconfirmed: _Unchanged,
     ) -> Difference:
         """Compare `listing` with what is recorded; add the entries to confirm to `unconfirmed`."""
         difference = Difference(
@@ -173,9 +175,9 @@ class Comparison:
             elif old is None or old.flags & NO_PAGE:
                 difference.read.append(("added", new))
             elif new.same_content(old) and not self.checksum:
-                unconfirmed.append(new)
+                unconfirmed.append((new, old))
             elif same := self._same_content(difference, new, old):
-                unconfirmed.append(same)
+                unconfirmed.append((same, old))
             else:
                 difference.read.append(("changed", new))
         return difference
@@ -257,29 +259,38 @@ class Comparison:
             return None
         return replace(new, racy=is_racy(status, before))
 
-    def _confirm(self, unconfirmed: list[tuple[Difference, list[Entry]]]) -> None:
+    def _confirm(self, unconfirmed: list[tuple[Difference, _Unchanged]]) -> None:
         """Ask the store for the pages of unchanged files; presence is never assumed."""
         keys: list[bytes] = []
+        expected: list[Expected] = []
         for difference, entries in unconfirmed:
-            keys += self.webroot.keys(difference.path, [entry.raw for entry in entries])
-        states = zip(keys, self.store.look_many(keys), strict=True)
+            keys += self.webroot.keys(difference.path, [new.raw for new, _ in entries])
+            expected += [
+                (None if old.flags & GZIP else new.size, old.flags) for new, old in entries
+            ]
+        answers = zip(keys, self._confirmed(keys, expected), strict=True)
         for difference, entries in unconfirmed:
-            known = difference.known
-            for new, (key, state) in zip(entries, states, strict=False):
-                old = known[new.name]
-                if (
-                    state is None
-                    or state.flags != old.flags
-                    or (not state.flags & GZIP and state.size != new.size)
-                ):
+            for (new, old), (key, confirmed) in zip(entries, answers, strict=False):
+                if confirmed is None:
                     difference.read.append(("restored", new))
                     continue
                 difference.unchanged += 1
                 difference.bytes += new.size
-                if not new.same_attributes(old) or old.racy != new.racy:
+                if new is not old and (not new.same_attributes(old) or new.racy != old.racy):
                     difference.records.append(replace(new, flags=old.flags))
-                if self.lease and self._lease_ends(state):
+                if not confirmed:
                     difference.renew.append(key)
+
+    def _confirmed(self, keys: list[bytes], expected: list[Expected]) -> Iterable[bool | None]:
+        """Return for each key whether its lease goes on for long; None: it is not as expected."""
+        if not self.lease:
+            return [confirmed or None for confirmed in self.store.confirm_many(keys, expected)]
+        return [
+            None
+            if state is None or state.flags != flags or (size is not None and state.size != size)
+            else not self._lease_ends(state)
+            for state, (size, flags) in zip(self.store.look_many(keys), expected, strict=True)
+        ]
 
     def _lease_ends(self, state: ItemState) -> bool:
         # a second more: the store's clock ticks once a second

@@ -1,5 +1,6 @@
 """The way through the directories of a site: compared, then applied, by one process or several."""
 
+import time
 from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 SLICE = 16
 """Directories that are compared at once."""
 
-ALONE = 1000
-"""Pages that one process sees to before others are started to help."""
+ALONE = 1000, 0.05
+"""Pages, and seconds, that one process sees to before others are started to help."""
 
 
 class Walk:
@@ -64,6 +65,7 @@ class Walk:
         self._at_once = at_once
         self._reconsider = reconsider
         self._applying = False
+        self._started = time.monotonic()
         self._worker = Worker(site, webroot, store, options)
 
     def __enter__(self) -> Self:
@@ -123,7 +125,9 @@ class Walk:
             self._hear()
             return self._busy()
         self._take(self._worker.compare(self._request()))
-        if self._options.jobs > 1 and self.published > ALONE and len(self._pending) > SLICE:
+        pages, seconds = ALONE
+        much = self.published > pages or time.monotonic() > self._started + seconds
+        if self._options.jobs > 1 and much and len(self._pending) > self._options.jobs:
             from memfis.sync.processes import WorkerProcess  # a small site does without them
 
             for _ in range(self._options.jobs):
@@ -141,8 +145,11 @@ class Walk:
                 self._pending.append(task)
 
     def _request(self) -> Compare:
-        tasks = self._pending[-SLICE:]
-        del self._pending[-SLICE:]
+        """Return what is to be compared next: less in the end, so that helpers end together."""
+        fair = -(-len(self._pending) // (2 * len(self.helpers))) if self.helpers else SLICE
+        number = min(SLICE, fair)
+        tasks = self._pending[-number:]
+        del self._pending[-number:]
         return Compare(tasks[::-1], self._reconsider, self._at_once)
 
     def _busy(self) -> bool:

@@ -3,7 +3,8 @@
 import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from memfis.config import Site
@@ -123,8 +124,13 @@ class WebRoot:
             yield listing
             pending += reversed(listing.below)
 
-    def listing(self, directory: Directory) -> Listing:
-        """Return what `directory` publishes; one that cannot be listed has a problem in it."""
+    def listing(
+        self, directory: Directory, known: Mapping[str, Entry] = MappingProxyType({})
+    ) -> Listing:
+        """Return what `directory` publishes; one that cannot be listed has a problem in it.
+
+        A file that is as one of the `known` entries says is in it as that very entry.
+        """
         listing = Listing(directory.path)
         try:
             with os.scandir(directory.disk) as names:
@@ -139,7 +145,7 @@ class WebRoot:
         fit = self._exclusions.leaves_out_none([child.name for child in children])
         for child in children:
             try:
-                if not fit or not self._add_plain(listing, child, room):
+                if not fit or not self._add_plain(listing, child, room, known):
                     self._add(listing, child, directory)
             except OSError as error:
                 if not isinstance(error, FileNotFoundError) or child.is_symlink():
@@ -147,7 +153,13 @@ class WebRoot:
                     listing.problems.append(Problem(path, _link_reason(error)))
         return listing
 
-    def _add_plain(self, listing: Listing, child: "os.DirEntry[bytes]", room: int) -> bool:
+    def _add_plain(
+        self,
+        listing: Listing,
+        child: "os.DirEntry[bytes]",
+        room: int,
+        known: Mapping[str, Entry],
+    ) -> bool:
         """Put `child`, whose name is fit, into `listing` if it certainly may be published.
 
         That is a regular file of a name of `room` bytes at most that nginx's user reads by its mode
@@ -160,6 +172,10 @@ class WebRoot:
         if not self.reader.certainly_reads(child.path, status):
             return False
         text = name.decode("latin-1")
+        old = known.get(text)
+        if old is not None and old.is_as(status):
+            listing.entries[text] = old
+            return True
         listing.entries[text] = Entry(
             text,
             status.st_mode,
