@@ -2,8 +2,10 @@
 
 import multiprocessing
 import signal
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
@@ -17,6 +19,9 @@ from memfis.webroot import WebRoot
 
 STOPPING = 5.0
 """Seconds that a worker gets to end by itself."""
+
+AHEAD = 2
+"""Requests that a worker has, the one it works on included."""
 
 FILES = 200
 """Files between two words on progress."""
@@ -51,19 +56,31 @@ class WorkerProcess:
         """Start it. This process must have no other thread (fork(2))."""
         context = multiprocessing.get_context("fork")
         self.connection, far = context.Pipe()
-        self.tasks: Sequence[Task] = ()
-        """What it is comparing."""
-        self.busy = False
+        self._asked: deque[Compare | Apply] = deque()
         self._process = context.Process(
             target=_work, args=(far, self.connection, site, webroot, store, options), daemon=True
         )
         self._process.start()
         far.close()
 
+    @property
+    def busy(self) -> bool:
+        """Whether it has anything to do."""
+        return bool(self._asked)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether it should be given more, so that it need not wait for it."""
+        return len(self._asked) < AHEAD
+
+    @property
+    def tasks(self) -> Iterator[Task]:
+        """What it is to compare, or is comparing."""
+        return chain.from_iterable(each.tasks for each in self._asked if isinstance(each, Compare))
+
     def ask(self, request: Compare | Apply) -> None:
         """Give it something to do; raises MemfisError when it died."""
-        self.tasks = request.tasks if isinstance(request, Compare) else ()
-        self.busy = True
+        self._asked.append(request)
         self._send(request)
 
     def forget(self, path: bytes) -> None:
@@ -71,7 +88,7 @@ class WorkerProcess:
         self._send(Forget(path))
 
     def answer(self) -> Outcome | Progress | None:
-        """Return the next part of its answer, None at the end; raises what it failed with."""
+        """Return the next part of an answer, None at its end; raises what it failed with."""
         try:
             message = self.connection.recv()
         except (EOFError, ConnectionError) as error:
@@ -79,7 +96,7 @@ class WorkerProcess:
         if isinstance(message, Failed):
             raise message.error
         if isinstance(message, Done):
-            self.tasks, self.busy = (), False
+            self._asked.popleft()
             return None
         part: Outcome | Progress = message
         return part

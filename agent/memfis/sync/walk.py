@@ -119,8 +119,8 @@ class Walk:
 
     def _compare_some(self) -> bool:
         if self.helpers:
-            for helper in self.helpers:
-                if self._pending and not helper.busy:
+            for helper in sorted(self.helpers, key=lambda helper: helper.busy):
+                if self._pending and helper.has_room:
                     helper.ask(self._request())
             self._hear()
             return self._busy()
