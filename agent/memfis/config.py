@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
@@ -31,6 +31,7 @@ MAX_DELETE = "50%"
 
 SiteName = Annotated[str, Meta(pattern=r"^[a-z0-9.-]+\Z")]
 AbsolutePath = Annotated[str, Meta(pattern=r"^/")]
+Source = Literal["root", "store"]
 IndexName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._~-]*\Z")]
 Bytes = Annotated[int, Meta(ge=1)]
 Limit = Annotated[str, Meta(pattern=r"^(\d+|\d\d?%|100%)\Z")]
@@ -97,7 +98,10 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     """One `[[sites]]` table; docs/architecture.md lists the settings."""
 
     name: SiteName
-    root: AbsolutePath
+    source: Source = "root"
+    """Where its pages come from: its web root on disk, or the store alone, filled by a mount."""
+    root: AbsolutePath = ""
+    """Empty for a site whose source is the store."""
     store: str = DEFAULT_STORE
     index: tuple[IndexName, ...] = ("index.html",)
     exclude: tuple[str, ...] = ()
@@ -163,6 +167,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 _EXPECTED = {
     "name": "expected a name of a-z, 0-9, '.' and '-'",
+    "source": "expected 'root' or 'store'",
     "root": "expected an absolute path",
     "origin": "expected an absolute path",
     "runtime_directory": "expected an absolute path",
@@ -231,6 +236,11 @@ def settings_from(table: Mapping[str, Any], source: str) -> Settings:
     for number, each in enumerate(tables):
         where = f"sites[{number}]."
         checked = inherited | _checked(Site, each, where, problems)
+        if "source" not in checked or checked["source"] == "root":
+            if "root" not in each:
+                problems.append(f"{where}root: is missing")
+        elif "root" in each:
+            problems.append(f"{where}root: a site whose source is the store has none")
         duplicate = [site for site in sites if site.get("name") == checked.get("name")]
         if duplicate and "name" in checked:
             problems.append(f"{where}name: {checked['name']!r} is the name of another site too")
