@@ -69,7 +69,12 @@ def mount(
     that was written on the store, when it is unmounted (umount, fusermount3 -u) and by SIGTERM or
     Ctrl-C. What closed files hold is on the store when close(2) returns.
     """
-    from memfis.mount import Options, check, run, wait_until_answering  # libfuse need not be there for --help
+    from memfis.mount import (
+        Options,
+        check,
+        run,
+        wait_until_answering,
+    )  # libfuse need not be there for --help
     from memfis.mount.background import in_background
 
     site = SiteFlags(config, name, store=store).site(source="store")
