@@ -39,9 +39,11 @@ def check_mountpoint(path: str) -> None:
         status = os.stat(path)
         if not stat.S_ISDIR(status.st_mode):
             raise UsageError(f"mount point {path}: is not a directory")
+        with os.scandir(path) as names:  # fails where stat(2) need not ask what has ended
+            is_empty = next(names, None) is None
         if os.path.ismount(path):
             raise UsageError(f"mount point {path}: {mounted_at(path)} is mounted there already")
-        if os.listdir(path):
+        if not is_empty:
             raise UsageError(f"mount point {path}: is not empty, and what is in it would be hidden")
     except OSError as error:
         if error.errno == errno.ENOTCONN:
