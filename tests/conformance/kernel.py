@@ -102,6 +102,8 @@ class Kernel:
         listed = self.filesystem.names(there)
         for name, attributes in listed:
             found = self.filesystem.attributes(there.rstrip(b"/") + b"/" + name)
+            if stat.S_ISDIR(found.mode):  # to count its links is to read it
+                found = found._replace(links=attributes.links)
             assert found == attributes, f"readdir and getattr of {name!r} differ"
         return [name for name, _ in listed]
 
@@ -191,13 +193,23 @@ class Kernel:
 
     def rename(self, old: bytes, new: bytes, flags: int) -> None:
         source, target = self._parent_resolved(old), self._parent_resolved(new)
-        above = os.path.dirname(target)
-        if above != b"/" and not stat.S_ISDIR(self.filesystem.attributes(above).mode):
-            raise _error(errno.ENOTDIR)
-        if source.startswith(target + b"/"):
+        one_is_above = target.startswith(source + b"/") or source.startswith(target + b"/")
+        if one_is_above and self._is_directory(os.path.dirname(target)):
             self.filesystem.attributes(source)
-            raise _error(errno.EEXIST if flags else errno.ENOTEMPTY)
+            if flags and self._is_there(target):
+                raise _error(errno.EEXIST)
+            raise _error(errno.EINVAL if len(source) < len(target) else errno.ENOTEMPTY)
         self.filesystem.rename(source, target, flags)
+
+    def _is_there(self, path: bytes) -> bool:
+        try:
+            self.filesystem.attributes(path)
+        except FileNotFoundError:
+            return False
+        return True
+
+    def _is_directory(self, path: bytes) -> bool:
+        return self._is_there(path) and stat.S_ISDIR(self.filesystem.attributes(path).mode)
 
     def link(self, target: bytes, path: bytes) -> None:
         self.filesystem.make_link(self._parent_resolved(path), target, self._caller)

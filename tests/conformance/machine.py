@@ -5,7 +5,7 @@ import pprint
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
@@ -17,11 +17,13 @@ Scene = Callable[[], tuple[System, System]]
 """Makes two empty trees: the one under test, and the one that is right."""
 
 End = Callable[[Actor, Actor], None]
-"""What else is checked in the end, when no file is open any more."""
-
+"""What else is checked in the end, when no file is open any more; raises AssertionError."""
 
 DEPTH = 6
 """Names in a path, at most: of 20 bytes each, escaped, they have room in a key."""
+
+ATTEMPTS = 300
+"""Histories that are tried, at most, to find a shorter one."""
 
 
 class Difference(AssertionError):
@@ -31,7 +33,8 @@ class Difference(AssertionError):
 class Pair:
     """The tree under test and the one that is right."""
 
-    def __init__(self, tested: System, right: System) -> None:
+    def __init__(self, scene: Scene) -> None:
+        tested, right = scene()
         self.tested, self.right = Actor(tested), Actor(right)
         self.history: list[Operation] = []
         self.do(("make_directory", b"top", 0o755))
@@ -65,10 +68,14 @@ class Pair:
         self.history.append(operation)
         expected, got = self.right.do(operation), self.tested.do(operation)
         if expected != got:
-            raise Difference(
-                f"{operation!r}\n{difference(expected, got)}\nafter:\n"
-                + pprint.pformat(self.history, width=100)
-            )
+            raise Difference(f"{operation!r}\n{difference(expected, got)}")
+
+    def conclude(self, end: End) -> None:
+        """Compare everything, at first with the files open that are; raises AssertionError."""
+        self.do(("tree",))
+        self.do(("close_all",))
+        self.do(("tree",))
+        end(self.tested, self.right)
 
 
 def difference(expected: object, got: object) -> str:
@@ -100,42 +107,86 @@ def no_umask() -> Iterator[None]:
 def compare(scene: Scene, end: End, *, runs: int, steps: int, number: int) -> int:
     """Let `runs` random histories of `steps` operations happen; return how many there were.
 
-    Raises Difference after looking for the shortest history that shows it.
+    Raises the AssertionError of the shortest history found that shows what is wrong.
     """
     done = 0
+    failed: list[list[Operation]] = []
 
     class Machine(RuleBasedStateMachine):
         pair: Pair
         operations: st.SearchStrategy[Operation]
+        whole = False
 
         @initialize(names=chosen_names)
         def begin(self, names: list[bytes]) -> None:
             self.operations = operations(names)
-            self.pair = Pair(*scene())
+            self.pair = Pair(scene)
+            self.whole = True
 
         @rule(data=st.data())
         def happen(self, data: st.DataObject) -> None:
             nonlocal done
-            self.pair.happen(data.draw(self.operations))
+            operation = data.draw(self.operations)
             done += 1
+            with self.watched():
+                self.pair.happen(operation)
 
         def teardown(self) -> None:
-            if hasattr(self, "pair"):
-                self.pair.do(("tree",))
-                self.pair.do(("close_all",))
-                self.pair.do(("tree",))
-                end(self.pair.tested, self.pair.right)
+            if self.whole:
+                with self.watched():
+                    self.pair.conclude(end)
+
+        @contextmanager
+        def watched(self) -> Iterator[None]:
+            try:
+                yield
+            except Exception:
+                self.whole = False
+                failed.append(self.pair.history)
+                raise
 
     chosen = settings(
         max_examples=runs,
         stateful_step_count=steps,
         deadline=None,
         database=None,
-        print_blob=False,
-        phases=(Phase.generate, Phase.shrink),
+        verbosity=Verbosity.quiet,
+        phases=(Phase.generate,),
         suppress_health_check=list(HealthCheck),
-        report_multiple_bugs=False,
     )
     with no_umask():
-        run_state_machine_as_test(seed(number)(Machine), settings=chosen)
+        try:
+            run_state_machine_as_test(seed(number)(Machine), settings=chosen)
+        except Exception:
+            if failed:
+                repeat(shortest(failed[0], scene, end), scene, end)
+            raise
     return done
+
+
+def repeat(history: list[Operation], scene: Scene, end: End) -> None:
+    """Let `history` happen once more; raises AssertionError, with `history` in it."""
+    pair = Pair(scene)
+    try:
+        for operation in history:
+            pair.do(operation)
+        pair.conclude(end)
+    except Exception as error:
+        raise AssertionError(f"{error}\nafter:\n{pprint.pformat(history, width=100)}") from error
+
+
+def shortest(history: list[Operation], scene: Scene, end: End) -> list[Operation]:
+    """Return as little of `history` as still shows that something is wrong."""
+    attempts, size = 0, len(history) // 2
+    while size and attempts < ATTEMPTS:
+        start = len(history) - size
+        while start > -size and attempts < ATTEMPTS:
+            shorter = history[: max(start, 0)] + history[start + size :]
+            attempts += 1
+            start -= size
+            try:
+                repeat(shorter, scene, end)
+            except AssertionError:
+                history = shorter
+        size //= 2
+    return history

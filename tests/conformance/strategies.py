@@ -74,7 +74,7 @@ def targets(names: list[bytes]) -> st.SearchStrategy[bytes]:
         name,
         st.builds(lambda one, other: one + b"/" + other, name, name),
         st.builds(lambda each: b"../" + each, name),
-        st.sampled_from([b".", b"/nowhere/to/go", b"x" * 1000]),
+        st.sampled_from([b".", b"/nowhere/to/go", b"x" * 300]),
     )
 
 
