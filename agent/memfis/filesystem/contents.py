@@ -171,7 +171,7 @@ class Contents:
         """Move the item of the file `node` to where its mode and its place want it."""
         directory = _place(node)
         public = self._rules.is_public(node)
-        if node.dirty:
+        if node.dirty and (node.unwritten or not node.has_page or public):
             return  # with its next save
         if node.has_page == public:
             self._tree.record(directory, node.entry)
@@ -230,8 +230,12 @@ class Contents:
                 continue
             try:
                 self.save(node)
-            except OSError:  # save has kept it, and why
-                return
+            except OSError as error:  # save has kept it, and why
+                if error.errno != errno.ENOENT:
+                    return
+                log.warning("%s is lost: its directory is gone", node.path)
+                del self.unsaved[node]
+                continue
             if not node.handles:
                 node.content = None
             log.info("%s is written now", node.path)

@@ -141,6 +141,7 @@ class Directory:
     def forget(self) -> Self:
         """Let the next look read it anew."""
         self.checked = float("-inf")
+        self.cas = 0
         return self
 
     @property

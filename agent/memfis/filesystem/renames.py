@@ -141,6 +141,11 @@ class Renames:
         self._mover.move(old + b"/", new + b"/", public=public)
         self._tree.record(directory, entry)
 
+    @staticmethod
+    def is_begun(old: bytes, entry: Entry) -> bool:
+        """Whether a move from `old` to the directory `entry` was interrupted."""
+        return (entry.extended or {}).get(MOVING) == old.decode("latin-1")
+
     def take_up(self, directory: bytes, entry: Entry) -> None:
         """Go on with an interrupted move to the directory `entry` in `directory`."""
         extended = dict(entry.extended or {})

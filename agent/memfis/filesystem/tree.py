@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable, Iterable
 from itertools import islice
 
+from msgspec.structs import replace
+
 from memfis.entries import COMPACT_FROM, Entry, Log, decode_log, encode_log, encode_records
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.nodes import Directory, Node
@@ -225,7 +227,10 @@ class Tree:
                 below = self._known.get(directory.path + name + b"/")
                 if below is not None:
                     below.node = node
-            elif known.entry != entry and not known.dirty and not known.pending:
+                continue
+            if known.pending:
+                entry = replace(entry, mtime_ns=known.entry.mtime_ns)
+            if known.entry != entry and not known.dirty:
                 known.entry = entry
                 known.ctime_ns = self._now()
                 known.atime_ns = max(known.atime_ns, entry.mtime_ns)
