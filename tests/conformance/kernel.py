@@ -40,6 +40,7 @@ def _status(attributes: Attributes) -> Status:
         attributes.gid,
         attributes.size,
         attributes.mtime_ns,
+        attributes.inode,
     )
 
 

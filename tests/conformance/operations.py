@@ -175,11 +175,12 @@ class Actor:
 
     def tree(self) -> object:
         """Return everything that can be seen: status, content and extended attributes by path."""
-        return {path: self._seen(path) for path in self.paths(b"")}
+        first: dict[int, bytes] = {}
+        return {path: self._seen(path, first) for path in self.paths(b"")}
 
-    def _seen(self, path: bytes) -> object:
+    def _seen(self, path: bytes, first: dict[int, bytes]) -> object:
         status = self._system.status(path, follow=False)
-        shown = self._shown(status)
+        shown = self._shown(status), "is", first.setdefault(status.inode, path)
         if stat.S_ISLNK(status.mode):
             return shown, self._system.target(path)
         names = sorted(self._system.extended_names(path))
@@ -207,4 +208,4 @@ class Actor:
         recent = self._began - MARGIN < status.mtime_ns < time.time_ns() + MARGIN
         mtime = PRESENT if recent else status.mtime_ns
         size = None if stat.S_ISDIR(status.mode) else status.size
-        return status._replace(size=size, mtime_ns=mtime)  # type: ignore[arg-type]
+        return status._replace(size=size, mtime_ns=mtime, inode=0)  # type: ignore[arg-type]

@@ -18,6 +18,7 @@ class Status(NamedTuple):
     gid: int
     size: int
     mtime_ns: int
+    inode: int
 
 
 class System(Protocol):
@@ -74,6 +75,7 @@ def status_of(result: os.stat_result) -> Status:
         result.st_gid,
         result.st_size,
         result.st_mtime_ns,
+        result.st_ino,
     )
 
 
