@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from memfis.entries import COMPACT_FROM, Entry, Log, decode_log, encode_log, encode_records
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.nodes import Directory, Node
-from memfis.filesystem.rules import Rules
+from memfis.filesystem.rules import NAME_LIMIT, Rules
 from memfis.store import Answer, Request
 from memfis.store import exchange as to
 
@@ -71,13 +71,16 @@ class Tree:
         return directory
 
     def find(self, path: bytes) -> Node:
-        """Return the node at `path` (no `/` at the end); raises ENOENT, ENOTDIR and EIO."""
+        """Return the node at `path` (no `/` at the end); raises ENOENT, ENOTDIR, EIO.
+
+        ENAMETOOLONG when there can be no such name.
+        """
         if path in (b"/", b""):
             return self.root
         above, name = split(path)
         node = self.directory(above).children.get(name)
         if node is None:
-            raise failure(errno.ENOENT)
+            raise failure(errno.ENAMETOOLONG if len(name) > NAME_LIMIT else errno.ENOENT)
         return node
 
     def exists(self, path: bytes) -> Node | None:
@@ -85,7 +88,7 @@ class Tree:
         try:
             return self.find(path)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
                 return None
             raise
 
