@@ -177,8 +177,9 @@ class Kernel:
         self.filesystem.allocate(opened.handle, mode, offset, length)
 
     def set_file_times(self, file: int, atime: Time, mtime: Time) -> None:
-        handle = self._files[file].handle
-        self.filesystem.change_times(None, _time(atime), _time(mtime), handle)
+        if (atime, mtime) != (OMIT, OMIT):
+            handle = self._files[file].handle
+            self.filesystem.change_times(None, _time(atime), _time(mtime), handle)
 
     def cut(self, path: bytes, length: int) -> None:
         self.filesystem.truncate(self._followed(path), length)
@@ -232,7 +233,9 @@ class Kernel:
         self.filesystem.change_owner(there, uid, gid)
 
     def set_times(self, path: bytes, atime: Time, mtime: Time) -> None:
-        self.filesystem.change_times(self._parent_resolved(path), _time(atime), _time(mtime))
+        if (atime, mtime) != (OMIT, OMIT):  # Linux does not even look whether the path is there
+            there = self._parent_resolved(path)
+            self.filesystem.change_times(there, _time(atime), _time(mtime))
 
     def extended_names(self, path: bytes) -> list[bytes]:
         return list(self.filesystem.extended(self._followed(path)))

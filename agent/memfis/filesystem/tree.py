@@ -96,12 +96,17 @@ class Tree:
         """Return the directory that `node` is."""
         return self.directory(b"/" if node is self.root else node.path + b"/")
 
-    def node(self, directory: Directory, entry: Entry) -> Node:
-        """Return a new node for `entry`, which is not yet in `directory`."""
+    def node(self, directory: Directory, entry: Entry, *, made: int = 0) -> Node:
+        """Return a new node for `entry`, which is not yet in `directory`.
+
+        `made`: when it was made, in nanoseconds, if that has only just happened. What had the name
+        before may go on under another one, and two files must not have one inode number.
+        """
         name = entry.raw
         path = directory.path + name
         fit = self._rules.fit(directory.path, name, is_directory=entry.is_directory)
-        return Node(name, entry, hash(path) & 0x7FFFFFFFFFFFFFFF, fit=fit)
+        inode = hash((path, made) if made else path) & 0x7FFFFFFFFFFFFFFF
+        return Node(name, entry, inode, fit=fit)
 
     def make_root(self) -> bool:
         """Make the item of the root directory; False when there was one."""
