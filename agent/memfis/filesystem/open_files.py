@@ -17,7 +17,8 @@ log = logging.getLogger(__name__)
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
 ALLOCATIONS = {0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE}
 
-WRITING = os.O_WRONLY | os.O_RDWR
+CHANGING = os.O_WRONLY | os.O_RDWR | os.O_TRUNC
+"""Flags with which an open file may be changed: by O_TRUNC even if it is only read."""
 
 
 class OpenFiles(Volume):
@@ -47,10 +48,10 @@ class OpenFiles(Volume):
             raise failure(errno.EISDIR)
         if node.is_link:
             raise failure(errno.ELOOP)
-        if flags & WRITING:
+        if flags & CHANGING:
             self._check_writable()
-            if flags & os.O_TRUNC:
-                self._contents.resize(node, 0)
+        if flags & os.O_TRUNC:
+            self._contents.resize(node, 0)
         return self._handle(node, flags)
 
     def read(self, handle: int, size: int, offset: int) -> bytes:
@@ -97,7 +98,7 @@ class OpenFiles(Volume):
     def flush(self, handle: int) -> None:
         """Publish what was written to an open file (close(2))."""
         node, flags = self._open(handle)
-        if flags & WRITING:
+        if flags & CHANGING:
             self._save(node)
 
     def sync(self, handle: int) -> None:
