@@ -5,6 +5,8 @@ import logging
 import os
 import stat
 
+from msgspec.structs import replace
+
 from memfis.filesystem.interface import Caller
 from memfis.filesystem.items import failure
 from memfis.filesystem.nodes import Content
@@ -81,6 +83,10 @@ class OpenFiles(Volume):
             zeros = min(end, node.entry.size) - offset
             if zeros > 0:
                 self._contents.change(node, offset, bytes(zeros))
+        now = self._now()
+        node.ctime_ns = now
+        node.entry = replace(node.entry, mtime_ns=now)
+        self._later(node)
 
     def truncate(self, path: bytes | None, length: int, handle: int | None = None) -> None:
         """Let the file have `length` bytes."""
