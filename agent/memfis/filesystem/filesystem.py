@@ -1,68 +1,51 @@
-"""The operations of the filesystem. (Being written: this is the interface others build on.)"""
+"""The operations of the filesystem, as POSIX has them."""
 
-from collections.abc import Callable
-import time
+import errno
+import logging
 
-from memfis.config import Site
-from memfis.filesystem.interface import Attributes, Caller, Space
-from memfis.store import Store
+from memfis.filesystem.attributes import AttributeChanges
+from memfis.filesystem.interface import Attributes, Space
+from memfis.filesystem.items import failure
+from memfis.filesystem.names import Names
+from memfis.filesystem.open_files import OpenFiles
+from memfis.filesystem.rules import NAME_LIMIT
+
+log = logging.getLogger(__name__)
 
 
-class Filesystem:
+class Filesystem(OpenFiles, Names, AttributeChanges):
     """One site's files. Paths are bytes, absolute, without a `/` at the end but for the root.
 
     Every operation raises OSError with the errno that POSIX gives it, EIO when the store cannot be
     asked, ENOSPC when it has no room. Not thread-safe: one caller at a time.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        site: Site,
-        *,
-        read_only: bool = False,
-        timeout: float = 1.0,
-        clock: Callable[[], float] = time.monotonic,
-        now: Callable[[], int] = time.time_ns,
-    ) -> None:
-        """Serve the files of `site` in `store`; what another changes is seen after `timeout` s."""
-        raise NotImplementedError
+    def attributes(self, path: bytes | None, handle: int | None = None) -> Attributes:
+        """Return what stat(2) tells of `path`, or of the file open as `handle`."""
+        node = self._node(path, handle)
+        if not node.is_directory:
+            return node.attributes(0 if node.directory is None else 1)
+        try:
+            return node.attributes(self._tree.below(node).links)
+        except OSError as error:
+            if error.errno == errno.EIO and not self._items.away:
+                return node.attributes(2)  # its records are lost: its name is still there
+            raise
 
-    def start(self, caller: Caller) -> None:
-        """Look at the store; read-write: make the site and its root, owned by `caller`, if absent.
+    def names(self, path: bytes) -> list[tuple[bytes, Attributes]]:
+        """Return the names in the directory `path`, without `.` and `..`, and what they are."""
+        directory = self._tree.below(self._directory_node(path))
+        return [(name, node.attributes(1)) for name, node in directory.children.items()]
 
-        Raises StoreError (unreachable) and UsageError (another source, another layout).
-        """
-        raise NotImplementedError
+    def target(self, path: bytes) -> bytes:
+        """Return where the symbolic link `path` points (readlink(2))."""
+        node = self._tree.find(path)
+        if not node.is_link:
+            raise failure(errno.EINVAL)
+        return (node.entry.target or "").encode("latin-1")
 
-    # handles are numbers; path is given too, or None for a file that has lost its name
-    def attributes(self, path: bytes | None, handle: int | None = None) -> Attributes: raise NotImplementedError
-    def names(self, path: bytes) -> list[tuple[bytes, Attributes]]: raise NotImplementedError  # without . and ..
-    def create(self, path: bytes, flags: int, mode: int, caller: Caller) -> int: raise NotImplementedError
-    def open(self, path: bytes, flags: int) -> int: raise NotImplementedError
-    def read(self, handle: int, size: int, offset: int) -> bytes: raise NotImplementedError
-    def write(self, handle: int, data: bytes, offset: int) -> int: raise NotImplementedError  # O_APPEND honoured
-    def flush(self, handle: int) -> None: raise NotImplementedError  # close(2): published
-    def sync(self, handle: int) -> None: raise NotImplementedError  # fsync(2): published, directory times too
-    def release(self, handle: int) -> None: raise NotImplementedError
-    def truncate(self, path: bytes | None, length: int, handle: int | None = None) -> None: raise NotImplementedError
-    def allocate(self, handle: int, mode: int, offset: int, length: int) -> None: raise NotImplementedError
-    def make_directory(self, path: bytes, mode: int, caller: Caller) -> None: raise NotImplementedError
-    def remove_directory(self, path: bytes) -> None: raise NotImplementedError
-    def remove(self, path: bytes) -> None: raise NotImplementedError  # unlink(2)
-    def rename(self, old: bytes, new: bytes, flags: int = 0) -> None: raise NotImplementedError
-    def make_link(self, path: bytes, target: bytes, caller: Caller) -> None: raise NotImplementedError  # symlink(2)
-    def target(self, path: bytes) -> bytes: raise NotImplementedError  # readlink(2)
-    def change_mode(self, path: bytes | None, mode: int, handle: int | None = None) -> None: raise NotImplementedError
-    def change_owner(self, path: bytes | None, uid: int, gid: int, handle: int | None = None) -> None: raise NotImplementedError  # -1: as it is
-    def change_times(self, path: bytes | None, atime_ns: int | None, mtime_ns: int | None, handle: int | None = None) -> None: raise NotImplementedError  # None: as it is
-    def extended(self, path: bytes) -> dict[bytes, bytes]: raise NotImplementedError
-    def set_extended(self, path: bytes, name: bytes, value: bytes, flags: int) -> None: raise NotImplementedError
-    def remove_extended(self, path: bytes, name: bytes) -> None: raise NotImplementedError
-    def space(self) -> Space: raise NotImplementedError
-    def write_pending(self) -> None:
-        """Write what may wait (directory times, what was refused before); to be called every 50 ms."""
-        raise NotImplementedError
-    def close(self) -> list[str]:
-        """Write all that is pending; return a line for each thing that could not be written."""
-        raise NotImplementedError
+    def space(self) -> Space:
+        """Return how much room the store has."""
+        figures = self._items.statistics()
+        free = max(0, figures.limit - figures.bytes)
+        return Space(figures.limit, free, figures.items, NAME_LIMIT)
