@@ -14,7 +14,6 @@ from support.memcached import Memcached
 from support.mount import Mount, run
 from support.process import wait_for
 
-
 GONE = re.compile("not connected|connection abort")
 
 

@@ -3,6 +3,7 @@
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,11 @@ from support.command import memfis
 from support.memcached import Memcached
 from support.mount import run
 from support.process import wait_for
+
+
+def has_names(root: Path, names: set[str]) -> bool:
+    """Whether these and no others are in `root`."""
+    return set(os.listdir(root)) == names
 
 
 def test_no_entry_is_lost(new_mount: Mounts) -> None:
@@ -26,7 +32,7 @@ def test_no_entry_is_lost(new_mount: Mounts) -> None:
         list(both.map(fill, (one, two), ("one", "two")))
     names = {f"{name}-{number}.html" for name in ("one", "two") for number in range(300)}
     for root in (one, two):
-        wait_for(lambda root=root: set(os.listdir(root)) == names, "all names to be there")
+        wait_for(partial(has_names, root, names), "all names to be there")
         assert (root / "one-7.html").read_text() == "one 7"
         assert (root / "two-7.html").read_text() == "two 7"
     three = new_mount(name="three").path
