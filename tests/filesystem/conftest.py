@@ -3,6 +3,7 @@
 import itertools
 import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -52,9 +53,9 @@ def mount() -> Iterator[Mount]:
     """Return what opens a site as a mount does; they are closed in the end."""
     opened = []
 
-    def make(site: Site, *, timeout: float = 0.05, read_only: bool = False) -> Filesystem:
+    def make(site: Site, **more: Any) -> Filesystem:
         store = Store(StoreAddress.parse(site.store))
-        filesystem = Filesystem(store, site, timeout=timeout, read_only=read_only)
+        filesystem = Filesystem(store, site, **{"timeout": 0.05, **more})
         filesystem.start(Caller(os.geteuid(), os.getegid()))
         opened.append(filesystem)
         return filesystem

@@ -24,6 +24,9 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do all 
 
 RUNS, STEPS = 40, 50
 
+LATER = 10.0
+"""Seconds after which each mount has heard of everything."""
+
 TMPFS = Path("/dev/shm")
 
 
@@ -51,6 +54,7 @@ class Scene:
         self._memcached = memcached
         self._mounts = mounts
         self._numbers = itertools.count()
+        self._seconds = 0.0
         self._site: Site
         self._root: Path
         self._filesystems: list[Filesystem]
@@ -60,17 +64,22 @@ class Scene:
         self._root = self._memory / str(next(self._numbers))
         self._root.mkdir()
         self._root.chmod(0o755)
-        timeout = 0.05 if self._mounts == 1 else 0
-        self._filesystems = [self._mount(self._site, timeout=timeout) for _ in range(self._mounts)]
-        tested = Kernel(self._filesystems[0])
-        if self._mounts > 1:
-            tested = Alternating(self._filesystems)
-        return tested, Directory(os.fsencode(self._root))
+        if self._mounts == 1:
+            self._filesystems = [self._mount(self._site)]
+            return Kernel(self._filesystems[0]), Directory(os.fsencode(self._root))
+        self._filesystems = [
+            self._mount(self._site, timeout=0, clock=lambda: self._seconds)
+            for _ in range(self._mounts)
+        ]
+        return Alternating(self._filesystems), Directory(os.fsencode(self._root))
 
     def end(self, tested: Actor, right: Actor) -> None:
         """Compare what another mount finds in the store, and what nginx would."""
         expected = right.do(("tree",))
         assert tested.do(("tree",)) == expected
+        self._seconds += LATER
+        for each in self._filesystems:
+            each.write_pending()
         for each in self._filesystems:
             assert each.close() == []
         again = self._mount(self._site)
