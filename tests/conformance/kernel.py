@@ -20,6 +20,7 @@ _NOT_PASSED_ON = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 @dataclass
 class _Open:
+    filesystem: Filesystem
     handle: int
     flags: int
 
@@ -51,10 +52,15 @@ class Kernel:
     """
 
     def __init__(self, filesystem: Filesystem) -> None:
-        self.filesystem = filesystem
+        self._filesystem = filesystem
         self._caller = Caller(os.geteuid(), os.getegid())
         self._files: dict[int, _Open] = {}
         self._next = 3
+
+    @property
+    def filesystem(self) -> Filesystem:
+        """Whoever answers the next request."""
+        return self._filesystem
 
     def _resolve(self, path: bytes, *, follow: bool) -> bytes:
         here: list[bytes] = []
@@ -100,9 +106,10 @@ class Kernel:
 
     def names(self, path: bytes) -> list[bytes]:
         there = self._followed(path)
-        listed = self.filesystem.names(there)
+        filesystem = self.filesystem
+        listed = filesystem.names(there)
         for name, attributes in listed:
-            found = self.filesystem.attributes(there.rstrip(b"/") + b"/" + name)
+            found = filesystem.attributes(there.rstrip(b"/") + b"/" + name)
             if stat.S_ISDIR(found.mode):  # to count its links is to read it
                 found = found._replace(links=attributes.links)
             assert found == attributes, f"readdir and getattr of {name!r} differ"
@@ -117,39 +124,44 @@ class Kernel:
         except FileNotFoundError:
             if not creates:
                 raise
-            handle = self.filesystem.create(there, flags, mode, self._caller)
-            return self._opened(handle, flags)
+            filesystem = self.filesystem
+            handle = filesystem.create(there, flags, mode, self._caller)
+            return self._opened(_Open(filesystem, handle, flags))
         if excludes:
             raise _error(errno.EEXIST)
         if stat.S_ISLNK(found):
             raise _error(errno.ELOOP)
         if stat.S_ISDIR(found):
             raise _error(errno.EISDIR)
-        return self._opened(self.filesystem.open(there, flags & ~_NOT_PASSED_ON), flags)
+        filesystem = self.filesystem
+        handle = filesystem.open(there, flags & ~_NOT_PASSED_ON)
+        return self._opened(_Open(filesystem, handle, flags))
 
-    def _opened(self, handle: int, flags: int) -> int:
+    def _opened(self, opened: _Open) -> int:
         self._next += 1
-        self._files[self._next] = _Open(handle, flags)
+        self._files[self._next] = opened
         return self._next
 
     def close(self, file: int) -> None:
         opened = self._files.pop(file)
         try:
-            self.filesystem.flush(opened.handle)
+            opened.filesystem.flush(opened.handle)
         finally:
-            self.filesystem.release(opened.handle)
+            opened.filesystem.release(opened.handle)
 
     def flush(self, file: int) -> None:
-        self.filesystem.flush(self._files[file].handle)
+        opened = self._files[file]
+        opened.filesystem.flush(opened.handle)
 
     def file_status(self, file: int) -> Status:
-        return _status(self.filesystem.attributes(None, self._files[file].handle))
+        opened = self._files[file]
+        return _status(opened.filesystem.attributes(None, opened.handle))
 
     def read(self, file: int, size: int, offset: int) -> bytes:
         opened = self._files[file]
         if opened.access == _WRITE_ONLY:
             raise _error(errno.EBADF)
-        return self.filesystem.read(opened.handle, size, offset)
+        return opened.filesystem.read(opened.handle, size, offset)
 
     def write(self, file: int, content: bytes, offset: int) -> int:
         opened = self._files[file]
@@ -158,28 +170,29 @@ class Kernel:
         if not content:
             return 0
         if opened.flags & os.O_APPEND:
-            offset = self.filesystem.attributes(None, opened.handle).size
-        return self.filesystem.write(opened.handle, content, offset)
+            offset = opened.filesystem.attributes(None, opened.handle).size
+        return opened.filesystem.write(opened.handle, content, offset)
 
     def sync(self, file: int) -> None:
-        self.filesystem.sync(self._files[file].handle)
+        opened = self._files[file]
+        opened.filesystem.sync(opened.handle)
 
     def cut_file(self, file: int, length: int) -> None:
         opened = self._files[file]
         if opened.access == os.O_RDONLY:
             raise _error(errno.EINVAL)
-        self.filesystem.truncate(None, length, opened.handle)
+        opened.filesystem.truncate(None, length, opened.handle)
 
     def allocate(self, file: int, mode: int, offset: int, length: int) -> None:
         opened = self._files[file]
         if opened.access == os.O_RDONLY:
             raise _error(errno.EBADF)
-        self.filesystem.allocate(opened.handle, mode, offset, length)
+        opened.filesystem.allocate(opened.handle, mode, offset, length)
 
     def set_file_times(self, file: int, atime: Time, mtime: Time) -> None:
         if (atime, mtime) != (OMIT, OMIT):
-            handle = self._files[file].handle
-            self.filesystem.change_times(None, _time(atime), _time(mtime), handle)
+            opened = self._files[file]
+            opened.filesystem.change_times(None, _time(atime), _time(mtime), opened.handle)
 
     def cut(self, path: bytes, length: int) -> None:
         self.filesystem.truncate(self._followed(path), length)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
 from conformance.operations import Actor, Operation
-from conformance.strategies import There, Within, chosen_names, operations
+from conformance.strategies import There, Within, beginnings, chosen_names, operations
 from conformance.systems import System
 
 Scene = Callable[[], tuple[System, System]]
@@ -104,9 +104,12 @@ def no_umask() -> Iterator[None]:
         os.umask(before)
 
 
-def compare(scene: Scene, end: End, *, runs: int, steps: int, number: int) -> int:
+def compare(
+    scene: Scene, end: End, *, runs: int, steps: int, number: int, open_files: bool = True
+) -> int:
     """Let `runs` random histories of `steps` operations happen; return how many there were.
 
+    `number`: where they come from. `open_files`: also operations on files that stay open.
     Raises the AssertionError of the shortest history found that shows what is wrong.
     """
     done = 0
@@ -117,11 +120,15 @@ def compare(scene: Scene, end: End, *, runs: int, steps: int, number: int) -> in
         operations: st.SearchStrategy[Operation]
         whole = False
 
-        @initialize(names=chosen_names)
-        def begin(self, names: list[bytes]) -> None:
-            self.operations = operations(names)
+        @initialize(names=chosen_names, data=st.data())
+        def begin(self, names: list[bytes], data: st.DataObject) -> None:
+            self.operations = operations(names, open_files=open_files)
+            beginning = data.draw(beginnings(names))
             self.pair = Pair(scene)
             self.whole = True
+            with self.watched():
+                for operation in beginning:
+                    self.pair.happen(operation)
 
         @rule(data=st.data())
         def happen(self, data: st.DataObject) -> None:

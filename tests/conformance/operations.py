@@ -2,6 +2,7 @@
 
 import errno
 import os
+import random
 import stat
 import time
 from collections.abc import Callable
@@ -21,13 +22,13 @@ MARGIN = 2 * 10**9
 PRESENT = "the present"
 """What is compared of a time that nobody has set."""
 
-_OLD = os.urandom(1 << 16).replace(b"\0", b"\1")
+_NOISE = random.Random(0).randbytes(1 << 16).replace(b"\0", b"\1")
 
 
 def content(size: int, number: int) -> bytes:
     """Return `size` bytes that differ from those of other numbers and places."""
     start = number * 7919 % 4096
-    return (_OLD[start:] * (1 + size // len(_OLD[start:])))[:size]
+    return (_NOISE[start:] * (1 + size // len(_NOISE[start:])))[:size]
 
 
 class Actor:
@@ -36,9 +37,9 @@ class Actor:
     Files that are open have numbers, which wrap: with none open, their operations do nothing.
     """
 
-    def __init__(self, system: System) -> None:
+    def __init__(self, system: System, began_ns: int | None = None) -> None:
         self._system = system
-        self._began = time.time_ns()
+        self.began_ns = began_ns or time.time_ns()
         self._files: list[int] = []
 
     def do(self, operation: Operation) -> object:
@@ -205,7 +206,7 @@ class Actor:
 
     def _shown(self, status: Status) -> object:
         """Leave out what no two file systems share: sizes of directories, the present time."""
-        recent = self._began - MARGIN < status.mtime_ns < time.time_ns() + MARGIN
+        recent = self.began_ns - MARGIN < status.mtime_ns < time.time_ns() + MARGIN
         mtime = PRESENT if recent else status.mtime_ns
         size = None if stat.S_ISDIR(status.mode) else status.size
         return status._replace(size=size, mtime_ns=mtime, inode=0)  # type: ignore[arg-type]

@@ -1,5 +1,6 @@
 """Random operations, few names at a time, so that most of them meet what is there."""
 
+import operator
 import os
 from typing import NamedTuple
 
@@ -34,14 +35,16 @@ def operation(name: str, *arguments: st.SearchStrategy[object]) -> st.SearchStra
     return st.tuples(st.just(name), *arguments)
 
 
-@st.composite
-def flags(draw: st.DrawFn) -> int:
-    """Return flags of open(2)."""
-    chosen = draw(st.sampled_from([os.O_RDONLY, os.O_WRONLY, os.O_RDWR, os.O_RDWR]))
-    for more in (os.O_CREAT, os.O_CREAT, os.O_EXCL, os.O_TRUNC, os.O_APPEND, os.O_NOFOLLOW):
-        if draw(st.integers(0, 2)) == 0:
-            chosen |= more
-    return chosen
+access = st.sampled_from([os.O_RDWR, os.O_RDWR, os.O_WRONLY, os.O_RDONLY])
+more = st.sampled_from(
+    [
+        *(0, os.O_CREAT, os.O_CREAT, os.O_TRUNC, os.O_APPEND, os.O_NOFOLLOW),
+        *(os.O_CREAT | os.O_TRUNC, os.O_CREAT | os.O_APPEND, os.O_CREAT | os.O_EXCL),
+        os.O_CREAT | os.O_NOFOLLOW,
+    ]
+)
+flags = st.builds(operator.or_, access, more)
+"""What files are opened with."""
 
 
 class There(NamedTuple):
@@ -60,8 +63,8 @@ class Within(NamedTuple):
 def places(names: list[bytes]) -> st.SearchStrategy[object]:
     """Return where an operation may take place: a path as it is, a There or a Within."""
     name = st.sampled_from(names)
-    within = st.builds(Within, st.integers(0, 20), name)
-    there = st.builds(There, st.integers(0, 50))
+    within = st.builds(Within, st.integers(0, 500), name)
+    there = st.builds(There, st.integers(0, 500))
     whole = st.lists(name, min_size=1, max_size=3).map(lambda each: b"/".join([b"top", *each]))
     return st.one_of(there, there, there, there, within, within, within, whole)
 
@@ -78,15 +81,18 @@ def targets(names: list[bytes]) -> st.SearchStrategy[bytes]:
     )
 
 
-def operations(names: list[bytes]) -> st.SearchStrategy[Operation]:
-    """Return operations; those on the tree in places (`places`) that become paths when done."""
+def operations(names: list[bytes], *, open_files: bool) -> st.SearchStrategy[Operation]:
+    """Return operations; those on the tree in places (`places`) that become paths when done.
+
+    `open_files`: also those that leave files open.
+    """
     path = places(names)
     rename_flags = st.sampled_from([0, 0, 0, RENAME_NOREPLACE])
     allocations = st.sampled_from([0, KEEP_SIZE, KEEP_SIZE | PUNCH_HOLE])
     lengths = st.one_of(sizes, sizes.map(lambda size: size * 3))
     files = [
-        operation("open", path, flags(), modes),
-        operation("open", path, flags(), modes),
+        operation("open", path, flags, modes),
+        operation("open", path, flags, modes),
         operation("close", numbers),
         operation("flush", numbers),
         operation("sync", numbers),
@@ -127,7 +133,20 @@ def operations(names: list[bytes]) -> st.SearchStrategy[Operation]:
         operation("settle"),
         operation("tree"),
     ]
-    return st.one_of(*files, *trees, *whole)
+    return st.one_of(*(files if open_files else []), *trees, *whole)
 
 
-chosen_names = st.lists(st.sampled_from(NAMES), min_size=2, max_size=4, unique=True)
+def beginnings(names: list[bytes]) -> st.SearchStrategy[list[Operation]]:
+    """Return operations that make a tree, so that the others find one."""
+    path = places(names)
+    public = st.sampled_from([0o644, 0o644, 0o604, 0o600])
+    making = st.one_of(
+        operation("put", path, sizes, public),
+        operation("put", path, sizes, public),
+        operation("make_directory", path, st.sampled_from([0o755, 0o755, 0o2775, 0o700])),
+        operation("link", targets(names), path),
+    )
+    return st.lists(making, min_size=12, max_size=24)
+
+
+chosen_names = st.lists(st.sampled_from(NAMES), min_size=3, max_size=5, unique=True)

@@ -1,17 +1,26 @@
 """Filesystems without a mount, over a real memcached."""
 
 import itertools
+import os
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
+from conformance import seeds
 from memfis.config import Site, StoreAddress
-from memfis.filesystem import Filesystem
+from memfis.filesystem import Caller, Filesystem
 from memfis.store import Store
 from support.directory import reachable_directory
 from support.memcached import Memcached
 
 _numbers = itertools.count()
+
+Mount = Callable[..., Filesystem]
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    return seeds.header()
 
 
 @pytest.fixture(scope="session")
@@ -35,13 +44,18 @@ def new_site(memcached: Memcached) -> Callable[[], Site]:
 
 
 @pytest.fixture
-def mount() -> Iterator[Callable[[Site], Filesystem]]:
-    """Return what opens a site as a mount does; closed in the end."""
+def site(new_site: Callable[[], Site]) -> Site:
+    return new_site()
+
+
+@pytest.fixture
+def mount() -> Iterator[Mount]:
+    """Return what opens a site as a mount does; they are closed in the end."""
     opened = []
 
-    def make(site: Site) -> Filesystem:
+    def make(site: Site, **more: Any) -> Filesystem:
         store = Store(StoreAddress.parse(site.store))
-        filesystem = Filesystem(store, site, timeout=0.05)
+        filesystem = Filesystem(store, site, **{"timeout": 0.05, **more})
         filesystem.start(Caller(os.geteuid(), os.getegid()))
         opened.append(filesystem)
         return filesystem

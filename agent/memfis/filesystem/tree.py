@@ -99,14 +99,16 @@ class Tree:
     def node(self, directory: Directory, entry: Entry, *, made: int = 0) -> Node:
         """Return a new node for `entry`, which is not yet in `directory`.
 
-        `made`: when it was made, in nanoseconds, if that has only just happened. What had the name
-        before may go on under another one, and two files must not have one inode number.
+        `made`: when it was made, in nanoseconds, if that has only just happened.
         """
         name = entry.raw
         path = directory.path + name
         fit = self._rules.fit(directory.path, name, is_directory=entry.is_directory)
-        inode = hash((path, made) if made else path) & 0x7FFFFFFFFFFFFFFF
-        return Node(name, entry, inode, fit=fit)
+        # What had the name before may go on under another one, and two files must not have one
+        # number. A directory that was forgotten must have its old one when it is read again, though
+        # its time has changed: fts(3) checks that.
+        since = made if made or entry.is_directory else entry.mtime_ns
+        return Node(name, entry, hash((path, since)) & 0x7FFFFFFFFFFFFFFF, fit=fit)
 
     def make_root(self) -> bool:
         """Make the item of the root directory; False when there was one."""
