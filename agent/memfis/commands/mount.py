@@ -12,6 +12,10 @@ from memfis.commands.options import SiteFlags
 
 log = logging.getLogger(__name__)
 
+KERNEL = ("noexec", "noatime", "nodiratime", "sync")
+"""Mount options that the kernel knows and that change something (mount(8)); nosuid and nodev do
+not: they always hold."""
+
 
 def directories(
     context: click.Context, parameter: click.Parameter, incomplete: str
@@ -46,7 +50,15 @@ def directories(
 )
 @click.option("--foreground", "-f", is_flag=True, help="Stay, and log to stderr.")
 @click.option("--verbose", "-v", is_flag=True, help="Log more.")
-@click.option("--option", "-o", "flags", multiple=True, hidden=True)
+@click.option(
+    "--option",
+    "-o",
+    "flags",
+    multiple=True,
+    type=click.Choice(KERNEL),
+    metavar="WORD",
+    help=f"What the kernel does for any filesystem: {', '.join(KERNEL)}.",
+)
 def mount(
     mountpoint: str,
     config: str | None,

@@ -33,6 +33,12 @@ _log = logging.getLogger(__name__)
 _USER = b"user."
 """How the names of those extended attributes begin that mean nothing to the kernel (xattr(7))."""
 
+_AS_IT_IS = 0xFFFFFFFF
+"""-1 as an unsigned number (chown(2))."""
+
+SILENCE = 60
+"""Seconds in which the same trouble is not told again."""
+
 Callback = Callable[..., int | None]
 
 
@@ -54,7 +60,7 @@ class Adapter:
         self._open = OpenFiles()
         self._directories: dict[int, bytes] = {}
         self._numbers = itertools.count(1)
-        self._told = ""
+        self._told: tuple[str, float] = ("", 0)
 
     def callbacks(self) -> Mapping[str, Callable[..., int]]:
         """Return the callbacks by their names in fuse_operations."""
@@ -90,10 +96,11 @@ class Adapter:
         return answer
 
     def tell(self, trouble: str) -> None:
-        """Log what went wrong, unless it is what went wrong before."""
-        if trouble != self._told:
+        """Log what went wrong, unless it is what went wrong just before."""
+        told, when = self._told
+        if trouble != told or time.monotonic() - when > SILENCE:
+            self._told = trouble, time.monotonic()
             _log.error("%s", trouble)
-        self._told = trouble
 
     def _found(self, path: bytes | None, info: int | None) -> tuple[bytes | None, int | None]:
         """Return path and handle as the filesystem wants them for what libfuse calls so."""
@@ -120,6 +127,7 @@ class Adapter:
 
     def chown(self, path: bytes | None, uid: int, gid: int, info: int | None) -> None:
         path, handle = self._found(path, info)
+        uid, gid = (-1 if number == _AS_IT_IS else number for number in (uid, gid))
         self._files.change_owner(path, uid, gid, handle)
 
     def truncate(self, path: bytes | None, length: int, info: int | None) -> None:

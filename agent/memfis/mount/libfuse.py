@@ -65,7 +65,7 @@ _ARGUMENTS: Mapping[str, tuple[Any, ...]] = {
     "rename": (_path, _path, c_uint),
     "link": (_path, _path),
     "chmod": (_path, _mode, _pointer),
-    "chown": (_path, c_int, c_int, _pointer),
+    "chown": (_path, c_uint, c_uint, _pointer),
     "truncate": (_path, _offset, _pointer),
     "open": (_path, _pointer),
     "read": (_path, _pointer, c_size_t, _offset, _pointer),
@@ -196,7 +196,7 @@ class _Arguments(ctypes.Structure):
 def _prototyped(library: Any) -> Any:
     """Return `library` with the arguments of what is called here."""
     for name, result, arguments in (
-        ("fuse_new", c_void_p, (c_void_p, c_void_p, c_size_t, c_void_p)),
+        ("fuse_new_31", c_void_p, (c_void_p, c_void_p, c_size_t, c_void_p)),
         ("fuse_mount", c_int, (c_void_p, c_char_p)),
         ("fuse_unmount", None, (c_void_p,)),
         ("fuse_destroy", None, (c_void_p,)),
@@ -240,14 +240,14 @@ class Session:
             setattr(self._operations, name, ctypes.cast(function, types[name]))
         words = [b"memfis", *(part for option in options for part in (b"-o", os.fsencode(option)))]
         arguments = _Arguments(len(words), (c_char_p * len(words))(*words), 0)
-        self._fuse = _library.fuse_new(
+        self._fuse = _library.fuse_new_31(  # fuse_new has several versions, and 3.17 no default
             ctypes.byref(arguments),
             ctypes.byref(self._operations),
             ctypes.sizeof(self._operations),
             None,
         )
         if not self._fuse:
-            raise UsageError(f"libfuse takes none of: {', '.join(options)}")
+            raise UsageError(f"libfuse knows one of these options not: {', '.join(options)}")
         self._session = _library.fuse_get_session(self._fuse)
         self._buffer = ctypes.create_string_buffer(_BUFFER_SIZE)
         self._received = mfusepy.fuse_buf.from_buffer(self._buffer)
