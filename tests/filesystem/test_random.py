@@ -104,5 +104,5 @@ def test_two_mounts_are_like_one_directory(
     new_site: Callable[[], Site], mount: Mount, memory: Path, memcached: Memcached, number: int
 ) -> None:
     scene = Scene(new_site, mount, memory, memcached, mounts=2)
-    done = compare(scene, scene.end, runs=RUNS // 2, steps=STEPS, number=number, open_files=False)
-    assert done > RUNS * STEPS // 4
+    done = compare(scene, scene.end, runs=RUNS // 4, steps=STEPS, number=number, open_files=False)
+    assert done > RUNS * STEPS // 8
