@@ -65,7 +65,7 @@ _ARGUMENTS: Mapping[str, tuple[Any, ...]] = {
     "rename": (_path, _path, c_uint),
     "link": (_path, _path),
     "chmod": (_path, _mode, _pointer),
-    "chown": (_path, c_int, c_int, _pointer),
+    "chown": (_path, c_uint, c_uint, _pointer),
     "truncate": (_path, _offset, _pointer),
     "open": (_path, _pointer),
     "read": (_path, _pointer, c_size_t, _offset, _pointer),
