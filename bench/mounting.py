@@ -71,9 +71,8 @@ def mounted(directory: Path, command: list[str]) -> Iterator[Mounted]:
     """Let `command` mount at `directory`/mount for a while."""
     path = directory / "mount"
     path.mkdir(exist_ok=True)
-    process = subprocess.Popen(
-        [*command, os.fspath(path)], env=environment(), stderr=subprocess.DEVNULL
-    )
+    command = [*command, os.fspath(path)]
+    process = subprocess.Popen(command, env=environment(), stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: process.poll() is not None or os.path.ismount(path), "the mount")
         yield Mounted(path, process)
@@ -178,8 +177,9 @@ def section(found: Mapping[str, list[Figures]], many: Tree) -> Section:
         targets,
         {"medians": middle, "rounds": dict(found)},
         [
-            f"of the first two targets one is to be met; memory idle {ours['memory, idle'] / 1e6:.0f}"
-            f" MB, bare with all files {bare['memory'] / 1e6:.0f} MB",
+            "of the first two targets one is to be met",
+            f"memory idle {ours['memory, idle'] / 1e6:.0f} MB,"
+            f" bare with all files {bare['memory'] / 1e6:.0f} MB",
         ],
     )
 

@@ -12,7 +12,10 @@ from mount.conftest import SITE
 from support.command import COMMAND, environment, memfis
 from support.memcached import Memcached
 
-UNPRIVILEGED = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
+SEARCH = ("--inh-caps=+dac_read_search", "--ambient-caps=+dac_read_search")
+"""What the tests are run from may be for root only (capabilities(7))."""
+
+UNPRIVILEGED = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", *SEARCH)
 
 
 def mount(memcached: Memcached, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable
 
 import click
+from click.shell_completion import CompletionItem
 
 from memfis.commands.logs import has_journal, log_to_stderr, log_to_syslog
 from memfis.commands.options import SiteFlags
@@ -12,8 +13,15 @@ from memfis.commands.options import SiteFlags
 log = logging.getLogger(__name__)
 
 
+def directories(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Let the shell complete names of directories."""
+    return [CompletionItem(incomplete, type="dir")]
+
+
 @click.command()
-@click.argument("mountpoint", metavar="MOUNTPOINT")
+@click.argument("mountpoint", metavar="MOUNTPOINT", shell_complete=directories)
 @click.option("--config", "-c", metavar="FILE", help="Read this configuration.")
 @click.option("--site", "name", metavar="NAME", help="The site; default: the only one configured.")
 @click.option(
