@@ -17,11 +17,13 @@ class Alternating(Kernel):
         super().__init__(filesystems[0])
         self._filesystems = filesystems
         self._turn = itertools.cycle(filesystems)
+        self._last = filesystems[-1]
 
     @property
     def filesystem(self) -> Filesystem:
-        self.settle()  # what may wait is written before the next one looks
-        return next(self._turn)
+        self._last.write_pending()  # what may wait is written before the next one looks
+        self._last = next(self._turn)
+        return self._last
 
     def settle(self) -> None:
         for each in self._filesystems:
