@@ -8,7 +8,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from memfis.keeper import SiteKeeper
+from memfis.keeper import SiteKeeper, StoredSite
 
 PATIENCE = 5.0
 """Seconds that a client has for its request."""
@@ -42,13 +42,16 @@ _FIGURES = {
 class _Sites(Collector):
     """The figures of all sites, and of the stores they are in."""
 
-    def __init__(self, sites: Callable[[], Sequence[SiteKeeper]]) -> None:
+    def __init__(
+        self, sites: Callable[[], Sequence[SiteKeeper]], stored: Callable[[], Sequence[StoredSite]]
+    ) -> None:
         self._sites = sites
+        self._stored = stored
 
     def collect(self) -> Iterable[Metric]:
         sites = self._sites()
         yield from _of_sites(sites)
-        yield from _of_stores(sites)
+        yield from _of_stores([*sites, *self._stored()])
 
 
 def _of_sites(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
@@ -90,7 +93,7 @@ def _of_sites(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
     yield from (syncs, problems)
 
 
-def _of_stores(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
+def _of_stores(sites: Sequence[SiteKeeper | StoredSite]) -> Iterator[Metric]:
     families = {
         name: (CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily)(
             f"memfis_store_{name}", text, labels=["store"]
@@ -108,10 +111,12 @@ def _of_stores(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
 class Metrics:
     """Answers GET requests with the figures."""
 
-    def __init__(self, sites: Callable[[], Sequence[SiteKeeper]]) -> None:
-        """Take the figures from the keepers that `sites` returns."""
+    def __init__(
+        self, sites: Callable[[], Sequence[SiteKeeper]], stored: Callable[[], Sequence[StoredSite]]
+    ) -> None:
+        """Take the figures from the keepers that `sites` returns; of `stored`, their stores'."""
         self._registry = CollectorRegistry()
-        self._registry.register(_Sites(sites))
+        self._registry.register(_Sites(sites, stored))
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one client, one request."""

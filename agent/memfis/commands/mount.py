@@ -9,6 +9,7 @@ from click.shell_completion import CompletionItem
 
 from memfis.commands.logs import has_journal, log_to_stderr, log_to_syslog
 from memfis.commands.options import SiteFlags
+from memfis.systemd import notify
 
 log = logging.getLogger(__name__)
 
@@ -107,6 +108,7 @@ def mount(
     def work(ready: Callable[[], None]) -> int:
         def mounted() -> None:
             ready()
+            notify("READY=1")  # Type=notify: what is ordered after the unit finds the files
             if not foreground and not journal:
                 log_to_syslog(level)
             log.info("%s is mounted at %s", site.name, options.mountpoint)

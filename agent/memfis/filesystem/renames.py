@@ -4,12 +4,12 @@ import errno
 
 from msgspec.structs import replace
 
-from memfis.entries import Entry, tombstone
+from memfis.entries import MOVING, Entry, tombstone
 from memfis.errors import MemfisError
 from memfis.filesystem.contents import Contents
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.links import Links
-from memfis.filesystem.moving import MOVING, Mover
+from memfis.filesystem.moving import Mover
 from memfis.filesystem.nodes import Content, Directory, Node
 from memfis.filesystem.rules import Rules
 from memfis.filesystem.tree import Tree, split

@@ -12,13 +12,12 @@ from msgspec.structs import replace
 
 from memfis.catalog import Catalog
 from memfis.config import Site
-from memfis.entries import Entry
+from memfis.entries import MOVING, Entry
 from memfis.errors import MemfisError, StoreError, UsageError
 from memfis.filesystem.contents import Contents
 from memfis.filesystem.interface import Caller
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.links import Links
-from memfis.filesystem.moving import MOVING
 from memfis.filesystem.nodes import Directory, Node
 from memfis.filesystem.renames import Renames
 from memfis.filesystem.rules import Rules
