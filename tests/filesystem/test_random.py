@@ -59,7 +59,7 @@ class Scene:
     def __call__(self) -> tuple[System, System]:
         self._site = self._new_site()
         self._root = self._memory / str(next(self._numbers))
-        self._root.mkdir()
+        self._root.mkdir(0o755)
         if self._mounts == 1:
             self._filesystems = [self._mount(self._site)]
             return Kernel(self._filesystems[0]), Directory(os.fsencode(self._root))

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from memfis.entries import encode_log, tombstone
 from memfis.filesystem.interface import RENAME_NOREPLACE, Caller
 from memfis.filesystem.items import failure
-from memfis.filesystem.nodes import Node
+from memfis.filesystem.nodes import Directory, Node
 from memfis.filesystem.tree import split
 from memfis.filesystem.volume import Volume
 from memfis.store import exchange as to
@@ -56,15 +56,8 @@ class Names(Volume):
         parent = node.directory
         if parent is None:
             raise failure(errno.EBUSY)
-        try:
-            directory = self._tree.directory(path + b"/", now=True)
-        except OSError as error:
-            if error.errno != errno.EIO or self._items.away:
-                raise
-            directory = None  # its records are lost; the name can go
+        directory = self._empty(path)
         if directory is not None:
-            if directory.children:
-                raise failure(errno.ENOTEMPTY)
             key = self._rules.directory_key(path + b"/")
             [removed] = self._items.exchange(to.remove(key, directory.cas))
             if removed.status == b"EX":
@@ -75,6 +68,18 @@ class Names(Volume):
         self._pending.discard(node)
         self._touch(parent)
         self._links.changed(path)
+
+    def _empty(self, path: bytes) -> Directory | None:
+        """Return the directory `path`, None if its records are lost; raises ENOTEMPTY."""
+        try:
+            directory = self._tree.directory(path + b"/", now=True)
+        except OSError as error:
+            if error.errno != errno.EIO or self._items.away:
+                raise
+            return None  # the name can go
+        if directory.children:
+            raise failure(errno.ENOTEMPTY)
+        return directory
 
     def remove(self, path: bytes) -> None:
         """Remove the name `path` of a file or link (unlink(2)); open files live on."""
@@ -135,14 +140,17 @@ class Names(Volume):
             self._write_records()
             if target is not None and self._renames.is_begun(old, target.entry):
                 self._renames.take_up(above, target.entry)
+                self._know_links()
                 return
             if target is not None:
-                self.remove_directory(new)
+                self._empty(new)
             try:
                 self._renames.move_directory(node, new)
             except OSError:
                 self._tree.forget_all()
                 raise
+            if target is not None:
+                directory.take_out(target)
         else:
             if target is not None and target.is_directory:
                 raise failure(errno.EISDIR)

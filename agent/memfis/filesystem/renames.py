@@ -116,7 +116,10 @@ class Renames:
         node.entry = replace(node.entry, flags=NO_PAGE)
 
     def move_directory(self, node: Node, new: bytes) -> None:
-        """Give the directory `node` the path `new`, which nothing has."""
+        """Give the directory `node` the path `new`, which nothing has, or an empty directory.
+
+        That one's item stays, and is filled: whatever interrupts this, its name can be looked into.
+        """
         old_directory, old = _place(node), node.path
         above, name = split(new)
         directory = self._tree.directory(above)
@@ -128,6 +131,7 @@ class Renames:
         self._tree.record(old_directory, tombstone(node.entry.name))
         self._tree.record(directory, entry)  # what says where it came from goes last
         self._take_out(node, old_directory, old)
+        self._tree.drop(new + b"/")
         self._tree.move(old + b"/", new + b"/")
         self._name(node, directory, name)
         self._links.moved(old, new)
