@@ -54,7 +54,7 @@ class MemoryBackend:
         self._documents[write.key] = (Document(write.value, write.flags, cas), write.expires)
         return cas
 
-    async def fetch(self, keys: Sequence[bytes]) -> Sequence[Document | None | BackendError]:
+    async def fetch(self, keys: Sequence[bytes]) -> Sequence[Document | BackendError | None]:
         self.fetched += keys
         await self._ready()
         found = map(self._find, keys)

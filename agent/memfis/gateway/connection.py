@@ -112,6 +112,8 @@ class Connection(asyncio.BufferedProtocol):
                     return
         self._progress = items.clock()
         self._reading.feed(data)
+        if len(self._reading) >= FREE and not self._allowed and self._all.budget.try_take(MORE):
+            self._allowed = MORE  # it sends many: let them be done many at a time
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work())
         elif len(self._reading) >= FREE + self._allowed:
