@@ -219,6 +219,20 @@ def doctor_advice(answer):
     return {"findings": findings, "sysctls": told["inotify"]["advised"]}
 
 
+def not_raised(results):
+    """Return a line for every sysctl that could not be written, with tee's reason.
+
+    `results` are those of a loop over the sysctls of `doctor_advice`.
+    """
+    return [
+        f"{result['item']['key']} cannot be raised to {result['item']['value']}:"
+        f" {result['stderr'].rpartition(': ')[2].strip()}; until the host of a container sets it,"
+        " changes in the sites are found late"
+        for result in results
+        if result.get("rc")
+    ]
+
+
 class FilterModule:
     """What Ansible looks for."""
 
@@ -230,4 +244,5 @@ class FilterModule:
             "memfis_store_url": store_url,
             "memfis_gone": gone,
             "memfis_doctor_advice": doctor_advice,
+            "memfis_not_raised": not_raised,
         }
