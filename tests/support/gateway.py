@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from signal import Signals
 
 import msgspec
 
@@ -13,7 +14,7 @@ from support.couchbase_mock import BUCKET, CouchbaseMock, environment
 from support.memcached import Memcached
 from support.process import Process, listening
 
-PATIENT = 5.0
+PATIENT = 20.0
 """Seconds for the database to answer where a test is about something else."""
 
 
@@ -44,6 +45,7 @@ class Gateway(Memcached):
             command = [*COMMAND, "gateway", "--config", os.fspath(config), "-v"]
         self.log = directory / "gateway.log"
         self._mock = mock
+        self.command = command
         self._process = Process(command, self.log, environment())
 
     def start(self) -> None:
@@ -57,6 +59,24 @@ class Gateway(Memcached):
         self._process.start(ready)
         self.socket.chmod(0o777)  # for an nginx of another user
 
+    def start_alone(self) -> None:
+        """Start it, and wait until it listens, connected or not."""
+        self._process.start(lambda: listening(self.socket))
+
     def stop(self) -> None:
         """End it as systemd does: it lets its clients end first."""
         self._process.end()
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.running
+
+    def signal(self, number: Signals) -> None:
+        """Send it a signal."""
+        self._process.signal(number)

@@ -29,6 +29,8 @@ class MemoryBackend:
         self._cas = itertools.count(int(time.time()) << 16)
         self.fetched: list[bytes] = []
         """Every key that was asked for."""
+        self.calls = 0
+        """How many times it was asked for keys."""
         self.answers = asyncio.Event()
         """Cleared: it answers nothing."""
         self.answers.set()
@@ -56,6 +58,7 @@ class MemoryBackend:
 
     async def fetch(self, keys: Sequence[bytes]) -> Sequence[Document | BackendError | None]:
         self.fetched += keys
+        self.calls += 1
         await self._ready()
         found = map(self._find, keys)
         return [None if each is None else each[0] for each in found]

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 
 
 class Raw:
@@ -35,13 +35,13 @@ class Raw:
 
     def until(self, end: bytes) -> bytes:
         """Return what comes up to `end`, without it; all that came if the connection ends."""
-        came = b""
+        came = bytearray()
         while not came.endswith(end):
-            data = self.socket.recv(65536)
+            data = self.socket.recv(1 << 20)
             if not data:
-                return came
+                return bytes(came)
             came += data
-        return came[: -len(end)]
+        return bytes(came[: -len(end)])
 
     def ask(self, command: bytes) -> bytes:
         """Return all that is answered to whole commands."""

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from couchbase.auth import PasswordAuthenticator
 from couchbase.cluster import Cluster
 from couchbase.exceptions import (
+    AmbiguousTimeoutException,
     AuthenticationException,
     BucketNotFoundException,
     CasMismatchException,
@@ -27,7 +28,10 @@ from couchbase.exceptions import (
     DocumentExistsException,
     DocumentNotFoundException,
     RequestCanceledException,
+    ServiceUnavailableException,
+    TemporaryFailException,
     TimeoutException,
+    UnAmbiguousTimeoutException,
 )
 from couchbase.kv_range_scan import RangeScan
 from couchbase.options import ClusterOptions, ClusterTimeoutOptions, ScanOptions
@@ -58,6 +62,9 @@ BOOTSTRAP = timedelta(seconds=5)
 
 AGAIN = 1.0
 """Seconds between two attempts to connect."""
+
+_TIMEOUTS = (TimeoutException, AmbiguousTimeoutException, UnAmbiguousTimeoutException)
+_AWAY = (RequestCanceledException, ServiceUnavailableException, TemporaryFailException)
 
 log = logging.getLogger("memfis.gateway")
 
@@ -309,9 +316,9 @@ def _translate(call: Callable[[Any], T], collection: Any) -> T:
 def _translated(error: Exception | None) -> BackendError:
     """Return what the gateway calls an error of the SDK's."""
     text = _text(error)
-    if isinstance(error, TimeoutException):
+    if isinstance(error, _TIMEOUTS):
         return TimedOutError(f"Couchbase does not answer in time ({text})")
-    if isinstance(error, RequestCanceledException):
+    if isinstance(error, _AWAY):
         return UnavailableError(f"Couchbase is not there ({text})")
     if isinstance(error, AuthenticationException):
         return ForbiddenError("Couchbase does not know this user or password")
