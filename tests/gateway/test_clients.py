@@ -23,6 +23,9 @@ from support.raw import Raw
 
 MIB = 1024 * 1024
 
+EXAMPLES = int(os.environ.get("MEMFIS_GATEWAY_EXAMPLES", "50"))
+"""A third of how many kinds of noise are tried."""
+
 
 @pytest.fixture
 def small(directory: Path) -> Iterator[Gateway]:
@@ -90,7 +93,7 @@ noise = st.lists(
 
 
 @settings(
-    max_examples=150,
+    max_examples=3 * EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -5,6 +5,7 @@ refuses (it takes it for commands), flags over 32 bits, words after `version` an
 `me`, `h` and `l`.
 """
 
+import os
 import re
 from collections.abc import Callable
 
@@ -14,6 +15,9 @@ from hypothesis import strategies as st
 from support.gateway import Gateway
 from support.memcached import Memcached
 from support.raw import Raw
+
+EXAMPLES = int(os.environ.get("MEMFIS_GATEWAY_EXAMPLES", "50"))
+"""How many random sequences are compared."""
 
 CAS = b"{cas}"
 """Stands for the last CAS value that a server told."""
@@ -128,7 +132,7 @@ class Server:
 
 
 @settings(
-    max_examples=60,
+    max_examples=EXAMPLES,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
@@ -144,7 +148,7 @@ def test_answers_are_equal(gateway: Gateway, memcached: Memcached, sequence: lis
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(st.lists(commands, min_size=1, max_size=40), st.lists(st.integers(1, 400), max_size=10))
 def test_commands_sent_at_once_in_any_pieces_are_answered_in_order(
