@@ -61,8 +61,10 @@ def one_mistake(flags: list[bytes]) -> bool:
 
 ms_flags = st.lists(
     st.sampled_from(
-        [b"c", b"q", b"k", b"O7", b"F5", b"T0", b"T100", b"T-1", b"C" + CAS, b"C1"]
-        + [b"ME", b"MA", b"MP", b"MR", b"MS", b"MX", b"MAB", b"Fx"]
+        [
+            *(b"c", b"q", b"k", b"O7", b"F5", b"T0", b"T100", b"T-1", b"C" + CAS, b"C1"),
+            *(b"ME", b"MA", b"MP", b"MR", b"MS", b"MX", b"MAB", b"Fx"),
+        ]
     ),
     unique_by=lambda flag: flag[:1],
     max_size=5,
@@ -148,7 +150,9 @@ def test_answers_are_equal(gateway: Gateway, memcached: Memcached, sequence: lis
 
 
 @settings(
-    max_examples=EXAMPLES // 2, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=EXAMPLES // 2,
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(st.lists(commands, min_size=1, max_size=40), st.lists(st.integers(1, 400), max_size=10))
 def test_commands_sent_at_once_in_any_pieces_are_answered_in_order(

@@ -34,6 +34,8 @@ class MemoryBackend:
         self.answers = asyncio.Event()
         """Cleared: it answers nothing."""
         self.answers.set()
+        self.slow: dict[bytes, asyncio.Event] = {}
+        """Keys that come only when their event is set."""
         self.gone: BackendError | None = None
         """What it fails with."""
 
@@ -56,9 +58,13 @@ class MemoryBackend:
         self._documents[write.key] = (Document(write.value, write.flags, cas), write.expires)
         return cas
 
-    async def fetch(self, keys: Sequence[bytes]) -> Sequence[Document | BackendError | None]:
+    async def fetch(
+        self, keys: Sequence[bytes], limit: float
+    ) -> Sequence[Document | BackendError | None]:
         self.fetched += keys
         self.calls += 1
+        for key in self.slow.keys() & set(keys):
+            await self.slow[key].wait()
         await self._ready()
         found = map(self._find, keys)
         return [None if each is None else each[0] for each in found]

@@ -218,6 +218,36 @@ def test_a_frozen_database_costs_nobody_more_than_the_limit() -> None:
     scene(test, timeout=0.05)
 
 
+def test_what_is_large_may_come_slowly_while_the_database_answers_others() -> None:
+    async def test(scene: Scene) -> None:
+        scene.put(b"large", b"large")
+        scene.backend.slow[b"large"] = asyncio.Event()
+        visitor = asyncio.ensure_future(scene.get(b"large"))
+        mount = asyncio.ensure_future(_awaited(scene.items.ask(b"large")))
+        for _ in range(6):
+            scene.clock.now += 0.05
+            await asyncio.sleep(0.1)
+        assert isinstance((await asyncio.gather(visitor, return_exceptions=True))[0], TimedOutError)
+        assert not mount.done()
+        scene.backend.slow[b"large"].set()
+        found = await mount
+        assert found is not None
+        assert found.value == b"large"
+        scene.backend.slow[b"large"].clear()
+        scene.backend.answers.clear()  # now it answers nobody
+        mount = asyncio.ensure_future(_awaited(scene.items.ask(b"large")))
+        for _ in range(6):
+            scene.clock.now += 0.05
+            await asyncio.sleep(0.1)
+        assert isinstance((await asyncio.gather(mount, return_exceptions=True))[0], TimedOutError)
+
+    scene(test, timeout=0.2)
+
+
+async def _awaited(future: "asyncio.Future[Document | None]") -> Document | None:
+    return await future
+
+
 def test_a_refusal_is_an_answer() -> None:
     async def test(scene: Scene) -> None:
         class TooBigError(BackendError):

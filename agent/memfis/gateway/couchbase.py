@@ -89,7 +89,6 @@ class CouchbaseBackend:
         """
         self._settings = settings
         self._password = _password(settings.password_file)
-        self._read = timedelta(seconds=settings.timeout)
         self._write = timedelta(seconds=settings.write_timeout)
         self._plain = _Plain()
         self._cluster: Any = None
@@ -136,13 +135,16 @@ class CouchbaseBackend:
                 log.info("connected to bucket %s of %s", settings.bucket, settings.connection)
                 return
 
-    async def fetch(self, keys: Sequence[bytes]) -> Sequence[Document | BackendError | None]:
+    async def fetch(
+        self, keys: Sequence[bytes], limit: float
+    ) -> Sequence[Document | BackendError | None]:
         """See Backend.fetch."""
+        timeout = timedelta(seconds=limit)
         names = [document_id(key) for key in keys]
 
         def get(collection: Any) -> list[Document | BackendError | None]:
             wanted = [name for name in names if name is not None]
-            answers = collection.get_multi(wanted, transcoder=self._plain, timeout=self._read)
+            answers = collection.get_multi(wanted, transcoder=self._plain, timeout=timeout)
             found: list[Document | BackendError | None] = []
             for name in names:
                 result = answers.results.get(name)
