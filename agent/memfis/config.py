@@ -14,8 +14,7 @@ from msgspec import Meta
 
 from memfis.compression import LEVEL, MIN_SAVING, MIN_SIZE, TYPES, Compression
 from memfis.errors import ConfigurationError, UsageError
-from memfis.gateway_settings import EXPECTED as EXPECTED_OF_GATEWAY
-from memfis.gateway_settings import GatewaySettings
+from memfis.gateway_settings import EXPECTED_OF_GATEWAY, GatewaySettings
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -259,12 +258,11 @@ def _gateway(table: Mapping[str, Any], problems: list[str]) -> GatewaySettings |
     """Return what the table `[gateway]` says; None without one, or with problems."""
     if "gateway" not in table:
         return None
-    before = len(problems)
     if not isinstance(table["gateway"], dict):
         problems.append(f"gateway: {_EXPECTED['gateway']}")
         return None
     values = _checked(GatewaySettings, table["gateway"], "gateway.", problems)
-    return GatewaySettings(**values) if len(problems) == before else None
+    return None if problems else GatewaySettings(**values)
 
 
 def _checked(

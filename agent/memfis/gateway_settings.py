@@ -51,7 +51,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     allow_flush: bool = False
 
 
-EXPECTED = {
+EXPECTED_OF_GATEWAY = {
     "gateway": "expected a [gateway] table",
     "gateway.connection": "expected couchbase://HOST[,HOST…] or couchbases://HOST[,HOST…]",
     "gateway.bucket": "expected a bucket's name",

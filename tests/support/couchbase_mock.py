@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 from support.ports import answers, free_port
-from support.process import Process
+from support.process import Process, wait_for
 
 VERSION = "1.5.27"
 COORDINATES = f"com.couchbase.mock:CouchbaseMock:{VERSION}"
@@ -54,8 +54,10 @@ class CouchbaseMock:
         self._process.end(signal.SIGKILL)
 
     def freeze(self) -> None:
-        """Let it accept connections and answer nothing."""
+        """Let it accept connections and answer nothing; return when every thread has stopped."""
         self._process.signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self._process.pid}/task")
+        wait_for(lambda: all(_stopped(each) for each in tasks.iterdir()), "the mock to stop")
 
     def thaw(self) -> None:
         """Let it go on after `freeze`."""
@@ -72,6 +74,10 @@ class CouchbaseMock:
         with urllib.request.urlopen(request, timeout=10) as answer:
             config = json.load(answer)
         return f"couchbase://127.0.0.1:{config['nodesExt'][0]['services']['kv']}"
+
+
+def _stopped(task: Path) -> bool:
+    return (task / "stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def environment() -> dict[str, str]:

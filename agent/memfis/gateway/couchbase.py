@@ -9,12 +9,10 @@ import asyncio
 import functools
 import logging
 import threading
-import time
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 from couchbase.auth import PasswordAuthenticator
@@ -37,7 +35,6 @@ from couchbase.kv_range_scan import RangeScan
 from couchbase.options import ClusterOptions, ClusterTimeoutOptions, ScanOptions
 from couchbase.transcoder import Transcoder
 
-from memfis.errors import UsageError
 from memfis.gateway.backend import (
     BackendError,
     Document,
@@ -49,7 +46,7 @@ from memfis.gateway.backend import (
     UnavailableError,
     Write,
 )
-from memfis.gateway.documents import document_id, key_of
+from memfis.gateway.documents import document_id, expiry_of, key_of, password_in
 from memfis.gateway_settings import GatewaySettings
 
 T = TypeVar("T")
@@ -88,7 +85,7 @@ class CouchbaseBackend:
         Raises UsageError when the password cannot be read.
         """
         self._settings = settings
-        self._password = _password(settings.password_file)
+        self._password = password_in(settings.password_file)
         self._write = timedelta(seconds=settings.write_timeout)
         self._plain = _Plain()
         self._cluster: Any = None
@@ -177,7 +174,7 @@ class CouchbaseBackend:
                     documents,
                     transcoder=self._plain,
                     timeout=self._write,
-                    expiry=_expiry(expires),
+                    expiry=expiry_of(expires),
                 )
                 for write in some:
                     stored[write.key] = _result(
@@ -210,7 +207,7 @@ class CouchbaseBackend:
         def touch(collection: Any) -> list[bool | BackendError]:
             there: dict[str | None, bool | BackendError] = {None: False}
             for expires, names in alike.items():
-                answers = collection.touch_multi(names, _expiry(expires), timeout=self._write)
+                answers = collection.touch_multi(names, expiry_of(expires), timeout=self._write)
                 there |= {name: _there(answers, name) for name in names}
             return [there[document_id(key)] for key, _ in touches]
 
@@ -227,7 +224,7 @@ class CouchbaseBackend:
                     (write.value, write.flags),
                     transcoder=self._plain,
                     timeout=self._write,
-                    expiry=_expiry(write.expires),
+                    expiry=expiry_of(write.expires),
                 ).cas
             )
 
@@ -236,7 +233,7 @@ class CouchbaseBackend:
     async def replace(self, write: Write, cas: int, *, keep_expiry: bool = False) -> int:
         """See Backend.replace."""
         name = _storable(write.key)
-        expiry = {"preserve_expiry": True} if keep_expiry else {"expiry": _expiry(write.expires)}
+        expiry = {"preserve_expiry": True} if keep_expiry else {"expiry": expiry_of(write.expires)}
 
         def replace(collection: Any) -> int:
             return int(
@@ -356,19 +353,3 @@ def _storable(key: bytes) -> str:
     if name is None:
         raise RefusedError("such a key cannot be a document's")
     return name
-
-
-def _expiry(expires: int) -> timedelta:
-    """Return what the SDK wants for a Unix time; 0 is never."""
-    return timedelta(seconds=max(expires - int(time.time()), 1) if expires else 0)
-
-
-def _password(path: str) -> str:
-    """Return the first line of the file; raises UsageError."""
-    try:
-        lines: Iterable[str] = Path(path).read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"gateway.password_file: {path}: {error}") from error
-    for line in lines:
-        return line
-    raise UsageError(f"gateway.password_file: {path} is empty")

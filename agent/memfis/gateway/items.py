@@ -3,15 +3,11 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 from enum import Enum
-from functools import partial
-from math import inf
 
 from memfis.gateway.backend import (
     Backend,
     BackendError,
-    Document,
     MismatchError,
     MissingError,
     RefusedError,
@@ -20,8 +16,8 @@ from memfis.gateway.backend import (
 from memfis.gateway.batches import Batches
 from memfis.gateway.figures import Figures
 from memfis.gateway.guard import Guard
-from memfis.gateway.hot import GRACE, Entry, HotCache
-from memfis.gateway.seen import UNKNOWN, Seen
+from memfis.gateway.reads import Reads
+from memfis.gateway.seen import UNKNOWN
 from memfis.gateway_settings import GatewaySettings
 
 TRIES = 50
@@ -40,18 +36,7 @@ class Outcome(Enum):
     NOT_FOUND = "not found"
 
 
-class _Asked:
-    """A question to the database that is underway."""
-
-    __slots__ = ("answer", "keep")
-
-    def __init__(self, answer: "asyncio.Future[Document | None]") -> None:
-        self.answer = answer
-        self.keep = False
-        """Whether a visitor wants it, so that it goes into the hot cache."""
-
-
-class Items:
+class Items(Reads):
     """What the commands work on. Calls raise BackendError when the database cannot do it."""
 
     def __init__(
@@ -63,19 +48,8 @@ class Items:
         wall: Callable[[], float] = time.time,
     ) -> None:
         """Use `backend`; `clock` measures ages, `wall` is the time that items expire by."""
-        self.settings, self.figures, self.wall = settings, figures, wall
-        self.clock = clock
-        self.guard = Guard(backend, settings, figures, clock)
-        self.hot = HotCache(settings.hot_bytes, settings.hot_ttl, settings.stale_if_error, clock)
-        self.seen = Seen()
-        self._asked: dict[bytes, _Asked] = {}
-        self._fetches: Batches[bytes, Document | None] = Batches(
-            partial(self._fetch, patient=False), lambda key: key, self.seen.size
-        )
-        self._asked_patiently: dict[bytes, _Asked] = {}
-        self._patient_fetches: Batches[bytes, Document | None] = Batches(
-            partial(self._fetch, patient=True), lambda key: key, self.seen.size
-        )
+        guard = Guard(backend, settings, figures, clock)
+        super().__init__(guard, settings, figures, clock, wall)
         self._stores: Batches[Write, int] = Batches(
             self._store, lambda write: write.key, lambda write: len(write.value)
         )
@@ -84,83 +58,21 @@ class Items:
             self._touch, lambda job: job[0], lambda _: 64
         )
 
-    def quick(self, key: bytes) -> Entry | None:
-        """Return a visitor's page if it is in the hot cache and fresh, else None."""
-        entry = self.hot.get(key)
-        if entry is None or (now := self.clock()) >= entry.fresh:
-            return None
-        self.figures.hits_hot += 1
-        entry.accessed = now
-        self.hot.used(key)
-        return entry
-
-    def get(self, key: bytes) -> "Entry | asyncio.Future[Document | None]":
-        """Return a visitor's page: from the hot cache, or what the database will say."""
-        entry = self.quick(key)
-        if entry is not None:
-            return entry
-        entry = self.hot.get(key)
-        if entry is not None:
-            now = self.clock()
-            if now < min(entry.fresh + GRACE, entry.ends):
-                self.figures.hits_revalidated += 1
-                entry.accessed = now
-                self.hot.used(key)
-                self.ask(key, keep=True).add_done_callback(_heard)
-                return entry
-        return self.ask(key, keep=True)
-
-    def rescue(self, key: bytes) -> Entry | None:
-        """Return an old page for a visitor when the database cannot be asked, if it may be."""
-        entry = self.hot.get(key)
-        if entry is None or not self.hot.usable(entry):
-            return None
-        self.figures.hits_stale += 1
-        return entry
-
-    def look(self, key: bytes) -> "Entry | asyncio.Future[Document | None]":
-        """Return what is at `key`, at most `hot_ttl` seconds old."""
-        entry = self.hot.get(key)
-        if entry is not None and self.clock() < entry.fresh:
-            return entry
-        return self.ask(key)
-
-    def ask(self, key: bytes, *, keep: bool = False) -> "asyncio.Future[Document | None]":
-        """Return what the database will say; one question a key at a time.
-
-        `keep`: a visitor asks, who does not wait for long; else it may be something large.
-        """
-        underway = self._asked if keep else self._asked_patiently
-        asked = underway.get(key)
-        if asked is None:
-            asked = _Asked((self._fetches if keep else self._patient_fetches).submit(key))
-            underway[key] = asked
-            question = asked
-
-            def answered(future: "asyncio.Future[Document | None]") -> None:
-                if underway.get(key) is question:  # else it was written to meanwhile
-                    del underway[key]
-                    self._learn(key, future, question.keep)
-
-            asked.answer.add_done_callback(answered)
-        asked.keep = asked.keep or keep
-        return asked.answer
-
     def set(self, write: Write) -> "asyncio.Future[int]":
         """Write whatever was there; return what will be the item's CAS."""
-        self._forget(write.key)
+        self.forget(write.key)
         return self._stores.submit(write)
 
     def delete(self, key: bytes) -> "asyncio.Future[bool]":
         """Remove the item; return whether it was there."""
-        self._forget(key)
+        self.forget(key)
         return self._removals.submit(key)
 
     def touch(self, key: bytes, expires: int) -> "asyncio.Future[bool]":
         """Let the item expire at `expires` (Unix seconds, 0: never; the past: now)."""
         if self.past(expires):
             return self.delete(key)
-        self._forget(key)
+        self.forget(key)
         return self._touches.submit((key, expires))
 
     async def add(self, write: Write) -> tuple[Outcome, int]:
@@ -256,10 +168,7 @@ class Items:
     async def flush(self) -> None:
         """Remove everything."""
         await self.guard.one("flush", self.guard.backend.flush, limit=LISTING)
-        self.hot.clear()
-        self._asked.clear()
-        self._asked_patiently.clear()
-        self.seen.clear()
+        self.forget_all()
 
     async def keys(self) -> AsyncIterator[bytes]:
         """Yield every key; raises RefusedError where the database cannot list them."""
@@ -273,41 +182,13 @@ class Items:
     def _writing(self, key: bytes) -> "_Writing":
         return _Writing(self, key)
 
-    def _forget(self, key: bytes) -> None:
-        """Let nothing that was read before now be answered for `key` from now on."""
-        self.hot.drop(key)
-        self._asked.pop(key, None)
-        self._asked_patiently.pop(key, None)
-
-    def _learn(self, key: bytes, future: "asyncio.Future[Document | None]", keep: bool) -> None:
-        if future.cancelled() or future.exception() is not None:
-            return
-        found = future.result()
-        if found is None:
-            self.hot.drop(key)
-            self.seen.forget(key)
-            return
-        expires = self.seen.expires(key)
-        self.seen.note(key, len(found.value), expires)
-        if keep or self.hot.get(key) is not None:
-            ends = self.clock() + expires - self.wall() if expires else inf
-            entry = self.hot.put(key, found, ends if expires != UNKNOWN else inf)
-            if keep:
-                entry.accessed = self.clock()
-
-    async def _fetch(
-        self, keys: Sequence[bytes], *, patient: bool
-    ) -> Sequence[Document | BackendError | None]:
-        size = sum(map(self.seen.known_or_zero, keys))
-        return await self.guard.fetch(keys, size, patient=patient)
-
     async def _store(self, writes: Sequence[Write]) -> Sequence[int | BackendError]:
         gone = [write for write in writes if self.past(write.expires)]
         if gone:  # stored and expired at once
             return await self._store_some(writes)
         results = await self.guard.store(writes)
         for write, result in zip(writes, results, strict=True):
-            self._forget(write.key)
+            self.forget(write.key)
             if not isinstance(result, BackendError):
                 self.seen.note(write.key, len(write.value), write.expires)
         return results
@@ -326,14 +207,14 @@ class Items:
     async def _remove(self, keys: Sequence[bytes]) -> Sequence[bool | BackendError]:
         results = await self.guard.remove(keys)
         for key in keys:
-            self._forget(key)
+            self.forget(key)
             self.seen.forget(key)
         return results
 
     async def _touch(self, touches: Sequence[tuple[bytes, int]]) -> Sequence[bool | BackendError]:
         results = await self.guard.touch(touches)
         for (key, expires), result in zip(touches, results, strict=True):
-            self._forget(key)
+            self.forget(key)
             if result is True:
                 self.seen.expire(key, expires)
         return results
@@ -346,13 +227,7 @@ class _Writing:
         self._items, self._key = items, key
 
     def __enter__(self) -> None:
-        self._items._forget(self._key)
+        self._items.forget(self._key)
 
     def __exit__(self, *_: object) -> None:
-        self._items._forget(self._key)
-
-
-def _heard(future: "asyncio.Future[Document | None]") -> None:
-    """Take note of an error that nobody else waits for."""
-    with suppress(asyncio.CancelledError):
-        future.exception()
+        self._items.forget(self._key)
