@@ -1,13 +1,18 @@
 """What is checked, and how: `./check` runs the default sessions, `./check -s NAME` one of them."""
 
 import os
+import shutil
 
 import nox
 
 nox.needs_version = ">=2025.5"
-nox.options.sessions = ["lint", "tests", "histories", "hosts", "first_run"]
+nox.options.sessions = ["lint", "tests", "histories", "posix", "hosts", "first_run"]
 
 DISTRIBUTIONS = ("debian:12", "debian:13", "ubuntu:24.04")
+
+
+SUITES = ("pjdfstest@0.2.2", "fsx@0.3.2")
+"""Public suites for file systems, on crates.io."""
 
 
 def install(session: nox.Session, *groups: str, project: bool = True) -> None:
@@ -64,6 +69,21 @@ def histories(session: nox.Session) -> None:
     install(session, "test")
     session.run("pytest", "tests/histories", "-n", "4", *session.posargs)
     session.run("python", "bench/drills", "--short")
+
+
+@nox.session
+def posix(session: nox.Session) -> None:
+    """Run public suites for file systems over a mount; they are built where Rust is installed."""
+    if not shutil.which("cargo"):
+        session.skip("needs cargo, to build " + " and ".join(SUITES))
+    install(session, "test")
+    cargo = session.cache_dir / "cargo"
+    for suite in SUITES:
+        if not (cargo / "bin" / suite.split("@")[0]).exists():
+            command = ("cargo", "install", "--quiet", "--locked", "--debug", "--root", str(cargo))
+            session.run(*command, suite, external=True)
+    path = os.pathsep.join([*session.bin_paths, str(cargo / "bin"), os.environ["PATH"]])
+    session.run("pytest", "tests/conformance/test_suites.py", *session.posargs, env={"PATH": path})
 
 
 @nox.session

@@ -18,6 +18,9 @@ HEADER = b'{"memfis":"directory","layout":1}\n'
 COMPACT_FROM = 256
 """Records in a log before compaction is worth its while."""
 
+MOVING = "memfis.moving"
+"""Extended attribute of a directory that is being filled from another one: its path, as names."""
+
 Origin = Literal["file", "rendered"]
 
 

@@ -1,6 +1,7 @@
 """Ask for every URL twice, of the site and of its origin, and compare what comes.
 
-The origin is the fallback alone, behind a unix socket (templates/nginx/site.conf.j2).
+The origin is the fallback alone, behind a unix socket (templates/nginx/site.conf.j2). A site whose
+only source is the store has none: its answers are compared with what the store holds.
 """
 
 import os
@@ -12,9 +13,14 @@ from typing import NamedTuple
 from urllib.parse import quote_from_bytes, urlsplit
 
 import httpx
+from msgspec.structs import replace
 
+from memfis.catalog import Catalog
 from memfis.config import Site
 from memfis.errors import MemfisError, UsageError
+from memfis.keys import page_key, page_path
+from memfis.pages import NO_PAGE, Page, content_of
+from memfis.store import Store
 
 CLIENTS = 4
 """Connections to each side."""
@@ -65,11 +71,9 @@ def compare(site: Site, url: str, header: str) -> Iterator[Compared]:
     """
     if site.origin is None:
         raise UsageError(f"site {site.name}: set 'origin' to the socket of its origin listener")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise UsageError(f"--http {url!r}: expected http://HOST[:PORT]")
+    front_url = _front(url)
     limits = httpx.Limits(max_connections=CLIENTS)
-    host = {"Host": parts.netloc}
+    host = {"Host": urlsplit(url).netloc}
     with (
         httpx.Client(timeout=TIMEOUT, limits=limits, headers=host, trust_env=False) as front,
         httpx.Client(
@@ -83,13 +87,78 @@ def compare(site: Site, url: str, header: str) -> Iterator[Compared]:
 
         def one(path: bytes) -> Compared:
             target = quote_from_bytes(path, safe="/")
-            served, by = _ask(front, f"{parts.scheme}://{parts.netloc}{target}", header)
-            expected, _ = _ask(origin, f"http://{parts.netloc}{target}", header)
+            served, by = _ask(front, f"{front_url}{target}", header)
+            expected, _ = _ask(origin, f"http://{host['Host']}{target}", header)
             return Compared(path, by, _difference(served, expected))
 
         paths = urls(site)
         while batch := list(islice(paths, 256)):
             yield from pool.map(one, batch)
+
+
+def compare_stored(site: Site, store: Store, url: str, header: str) -> Iterator[Compared]:
+    """Yield the comparison of every file that the records of `site` name, asked of `url`.
+
+    A page must come from memory and be what `store` holds, anything else must be 404. Raises as
+    `compare` does, and StoreError.
+    """
+    front_url = _front(url)
+    limits = httpx.Limits(max_connections=CLIENTS)
+
+    with (
+        httpx.Client(timeout=TIMEOUT, limits=limits, trust_env=False) as front,
+        ThreadPoolExecutor(CLIENTS) as pool,
+    ):
+
+        def one(expected: tuple[bytes, bytes | None]) -> Compared:
+            path, content = expected
+            served, by = _ask(front, front_url + quote_from_bytes(path, safe="/"), header)
+            return Compared(path, by, _wrong(served, by, content))
+
+        expected = _stored(site, store)
+        while batch := list(islice(expected, CLIENTS * 4)):
+            yield from pool.map(one, batch)
+
+
+def _front(url: str) -> str:
+    """Return `url` without a path; raises UsageError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"--http {url!r}: expected http://HOST[:PORT]")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _stored(site: Site, store: Store) -> Iterator[tuple[bytes, bytes | None]]:
+    """Yield every URL path that the records name, and one that they do not, with its content.
+
+    None: nobody may be served it.
+    """
+    catalog = Catalog(store, site.name)
+    item = catalog.site_item()
+    index = (replace(site, index=item.index) if item else site).index_name
+    yield _NEVER, None
+    for directory, log in catalog.tree(b"/"):
+        for entry in log.entries.values() if log else ():
+            path = page_path(directory, entry.raw, index)
+            if entry.is_directory:
+                continue
+            if entry.flags & NO_PAGE:
+                yield path, None
+                continue
+            found = store.get(page_key(site.name, path))
+            yield path, content_of(Page(*found)) if found else b""  # what is lost cannot be served
+
+
+def _wrong(served: Answer, by: str, content: bytes | None) -> str | None:
+    """Return how an answer is not what the store holds."""
+    status = 404 if content is None else 200
+    if served.status != status:
+        return f"status: {served.status}, not {status}"
+    if content is None:
+        return None
+    if served.body != content:
+        return f"body: {len(served.body)} bytes, the store has {len(content)}"
+    return None if by in ("HIT", "") else f"from {by}, not from memory"
 
 
 def _ask(client: httpx.Client, url: str, header: str) -> tuple[Answer, str]:

@@ -44,7 +44,7 @@ class Pair:
         found: list[bytes] = []
         if any(isinstance(each, There | Within) for each in operation):
             found = self.right.paths(b"top")
-        resolved = tuple(self._place(each, found) for each in operation)
+        resolved: Operation = tuple(self._place(each, found) for each in operation)
         if resolved[0] != "rename" or self._shallow(*resolved[1:3]):
             self.do(resolved)
 

@@ -32,7 +32,7 @@ def content(size: int, number: int) -> bytes:
 
 
 class Actor:
-    """Does operations on a System. The public methods that return something are operations.
+    """Does operations on a System: its public methods, but the last two.
 
     Files that are open have numbers, which wrap: with none open, their operations do nothing.
     """
@@ -108,10 +108,10 @@ class Actor:
         finally:
             self._system.close(file)
 
-    def replace(self, path: bytes, new: bytes, size: int) -> object:
+    def replace(self, path: bytes, new: bytes, size: int) -> None:
         """Write a new file and rename it over `path`, as editors do."""
         self.put(new, size, 0o644)
-        return self._system.rename(new, path, 0)
+        self._system.rename(new, path, 0)
 
     def get(self, path: bytes) -> object:
         """Read a whole file."""
@@ -127,35 +127,35 @@ class Actor:
     def names(self, path: bytes) -> object:
         return sorted(self._system.names(path))
 
-    def cut(self, path: bytes, length: int) -> object:
-        return self._system.cut(path, length)
+    def cut(self, path: bytes, length: int) -> None:
+        self._system.cut(path, length)
 
-    def make_directory(self, path: bytes, mode: int) -> object:
-        return self._system.make_directory(path, mode)
+    def make_directory(self, path: bytes, mode: int) -> None:
+        self._system.make_directory(path, mode)
 
-    def remove_directory(self, path: bytes) -> object:
-        return self._system.remove_directory(path)
+    def remove_directory(self, path: bytes) -> None:
+        self._system.remove_directory(path)
 
-    def remove(self, path: bytes) -> object:
-        return self._system.remove(path)
+    def remove(self, path: bytes) -> None:
+        self._system.remove(path)
 
-    def rename(self, old: bytes, new: bytes, flags: int) -> object:
-        return self._system.rename(old, new, flags)
+    def rename(self, old: bytes, new: bytes, flags: int) -> None:
+        self._system.rename(old, new, flags)
 
-    def link(self, target: bytes, path: bytes) -> object:
-        return self._system.link(target, path)
+    def link(self, target: bytes, path: bytes) -> None:
+        self._system.link(target, path)
 
     def target(self, path: bytes) -> object:
         return self._system.target(path)
 
-    def set_mode(self, path: bytes, mode: int) -> object:
-        return self._system.set_mode(path, mode)
+    def set_mode(self, path: bytes, mode: int) -> None:
+        self._system.set_mode(path, mode)
 
-    def set_owner(self, path: bytes, uid: int, gid: int) -> object:
-        return self._system.set_owner(path, uid, gid)
+    def set_owner(self, path: bytes, uid: int, gid: int) -> None:
+        self._system.set_owner(path, uid, gid)
 
-    def set_times(self, path: bytes, atime: Time, mtime: Time) -> object:
-        return self._system.set_times(path, atime, mtime)
+    def set_times(self, path: bytes, atime: Time, mtime: Time) -> None:
+        self._system.set_times(path, atime, mtime)
 
     def extended_names(self, path: bytes) -> object:
         return sorted(self._system.extended_names(path))
@@ -163,16 +163,16 @@ class Actor:
     def extended(self, path: bytes, name: bytes) -> object:
         return self._system.extended(path, name)
 
-    def set_extended(self, path: bytes, name: bytes, value: bytes, flags: int) -> object:
-        return self._system.set_extended(path, name, value, flags)
+    def set_extended(self, path: bytes, name: bytes, value: bytes, flags: int) -> None:
+        self._system.set_extended(path, name, value, flags)
 
-    def remove_extended(self, path: bytes, name: bytes) -> object:
-        return self._system.remove_extended(path, name)
+    def remove_extended(self, path: bytes, name: bytes) -> None:
+        self._system.remove_extended(path, name)
 
     # ---- all of it
 
-    def settle(self) -> object:
-        return self._system.settle()
+    def settle(self) -> None:
+        self._system.settle()
 
     def tree(self) -> object:
         """Return everything that can be seen: status, content and extended attributes by path."""

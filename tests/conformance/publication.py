@@ -94,7 +94,8 @@ def differences(root: bytes, site: bytes, store: Memcached) -> list[str]:
     wrong += [f"missing: {key!r}" for key in sorted(files.keys() - keys)]
     wrong += [f"not expected: {key!r}" for key in sorted(keys - files.keys())]
     for key in sorted(keys & files.keys()):
-        reason = wrong_page(*found[key], files[key])
+        value, flags = found[key]
+        reason = wrong_page(value, flags, files[key])
         if reason:
             wrong.append(f"{reason}: {key!r}")
     return wrong

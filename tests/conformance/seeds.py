@@ -10,6 +10,9 @@ os.environ.setdefault(SEED, str(random.SystemRandom().randrange(10**6)))
 
 FIXED = (1, 2)
 
+EFFORT = int(os.environ.get("MEMFIS_CONFORMANCE_EFFORT", "1"))
+"""How many times as many operations as CI has time for."""
+
 
 def numbers(new: int) -> list[int]:
     """Return the fixed seeds, and `new` others that MEMFIS_CONFORMANCE_SEED leads to."""

@@ -13,7 +13,7 @@ from conformance.machine import compare, difference
 from conformance.memory import in_memory
 from conformance.operations import Actor
 from conformance.publication import differences
-from conformance.seeds import numbers
+from conformance.seeds import EFFORT, numbers
 from conformance.systems import Directory, System
 from filesystem.conftest import Mount
 from memfis.config import Site
@@ -22,7 +22,7 @@ from support.memcached import Memcached
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do all that is compared")
 
-RUNS, STEPS = 40, 50
+RUNS, STEPS = 40 * EFFORT, 50
 
 LATER = 10.0
 """Seconds after which each mount has heard of everything."""

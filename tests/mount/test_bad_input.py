@@ -74,7 +74,12 @@ def test_usage(directory: Path, memcached: Memcached) -> None:
     one_line(memfis("mount", "--site", "A_B", "--store", store, path), 2, "name")
     one_line(memfis("mount", "--config", "/nonexistent", path), 2, "/nonexistent")
     one_line(mount(memcached, "--read-only", path), 2, SITE, "not in")
-    for arguments in (["mount"], ["mount", "--attribute-timeout", "-1", path], ["mount", "-x"]):
+    for arguments in (
+        ["mount"],
+        ["mount", "--attribute-timeout", "-1", path],
+        ["mount", "-o", "suid", path],
+        ["mount", "-x"],
+    ):
         done = memfis(*arguments)
         assert done.returncode == 2
         assert "Usage: memfis mount" in done.stderr

@@ -202,8 +202,10 @@ def test_modes_owners_and_times(root: Path, mount: Mount) -> None:
     if os.geteuid() == 0:
         os.chown(path, 1234, -1)
         os.chown(path, -1, 2345)
-        os.chown(root / "link", 11, 12, follow_symlinks=False)
         assert (path.stat().st_uid, path.stat().st_gid) == (1234, 2345)
+        os.chown(path, 4_000_000_000, -1)
+        assert (path.stat().st_uid, path.stat().st_gid) == (4_000_000_000, 2345)
+        os.chown(root / "link", 11, 12, follow_symlinks=False)
         assert (os.lstat(root / "link").st_uid, os.lstat(root / "link").st_gid) == (11, 12)
 
 

@@ -22,6 +22,7 @@ SETTINGS: dict[str, Any] = {
     "name": "site.example",
     "server_names": ["site.example"],
     "listen": ["80"],
+    "source": "root",
     "root": "/srv/www",
     "index": ["index.html"],
     "max_page": MAX_PAGE,

@@ -39,7 +39,10 @@ def render(template: str, /, *, trim_blocks: bool = True, **variables: Any) -> s
 
 
 class Site:
-    """A site: its web root, its two listeners and what it has in the store."""
+    """A site: its web root, its listeners and what it has in the store.
+
+    One whose source is the store has no web root, and no origin.
+    """
 
     def __init__(self, directory: Path, store: Memcached, name: str, **settings: Any) -> None:
         self.name = name
@@ -51,6 +54,7 @@ class Site:
             "name": name,
             "server_names": [name],
             "listen": [f"unix:{self.public}"],
+            "source": "root",
             "root": os.fspath(directory / f"{name}.root"),
             "index": ["index.html"],
             "max_page": MAX_PAGE,
@@ -58,6 +62,10 @@ class Site:
             "origin_socket": os.fspath(self.origin),
             **settings,
         }
+        self.stored = self.settings["source"] == "store"
+        if self.stored:
+            self.settings["root"] = ""
+            return
         self.root = Path(self.settings["root"])
         self.root.mkdir(exist_ok=True)
 
@@ -131,8 +139,9 @@ class Nginx:
         )
 
     def start(self) -> None:
-        """Start it, and wait until every site's origin answers."""
-        self._process.start(lambda: all(listening(site.origin) for site in self.sites))
+        """Start it, and wait until every site answers."""
+        sockets = [site.public if site.stored else site.origin for site in self.sites]
+        self._process.start(lambda: all(map(listening, sockets)))
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it: SIGTERM fast, SIGQUIT when every request is answered, SIGKILL all at once."""

@@ -99,7 +99,8 @@ def test_a_default_of_the_agent_is_the_documented_one(key: str) -> None:
 
 def toml_of_the_role(metrics: str = "", max_delete: str | int = "50%", **site: Any) -> Settings:
     """Return what the agent reads from the role's memfis.toml."""
-    complete = of_the_role(server_names=["a.example"], root="/srv/a", **site)
+    place = {} if site.get("source") == "store" else {"root": "/srv/a"}
+    complete = of_the_role(server_names=["a.example"], **place, **site)
     environment = Environment(undefined=StrictUndefined, trim_blocks=True)
     environment.filters["memfis_store_url"] = filters().store_url
     environment.filters["to_json"] = json.dumps
@@ -136,6 +137,12 @@ def test_the_agent_reads_where_to_answer_and_what_to_delete_from_the_role() -> N
     assert (found.metrics, found.sites[0].max_delete) == (None, "1000")
 
 
+def test_the_agent_reads_from_the_role_that_the_store_is_the_source() -> None:
+    [site] = toml_of_the_role(source="store", exclude=["*.iso"]).sites
+    assert (site.source, site.root, site.origin) == ("store", "", None)
+    assert site.exclude == ("*.iso",)
+
+
 GOOD: dict[str, Any] = {
     "server_names": ["a.example", "*.b.example", "_"],
     "root": '/srv/www/a b$c"d',
@@ -168,6 +175,7 @@ def test_good_settings_have_no_problems() -> None:
         ("name", "A_b"),
         ("name", ".a"),
         ("name", "a" * 90),
+        ("root", None),
         ("root", "relative"),
         ("root", "/"),
         ("root", "/srv/../etc"),
@@ -209,6 +217,76 @@ def test_what_nginx_would_misread_is_refused(key: str, value: object) -> None:
     [*found] = filters().site_problems([GOOD | {"name": "a.example", key: value}])
     assert found
     assert all(line.startswith(f"memfis_sites[0].{key}") for line in found)
+
+
+STORED: dict[str, Any] = {"server_names": ["files.example"], "source": "store"}
+
+
+def test_a_site_without_a_disk_needs_no_more() -> None:
+    assert filters().site_problems([STORED]) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("root", "/srv/a"),
+        ("src", "public"),
+        ("autoindex", True),
+        ("origin_socket", "/run/o.sock"),
+        ("source", "disk"),
+    ],
+)
+def test_what_needs_a_disk_is_refused_without_one(key: str, value: object) -> None:
+    found = filters().site_problems([STORED | {key: value}])
+    assert [line for line in found if line.startswith(f"memfis_sites[0].{key}: ")]
+
+
+MOUNTS: list[dict[str, Any]] = [
+    {"site": "files.example", "path": "/srv/files", "owner": "deploy", "options": ["noexec"]},
+    {"site": "a.example", "path": "/mnt/a", "read_only": True},
+]
+
+
+def mount_problems(*mounts: dict[str, Any]) -> list[str]:
+    found: list[str] = filters().mount_problems(list(mounts), [STORED, GOOD])
+    return found
+
+
+def test_good_mounts_have_no_problems() -> None:
+    assert mount_problems(*MOUNTS) == []
+
+
+@pytest.mark.parametrize(
+    ("mount", "problem"),
+    [
+        ({"site": "other.example"}, "site: 'other.example' is not the name of one of"),
+        ({"site": "a.example"}, "read_only: the agent keeps a.example equal to its web root"),
+        ({"path": "srv/files"}, "path: 'srv/files': expected an absolute path"),
+        ({"path": "/"}, "path: '': expected an absolute path"),
+        ({"path": "/srv/../etc"}, "path: '/srv/../etc': expected an absolute path"),
+        ({"path": "/srv/a b"}, "path: '/srv/a b': expected an absolute path"),
+        ({"path": "/srv/%h"}, "path: '/srv/%h': expected an absolute path"),
+        ({"path": GOOD["root"]}, "expected an absolute path"),
+        ({"owner": "a b"}, "owner: 'a b'"),
+        ({"mode": "493"}, "mode: '493'"),
+        ({"mode": "u+x"}, "mode: 'u+x'"),
+        ({"options": ["a,b"]}, "options: 'a,b'"),
+    ],
+)
+def test_mounts_that_cannot_be_are_refused(mount: dict[str, Any], problem: str) -> None:
+    [found] = mount_problems(MOUNTS[0] | mount)
+    assert found.startswith("memfis_mounts[0].")
+    assert problem in found
+
+
+def test_mounts_do_not_share() -> None:
+    assert mount_problems(MOUNTS[0], {**MOUNTS[0], "path": "/srv/files/"}) == [
+        "memfis_mounts[1].site: 'files.example' is also that of memfis_mounts[0]",
+        "memfis_mounts[1].path: '/srv/files' is also that of memfis_mounts[0]",
+    ]
+    rooted = GOOD | {"root": "/srv/www"}
+    [found] = filters().mount_problems([MOUNTS[0] | {"path": "/srv/www/x"}], [STORED, rooted])
+    assert "is in a web root" in found
 
 
 def test_two_sites_of_one_name_are_refused() -> None:

@@ -1,4 +1,7 @@
-"""The daemon's life: start, keep every site, read the settings again, stop."""
+"""The daemon's life: start, keep every site, read the settings again, stop.
+
+Sites that a mount fills are not kept: the daemon looks at their stores and does nothing to them.
+"""
 
 import asyncio
 import contextlib
@@ -11,10 +14,10 @@ from memfis.agent.control import answer_requests
 from memfis.config import ListenAddress, Settings, Site
 from memfis.errors import ConfigurationError, MemfisError, UsageError
 from memfis.handover import SOCKET
-from memfis.keeper import Signals, SiteKeeper
+from memfis.keeper import Signals, SiteKeeper, StoredSite
 from memfis.service.sockets import Serve, listen_tcp, listen_unix
-from memfis.service.systemd import notify
 from memfis.sync.lock import runtime_directory
+from memfis.systemd import notify
 
 TICK = 1.0
 """Seconds between two words to systemd."""
@@ -38,6 +41,7 @@ class Daemon:
             raise UsageError("no site to keep: configure one under [[sites]]")
         self._runtime = runtime_directory(self._settings.runtime_directory)
         self._keepers: dict[str, SiteKeeper] = {}
+        self._stored: dict[str, StoredSite] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._ready = False
         self._status = ""
@@ -50,7 +54,7 @@ class Daemon:
                 await self._listen(stack)
                 for site in self._settings.sites:
                     self._begin(site)
-                log.info("keeping %s", ", ".join(self._keepers))
+                log.info("%s", self._sites())
                 while not signals.stop.is_set():
                     if signals.reload.is_set():
                         signals.reload.clear()
@@ -92,7 +96,7 @@ class Daemon:
             return
         from memfis.agent.metrics import metrics  # for those who want them
 
-        figures = metrics(lambda: list(self._keepers.values()))
+        figures = metrics(lambda: list(self._keepers.values()), lambda: list(self._stored.values()))
         address = ListenAddress.parse(self._settings.metrics)
         if address.path is None:
             stack.push_async_callback(
@@ -108,9 +112,20 @@ class Daemon:
         stack.callback(path.unlink, missing_ok=True)
 
     def _begin(self, site: Site) -> None:
-        keeper = SiteKeeper(site, self._runtime, jobs=len(os.sched_getaffinity(0)))
-        self._keepers[site.name] = keeper
+        keeper: SiteKeeper | StoredSite
+        if site.source == "store":
+            keeper = self._stored[site.name] = StoredSite(site)
+        else:
+            keeper = SiteKeeper(site, self._runtime, jobs=len(os.sched_getaffinity(0)))
+            self._keepers[site.name] = keeper
         self._tasks[site.name] = asyncio.create_task(keeper.keep(), name=site.name)
+
+    def _sites(self) -> str:
+        """Return what is done to which site, for people."""
+        done = [f"keeping {', '.join(self._keepers)}"] if self._keepers else []
+        if self._stored:
+            done.append(f"leaving {', '.join(self._stored)} to a mount")
+        return "; ".join(done)
 
     async def _end(self, names: Iterable[str]) -> None:
         """Stop keeping the sites called `names`; what they hold stays, until its lease ends."""
@@ -130,15 +145,16 @@ class Daemon:
         changed = [name for name, site in before.items() if now.get(name) != site]
         await self._end(changed)
         for name in changed:
-            del self._keepers[name]
+            self._keepers.pop(name, None)
+            self._stored.pop(name, None)
         for name, site in now.items():
-            if name not in self._keepers:
+            if name not in self._tasks:
                 self._begin(site)
         for key in ("metrics", "runtime_directory"):
             if getattr(settings, key) != getattr(self._settings, key):
                 log.warning("%s changed: restart the agent to use it", key)
         self._settings = settings
-        log.info("settings read again: keeping %s", ", ".join(self._keepers))
+        log.info("settings read again: %s", self._sites())
 
     def _read_again(self) -> tuple[Settings | None, list[str]]:
         """Return the settings, or None and what is wrong with them."""
@@ -152,9 +168,12 @@ class Daemon:
 
     def _tell_systemd(self) -> None:
         sites = list(self._keepers.values())
-        down = [site.site.name for site in sites if site.health.is_down]
+        watched: list[SiteKeeper | StoredSite] = [*sites, *self._stored.values()]
+        down = [site.site.name for site in watched if site.health.is_down]
         begun = [site for site in sites if site.begun.is_set()]
         status = f"{sum(site.pages for site in sites)} pages of {_sites(len(sites))}"
+        if self._stored:
+            status += f", {_sites(len(self._stored))} left to a mount"
         if len(begun) < len(sites):
             status = f"filling: {_sites(len(begun))} of {len(sites)} done; {status}"
         if pending := sum(site.waiting for site in sites):

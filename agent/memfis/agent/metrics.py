@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from memfis.keeper import SiteKeeper
+from memfis.keeper import SiteKeeper, StoredSite
 from memfis.service.exposition import Exposition
 
 _STORE = {
@@ -34,13 +34,16 @@ _FIGURES = {
 class _Sites(Collector):
     """The figures of all sites, and of the stores they are in."""
 
-    def __init__(self, sites: Callable[[], Sequence[SiteKeeper]]) -> None:
+    def __init__(
+        self, sites: Callable[[], Sequence[SiteKeeper]], stored: Callable[[], Sequence[StoredSite]]
+    ) -> None:
         self._sites = sites
+        self._stored = stored
 
     def collect(self) -> Iterable[Metric]:
         sites = self._sites()
         yield from _of_sites(sites)
-        yield from _of_stores(sites)
+        yield from _of_stores([*sites, *self._stored()])
 
 
 def _of_sites(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
@@ -82,7 +85,7 @@ def _of_sites(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
     yield from (syncs, problems)
 
 
-def _of_stores(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
+def _of_stores(sites: Sequence[SiteKeeper | StoredSite]) -> Iterator[Metric]:
     families = {
         name: (CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily)(
             f"memfis_store_{name}", text, labels=["store"]
@@ -97,6 +100,8 @@ def _of_stores(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
     yield from families.values()
 
 
-def metrics(sites: Callable[[], Sequence[SiteKeeper]]) -> Exposition:
-    """Return what answers with the figures of the keepers that `sites` returns."""
-    return Exposition(_Sites(sites))
+def metrics(
+    sites: Callable[[], Sequence[SiteKeeper]], stored: Callable[[], Sequence[StoredSite]]
+) -> Exposition:
+    """Return what answers with the figures of `sites`; of `stored`, their stores'."""
+    return Exposition(_Sites(sites, stored))

@@ -22,13 +22,14 @@ def doctor(flags: SiteFlags, as_json: bool) -> int:
     Counts what would be published and what not, estimates the memory it takes with the slab
     overhead of memcached (a sample of the files is compressed), and looks at item sizes, key
     lengths, permissions, file systems and the limits of inotify. Sites that share a store are added
-    up. Changes nothing; run it as the agent's user to see what that user may read.
+    up. Of a site that a mount fills it counts what is there, and looks whether the store keeps it.
+    Changes nothing; run it as the agent's user to see what that user may read.
 
     \b
     Exit codes: 0 all fits, 1 see the warnings and problems, 2 the configuration or a web root
     cannot be used, 3 a store cannot be reached (the disk is examined all the same).
     """
-    settings = flags.settings(need_root=True)
+    settings = flags.settings(need_root=True, ask_store=True)
     if not settings.sites:
         raise UsageError("no site to examine: configure one under [[sites]]")
     with _progress(as_json) as progress:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 import click
 
 from memfis.commands import run_command
+from memfis.commands.mount import KERNEL
 from memfis.errors import UsageError
 
 USAGE = """\
@@ -26,9 +27,6 @@ WORDS = {
     "allow_other": "--allow-other",
     "no_allow_other": "--no-allow-other",
 }
-
-KERNEL = frozenset(("noexec", "noatime", "nodiratime", "sync"))
-"""What the kernel does, for any filesystem."""
 
 IMPLIED = frozenset(
     (

@@ -5,6 +5,7 @@ import stat as modes
 import sys
 import time
 from dataclasses import replace
+from typing import Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import click
@@ -18,7 +19,7 @@ from memfis.entries import Entry
 from memfis.errors import MemfisError, UsageError
 from memfis.keys import check_site_name
 from memfis.pages import GZIP, NO_PAGE, Page, content_of
-from memfis.store import Store
+from memfis.store import ItemState, Store
 from memfis.sync.report import shown
 
 
@@ -64,6 +65,11 @@ def _index(item: SiteItem | None, site: Site) -> bytes | None:
     return structs.replace(site, index=item.index).index_name
 
 
+def _is_stored(item: SiteItem | None, site: Site) -> bool:
+    """Whether the store is the only source of the site."""
+    return (site.source if item is None else item.source) == "store"
+
+
 def _entry(catalog: Catalog, path: bytes, index: bytes | None) -> Entry | None:
     directory, slash, name = path.rstrip(b"/").rpartition(b"/")
     if path.endswith(b"/"):
@@ -88,18 +94,19 @@ def ls(
 ) -> int:
     """List the directory PATH of the store.
 
-    A name with '*' behind it (in -l: 'disk') is known and left to the disk.
+    A name with '*' behind it is known and nobody is served its page: it is left to the disk (in -l:
+    'disk'), or kept private in a site that a mount fills ('private').
     """
-    site, _, catalog, _ = _open(flags)
+    site, _, catalog, item = _open(flags)
+    stored = _is_stored(item, site)
     wanted = normal_path(path).rstrip(b"/") + b"/"
     [log] = catalog.logs([wanted])
     if log is None:
         raise MemfisError(f"{site.name}{shown(wanted)}: no such directory in the store")
     entries = sorted(log.entries.values(), key=lambda entry: entry.name)
     if as_json:
-        print_json(
-            {"site": site.name, "path": shown(wanted), "entries": [_fields(e) for e in entries]}
-        )
+        fields = [_fields(entry, stored=stored) for entry in entries]
+        print_json({"site": site.name, "path": shown(wanted), "entries": fields})
         return 0
     for entry in entries:
         label = shown(entry.raw) + ("/" if entry.is_directory else "")
@@ -108,23 +115,34 @@ def ls(
             continue
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.mtime_ns // 10**9))
         owners = f"{modes.filemode(entry.mode or 0)} {entry.uid:>5} {entry.gid:>5}"
-        click.echo(f"{owners} {entry.size:>10} {when} {_form(entry):<5} {label}")
+        if entry.target is not None:
+            label += f" -> {shown(entry.target.encode('latin-1'))}"
+        form = _form(entry, stored=stored)
+        click.echo(f"{owners} {entry.size:>10} {when} {form:<{7 if stored else 5}} {label}")
     return 0
 
 
 @click.command()
 @site_options
 @click.option("--raw", is_flag=True, help="As stored: compressed when it is.")
+@click.option("--private", is_flag=True, help="Also what a mount keeps and nobody is served.")
 @click.argument("path")
 def cat(
     flags: SiteFlags,
     raw: bool,
+    private: bool,
     path: str,
 ) -> int:
     """Print the page at PATH, as a browser gets it."""
     site, opened, _, item = _open(flags)
     url = page_url(normal_path(path), _index(item, site))
     found = opened.get(keys.page_key(site.name, url))
+    if found is None and _is_stored(item, site):
+        kept = keys.private_key(site.name, url)
+        if private:
+            found = opened.get(kept)
+        elif opened.look_many([kept])[0]:
+            raise MemfisError(f"{site.name}{shown(url)}: kept private; --private shows it")
     if found is None:
         raise MemfisError(f"{site.name}{shown(url)}: not in the store")
     sys.stdout.buffer.write(found.value if raw else content_of(Page(*found)))
@@ -144,27 +162,23 @@ def stat(
     """Show what the store knows of PATH: the page as stored, and the record of its file."""
     site, opened, catalog, item = _open(flags)
     first = _index(item, site)
+    stored = _is_stored(item, site)
     wanted = normal_path(path)
-    key = keys.page_key(site.name, page_url(wanted, first))
-    [state] = opened.look_many([key])
+    url = page_url(wanted, first)
+    key = keys.page_key(site.name, url)
+    page, private = map(_state, opened.look_many([key, keys.private_key(site.name, url)]))
     entry = _entry(catalog, wanted, first)
-    if state is None and entry is None:
+    if page is None and private is None and entry is None:
         raise MemfisError(f"{site.name}{shown(wanted)}: not in the store")
-    page = None
-    if state:
-        page = {
-            "bytes": state.size,
-            "encoding": "gzip" if state.flags & GZIP else "identity",
-            "flags": state.flags,
-            "expires_in": None if state.ttl < 0 else state.ttl,
-        }
-    document = {
+    document: dict[str, Any] = {
         "site": site.name,
         "path": shown(wanted),
         "key": shown(key),
         "page": page,
-        "record": _fields(entry) if entry else None,
     }
+    if stored:
+        document["private"] = private
+    document["record"] = _fields(entry, stored=stored) if entry else None
     if as_json:
         print_json(document)
     else:
@@ -175,7 +189,18 @@ def stat(
                     click.echo(f"  {inner}: {'-' if text is None else text}")
             else:
                 click.echo(f"{label}: {'-' if value is None else value}")
-    return 0 if page else 1
+    return 0 if page or private else 1
+
+
+def _state(state: ItemState | None) -> dict[str, object] | None:
+    if state is None:
+        return None
+    return {
+        "bytes": state.size,
+        "encoding": "gzip" if state.flags & GZIP else "identity",
+        "flags": state.flags,
+        "expires_in": None if state.ttl < 0 else state.ttl,
+    }
 
 
 @click.command()
@@ -203,15 +228,15 @@ def key(
     return 0
 
 
-def _form(entry: Entry) -> str:
-    if entry.is_directory:
+def _form(entry: Entry, *, stored: bool) -> str:
+    if entry.is_directory or (entry.flags & NO_PAGE and entry.target is not None):
         return "-"
     if entry.flags & NO_PAGE:
-        return "disk"
+        return "private" if stored else "disk"
     return "gzip" if entry.flags & GZIP else "plain"
 
 
-def _fields(entry: Entry) -> dict[str, object]:
+def _fields(entry: Entry, *, stored: bool) -> dict[str, object]:
     return {
         "name": shown(entry.raw),
         "mode": f"{entry.mode or 0:o}",
@@ -219,7 +244,7 @@ def _fields(entry: Entry) -> dict[str, object]:
         "mtime_ns": entry.mtime_ns,
         "uid": entry.uid,
         "gid": entry.gid,
-        "target": entry.target,
+        "target": None if entry.target is None else shown(entry.target.encode("latin-1")),
         "origin": entry.origin,
-        "stored": _form(entry),
+        "stored": _form(entry, stored=stored),
     }

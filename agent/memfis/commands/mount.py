@@ -9,8 +9,13 @@ from click.shell_completion import CompletionItem
 
 from memfis.commands.logs import has_journal, log_to_stderr, log_to_syslog
 from memfis.commands.options import SiteFlags
+from memfis.systemd import notify
 
 log = logging.getLogger(__name__)
+
+KERNEL = ("noexec", "noatime", "nodiratime", "sync")
+"""Mount options that the kernel knows and that change something (mount(8)); nosuid and nodev do
+not: they always hold."""
 
 
 def directories(
@@ -46,7 +51,15 @@ def directories(
 )
 @click.option("--foreground", "-f", is_flag=True, help="Stay, and log to stderr.")
 @click.option("--verbose", "-v", is_flag=True, help="Log more.")
-@click.option("--option", "-o", "flags", multiple=True, hidden=True)
+@click.option(
+    "--option",
+    "-o",
+    "flags",
+    multiple=True,
+    type=click.Choice(KERNEL),
+    metavar="WORD",
+    help=f"What the kernel does for any filesystem: {', '.join(KERNEL)}.",
+)
 def mount(
     mountpoint: str,
     config: str | None,
@@ -95,6 +108,7 @@ def mount(
     def work(ready: Callable[[], None]) -> int:
         def mounted() -> None:
             ready()
+            notify("READY=1")  # Type=notify: what is ordered after the unit finds the files
             if not foreground and not journal:
                 log_to_syslog(level)
             log.info("%s is mounted at %s", site.name, options.mountpoint)

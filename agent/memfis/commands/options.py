@@ -12,6 +12,7 @@ import click
 from msgspec.structs import replace
 
 from memfis import config
+from memfis.catalog import Catalog
 from memfis.config import Settings, Site, Source, StoreAddress
 from memfis.errors import UsageError
 from memfis.store import Store
@@ -29,11 +30,15 @@ class SiteFlags:
     store: str | None = None
     index: tuple[str, ...] = ()
 
-    def settings(self, *, need_root: bool = False, source: Source = "root") -> Settings:
+    def settings(
+        self, *, need_root: bool = False, ask_store: bool = False, source: Source = "root"
+    ) -> Settings:
         """Return the settings of the configuration with the flags put over them.
 
-        A site that the configuration does not have is made of the flags alone, with that `source`;
-        it may do without a web root unless `need_root`. Raises UsageError and ConfigurationError.
+        A site that the configuration does not have is made of the flags alone, with that `source`,
+        or with `ask_store` with the one that its item has. It may do without a web root unless
+        `need_root`. Raises UsageError, ConfigurationError, and StoreError when the store cannot be
+        asked.
         """
         path = config.configuration_path(self.config)
         settings = config.load(path) if path else Settings()
@@ -54,18 +59,33 @@ class SiteFlags:
                     f"no site: give {flags} --store URL, or a configuration with sites"
                     f" ({path or f'{config.DEFAULT_PATH} is not there, or not for you'})"
                 )
-            if need_root and not self.root:
-                place = path or f"{config.DEFAULT_PATH} (not there, or not for you)"
-                raise UsageError(f"site {self.name!r} is not in {place}, and there is no --root")
             filled = {"root": "/"} if source == "root" else {"source": source}
             table = {"name": self.name, "store": settings.store} | filled | over
-            made = config.settings_from({"sites": [table]}, "flags")
-            return replace(settings, sites=made.sites)
+            [made] = config.settings_from({"sites": [table]}, "flags").sites
+            if ask_store and not self.root:
+                made = self._as_stored(made)
+            if need_root and not self.root and made.source == "root":
+                place = path or f"{config.DEFAULT_PATH} (not there, or not for you)"
+                raise UsageError(f"site {self.name!r} is not in {place}, and there is no --root")
+            return replace(settings, sites=(made,))
         if over and len(known) > 1:
             raise UsageError("--root, --store and --index need --site: there are several sites")
+        if self.root and known[0].source == "store":
+            raise UsageError(f"{known[0].name} is filled through a mount: it takes no --root")
         if self.store:
             StoreAddress.parse(self.store)
         return replace(settings, sites=tuple(replace(site, **over) for site in known))
+
+    def _as_stored(self, site: Site) -> Site:
+        """Return `site` as its own item has it, if that says that the store is its source."""
+        store = open_store(site)
+        try:
+            item = Catalog(store, site.name).site_item()
+        finally:
+            store.close()
+        if item is None or item.source != "store":
+            return site
+        return replace(site, source="store", root="", index=self.index or item.index)
 
     def site(self, source: Source = "root") -> Site:
         """Return the one site meant, see `settings`; raises UsageError when there are several."""

@@ -12,6 +12,7 @@ from memfis.commands.options import SiteFlags, json_option, open_store, print_js
 from memfis.config import Site
 from memfis.errors import StoreError
 from memfis.handover import ask_status
+from memfis.pages import NO_PAGE
 from memfis.store import StoreStatistics
 from memfis.sync.lock import runtime_directory
 from memfis.sync.report import size
@@ -25,6 +26,8 @@ def status(
     as_json: bool,
 ) -> int:
     """Show how the stores and the sites are: health, fill, hit ratio, evictions, last sync, agent.
+
+    Of a site that a mount fills: how many pages it has, and how many files that are kept private.
 
     Hits and misses are the store's own counters since its start: visitors' requests, and the looks
     of the agent. A running agent is asked what it still has to look at, and what cannot be in
@@ -43,21 +46,47 @@ def status(
 
 
 def _document(site: Site) -> dict[str, Any]:
-    document: dict[str, Any] = {"site": site.name, "root": site.root, "store": site.store}
+    stored = site.source == "store"
+    document: dict[str, Any] = {
+        "site": site.name,
+        "root": None if stored else site.root,
+        "store": site.store,
+    }
     opened = open_store(site)
+    catalog = Catalog(opened, site.name)
     try:
         figures = opened.statistics()
-        item = Catalog(opened, site.name).site_item()
+        item = catalog.site_item()
+        if stored or (item and item.source == "store"):
+            document |= {"root": None, "source": "store", "known": item is not None}
+            document |= _kept(catalog)
+        else:
+            document["source"] = item.source if item else None
+            document["pages"] = item.pages if item else 0
+            document["bytes"] = item.bytes if item else 0
+            document["last_sync"] = item.last_sync if item else None
     except StoreError as error:
         return document | {"error": str(error)}
     finally:
         opened.close()
     document["statistics"] = figures._asdict() | {"hit_ratio": _ratio(figures)}
-    document["pages"] = item.pages if item else 0
-    document["bytes"] = item.bytes if item else 0
-    document["source"] = item.source if item else None
-    document["last_sync"] = item.last_sync if item else None
     return document
+
+
+def _kept(catalog: Catalog) -> dict[str, int]:
+    """Return what a site that a mount fills has, by its records; `bytes`: of all files."""
+    entries = [
+        entry
+        for _, log in catalog.tree(b"/")
+        for entry in (log.entries.values() if log else ())
+        if not entry.is_directory
+    ]
+    files = [entry for entry in entries if entry.target is None]
+    return {
+        "pages": sum(1 for entry in entries if not entry.flags & NO_PAGE),
+        "private": sum(1 for entry in files if entry.flags & NO_PAGE),
+        "bytes": sum(entry.size for entry in files),
+    }
 
 
 def _agent(runtime: Path, site: Site) -> dict[str, Any] | None:
@@ -79,12 +108,15 @@ def _ratio(figures: StoreStatistics) -> float | None:
 
 
 def _print(document: dict[str, Any]) -> None:
-    click.echo(f"{document['site']}  {document['root']}")
+    click.echo(f"{document['site']}  {document['root'] or 'in the store alone'}")
     if "error" in document:
         click.echo(f"  store: {document['error']}")
     else:
         _print_store(document)
-    _print_agent(document["agent"])
+    if document["root"] is None:
+        click.echo("  agent: leaves this site to its mount")
+    else:
+        _print_agent(document["agent"])
 
 
 def _print_store(document: dict[str, Any]) -> None:
@@ -99,12 +131,24 @@ def _print_store(document: dict[str, Any]) -> None:
         f"  asked: {figures['hits']} hits, {figures['misses']} misses"
         + (f" ({ratio:.1%} hits)" if ratio is not None else "")
     )
-    if document["last_sync"]:
+    if document["source"] == "store":
+        _print_kept(document)
+    elif document["last_sync"]:
         ago = time.time() - document["last_sync"]
         when = f"{ago:.0f} s ago" if ago >= 0 else "in the future: the clock was ahead then"
         click.echo(f"  pages: {document['pages']}, {size(document['bytes'])}; last synced {when}")
     else:
         click.echo("  pages: never synced")
+
+
+def _print_kept(document: dict[str, Any]) -> None:
+    if not document["known"]:
+        click.echo("  pages: none, the store does not know this site (yet, or any more)")
+        return
+    private = f"; {document['private']} files kept private" if document["private"] else ""
+    click.echo(f"  pages: {document['pages']}{private}; {size(document['bytes'])} in all")
+    if document["statistics"]["evictions_allowed"]:
+        click.echo("  the store may evict pages that are nowhere else: run it with -M")
 
 
 def _print_agent(agent: dict[str, Any] | None) -> None:

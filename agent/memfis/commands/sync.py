@@ -9,7 +9,8 @@ import click
 
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.commands.progress import file_progress
-from memfis.config import Site
+from memfis.config import Settings, Site
+from memfis.errors import UsageError
 from memfis.handover import hand_over
 from memfis.sync import Change, MaxDelete, Options, Report, try_lock
 from memfis.sync import sync as sync_site
@@ -57,7 +58,8 @@ def sync(
     New and changed files are stored, pages of files that are gone are removed, and pages of
     unchanged files (same size and modification time) are confirmed in the store. What may not be
     published is never stored; what cannot be stored is named, and served by the fallback. Where an
-    agent keeps the site, it does the work, and this waits for the result.
+    agent keeps the site, it does the work, and this waits for the result. Sites that a mount
+    fills have nothing to sync: of several sites they are left out, and alone they are refused.
 
     \b
     Examples:
@@ -68,7 +70,7 @@ def sync(
     limit = MaxDelete.parse(max_delete) if max_delete is not None else None
     settings = flags.settings(need_root=True)
     reports = []
-    for site in settings.sites:
+    for site in _with_root(settings):
         with file_progress(site, quiet=as_json) as progress:
             options = Options(
                 delete=delete,
@@ -86,6 +88,17 @@ def sync(
     if as_json:
         print_json({"sites": [report.as_json() for report in reports]})
     return 1 if any(report.problems for report in reports) else 0
+
+
+def _with_root(settings: Settings) -> list[Site]:
+    """Return the sites that have a web root, and say which have none; raises UsageError."""
+    stored = [site.name for site in settings.sites if site.source == "store"]
+    if stored and len(stored) == len(settings.sites):
+        verb = "is" if len(stored) == 1 else "are"
+        raise UsageError(f"{', '.join(stored)} {verb} filled through a mount: nothing to sync")
+    for name in stored:
+        click.echo(f"memfis: {name}: left out, it is filled through a mount", err=True)
+    return [site for site in settings.sites if site.source == "root"]
 
 
 def _sync(site: Site, runtime: Path, options: Options) -> Report:

@@ -8,9 +8,10 @@ from msgspec.structs import replace
 
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.config import Site
-from memfis.parity import compare, tally
+from memfis.parity import compare, compare_stored, tally
 from memfis.sync.report import shown
 from memfis.sync.verify import verify as verify_site
+from memfis.sync.verify_store import verify_store
 
 
 @click.command()
@@ -35,8 +36,11 @@ def verify(
 
     With --http, every URL is asked of nginx at URL and of its origin listener (the disk alone), and
     status, body and Content-Type are compared. Exit code 1 when anything differs.
+
+    Of a site that a mount fills, the contents in the store are compared with their records, and
+    with --http nginx's answers with the contents.
     """
-    settings = flags.settings(need_root=True)
+    settings = flags.settings(need_root=True, ask_store=True)
     documents = []
     for configured in settings.sites:
         site = replace(configured, origin=origin) if origin else configured
@@ -49,7 +53,8 @@ def verify(
 def _by_store(site: Site, quiet: bool) -> dict[str, Any]:
     differences = []
     compared = 0
-    for each in verify_site(site, open_store(site)):
+    of_source = verify_store if site.source == "store" else verify_site
+    for each in of_source(site, open_store(site)):
         compared += 1
         if each.discrepancy:
             kind, path = each.discrepancy
@@ -64,7 +69,11 @@ def _by_store(site: Site, quiet: bool) -> dict[str, Any]:
 def _by_http(site: Site, url: str, header: str, quiet: bool) -> dict[str, Any]:
     differences = []
     served_by: Counter[str] = Counter()
-    for each in compare(site, url, header):
+    if site.source == "store":
+        compared = compare_stored(site, open_store(site), url, header)
+    else:
+        compared = compare(site, url, header)
+    for each in compared:
         served_by[each.served_by] += 1
         if each.difference:
             differences.append({"path": shown(each.path), "what": each.difference})

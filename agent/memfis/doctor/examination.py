@@ -12,7 +12,8 @@ from memfis.doctor.findings import Finding
 from memfis.doctor.kernel import WatchLimits, watch_limits, watched
 from memfis.doctor.site import check_site, this_user
 from memfis.doctor.store import StoreExamination, as_json, examine_store
-from memfis.errors import UsageError
+from memfis.doctor.stored import check_stored, take_stored
+from memfis.errors import StoreError, UsageError
 from memfis.store import Store
 from memfis.watch.mounts import mounts_of
 from memfis.webroot import WebRoot
@@ -26,10 +27,11 @@ class Examination(msgspec.Struct):
     """By name; a site whose web root cannot be one is missing."""
     stores: list[StoreExamination] = msgspec.field(default_factory=list)
     watches: int = 0
+    watched_sites: int = 0
     limits: WatchLimits | None = None
     findings: list[Finding] = msgspec.field(default_factory=list)
     unusable: list[str] = msgspec.field(default_factory=list)
-    """Sites whose web root cannot be one."""
+    """Sites whose web root cannot be one, or whose source is another."""
 
     @property
     def fits(self) -> bool:
@@ -64,7 +66,7 @@ class Examination(msgspec.Struct):
                 "watches": self.watches,
                 "max_user_watches": limits.watches.value if limits else None,
                 "max_user_instances": limits.instances.value if limits else None,
-                "advised": advised_limits(self.watches, len(self.sites), limits),
+                "advised": advised_limits(self.watches, self.watched_sites, limits),
             },
             "findings": msgspec.to_builtins(self.findings),
         }
@@ -75,7 +77,8 @@ def examine(settings: Settings, progress: Callable[[int], None]) -> Examination:
     found = Examination(this_user(), limits=watch_limits())
     stores: defaultdict[str, dict[str, Census]] = defaultdict(dict)
     for site in settings.sites:
-        census = _examine_site(site, found, progress)
+        look = _examine_stored if site.source == "store" else _examine_site
+        census = look(site, found, progress)
         stores[str(StoreAddress.parse(site.store))] |= {site.name: census} if census else {}
     for url, sites in stores.items():
         found.stores.append(examine_store(url, Store(StoreAddress.parse(url)), sites))
@@ -95,7 +98,29 @@ def _examine_site(site: Site, found: Examination, progress: Callable[[int], None
     census = take(site, webroot, progress)
     found.sites[site.name] = census
     found.watches += watched(webroot.root)
+    found.watched_sites += 1
     found.findings += check_site(site.name, census, webroot.reader, mounts_of(webroot.root))
+    return census
+
+
+def _examine_stored(
+    site: Site, found: Examination, progress: Callable[[int], None]
+) -> Census | None:
+    store = Store(StoreAddress.parse(site.store))
+    try:
+        census = take_stored(site, store, progress)
+        figures, assigned = store.statistics(), store.assigned()
+        found.findings += check_stored(site.name, census, figures, assigned)
+    except StoreError:
+        return None  # said of the store itself
+    except UsageError as error:
+        advice = "correct the site's 'source', or its name"
+        found.findings.append(Finding(site.name, "source", "problem", str(error), advice))
+        found.unusable.append(site.name)
+        return None
+    finally:
+        store.close()
+    found.sites[site.name] = census
     return census
 
 
@@ -114,10 +139,11 @@ def _watches(found: Examination) -> list[Finding]:
         message = "the kernel does not tell the limits of inotify"
         return [Finding("host", "inotify", "ok", message)]
     message = (
-        f"{found.watches:,} of {found.limits.watches.value:,} watches and {len(found.sites):,} of"
-        f" {found.limits.instances.value:,} instances of a user would be needed"
+        f"{found.watches:,} of {found.limits.watches.value:,} watches and"
+        f" {found.watched_sites:,} of {found.limits.instances.value:,} instances of a user would be"
+        " needed"
     )
-    advised = advised_limits(found.watches, len(found.sites), found.limits)
+    advised = advised_limits(found.watches, found.watched_sites, found.limits)
     if not advised:
         return [Finding("host", "inotify", "ok", message)]
     settings = " ".join(f"{name}={number}" for name, number in advised.items())

@@ -48,9 +48,10 @@ def examine_store(url: str, store: Store, sites: Mapping[str, Census]) -> StoreE
         findings += _fill(slabs, name, census, settings.item_limit, known=figures is not None)
     sampled = sum(census.sampled for census in sites.values())
     need = (
-        f"about {mebibytes(slabs.memory)} for {counted(slabs.items, 'item')} of"
-        f" {', '.join(sites)} (compression estimated from {counted(sampled, 'file')})"
+        f"about {mebibytes(slabs.memory)} for {counted(slabs.items, 'item')} of {', '.join(sites)}"
     )
+    if sampled:
+        need += f" (compression estimated from {counted(sampled, 'file')})"
     if sites:
         findings.append(_memory(url, slabs.memory, need, figures))
     return StoreExamination(

@@ -1,5 +1,6 @@
 """Symbolic links: each is published under its own name while what it points to may be served."""
 
+import errno
 import logging
 from collections import defaultdict
 
@@ -108,7 +109,7 @@ class Links:
                 continue
             way = b"/" + b"/".join([*here, name])
             ways.add(way)
-            node = self._tree.exists(way)
+            node = self._there(way)
             if node is None:
                 return None
             if node.is_link:
@@ -122,8 +123,17 @@ class Links:
                 return None if any(pending) else node
         return None
 
+    def _there(self, path: bytes) -> Node | None:
+        """Return the node at `path`; None also where the store has lost the directory it is in."""
+        try:
+            return self._tree.exists(path)
+        except OSError as error:
+            if error.errno != errno.EIO or self._items.away:
+                raise
+            return None
+
     def _refresh(self, path: bytes) -> None:
-        node = self._tree.exists(path)
+        node = self._there(path)
         if node is None or not node.is_link or node.directory is None:
             self.forget(path)
             return

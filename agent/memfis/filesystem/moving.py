@@ -26,9 +26,6 @@ BATCH = 100
 BATCH_BYTES = 8 * 1024 * 1024
 """Bytes of files, as their records have them, that are copied at once."""
 
-MOVING = "memfis.moving"
-"""Extended attribute of a directory that is being filled from another one: its path, as names."""
-
 
 class Mover:
     """Moves the items below a directory. Paths of directories end with `/`."""

@@ -4,12 +4,12 @@ import errno
 
 from msgspec.structs import replace
 
-from memfis.entries import Entry, tombstone
+from memfis.entries import MOVING, Entry, tombstone
 from memfis.errors import MemfisError
 from memfis.filesystem.contents import Contents
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.links import Links
-from memfis.filesystem.moving import MOVING, Mover
+from memfis.filesystem.moving import Mover
 from memfis.filesystem.nodes import Content, Directory, Node
 from memfis.filesystem.rules import Rules
 from memfis.filesystem.tree import Tree, split
@@ -124,14 +124,15 @@ class Renames:
         entry = replace(node.entry, name=name.decode("latin-1"))
         origin = {**(entry.extended or {}), MOVING: old.decode("latin-1")}
         self._tree.record(directory, replace(entry, extended=origin))
-        self.finish_move(old, new, entry, directory)
+        self._move_below(old, new, entry, directory)
         self._tree.record(old_directory, tombstone(node.entry.name))
+        self._tree.record(directory, entry)  # what says where it came from goes last
         self._take_out(node, old_directory, old)
         self._tree.move(old + b"/", new + b"/")
         self._name(node, directory, name)
         self._links.moved(old, new)
 
-    def finish_move(self, old: bytes, new: bytes, entry: Entry, directory: Directory) -> None:
+    def _move_below(self, old: bytes, new: bytes, entry: Entry, directory: Directory) -> None:
         """Move what is below `old` to `new`, the directory `entry` in `directory`."""
         public = (
             self._rules.fit(directory.path, entry.raw, is_directory=True)
@@ -139,7 +140,6 @@ class Renames:
             and self._rules.is_public_directory(directory)
         )
         self._mover.move(old + b"/", new + b"/", public=public)
-        self._tree.record(directory, entry)
 
     @staticmethod
     def is_begun(old: bytes, entry: Entry) -> bool:
@@ -152,13 +152,14 @@ class Renames:
         old = extended.pop(MOVING).encode("latin-1")
         place = self._tree.directory(directory)
         done = replace(entry, extended=extended or None)
-        self.finish_move(old, directory + entry.raw, done, place)
+        self._move_below(old, directory + entry.raw, done, place)
         above, name = split(old)
         source = self._tree.exists(old)
         if source is not None:
             parent = self._tree.directory(above)
             self._tree.record(parent, tombstone(name.decode("latin-1")))
             parent.take_out(source)
+        self._tree.record(place, done)
         self._tree.forget_all()
 
     def expose_below(self, directory: Directory) -> None:

@@ -12,13 +12,12 @@ from msgspec.structs import replace
 
 from memfis.catalog import Catalog
 from memfis.config import Site
-from memfis.entries import Entry
+from memfis.entries import MOVING, Entry
 from memfis.errors import MemfisError, StoreError, UsageError
 from memfis.filesystem.contents import Contents
 from memfis.filesystem.interface import Caller
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.links import Links
-from memfis.filesystem.moving import MOVING
 from memfis.filesystem.nodes import Directory, Node
 from memfis.filesystem.renames import Renames
 from memfis.filesystem.rules import Rules
@@ -108,7 +107,7 @@ class Volume:
         self._renames = Renames(self._items, self._tree, self._rules, self._contents, self._links)
         if not self._read_only:
             self._tree.make_root()
-            self._know_links()
+            self._know_links(beginning=True)
 
     def _begin(self) -> bool:
         """Make the site anew in a store that began anew; False when it is not ours to make."""
@@ -122,25 +121,31 @@ class Volume:
         self._links.know([])
         return self._tree.make_root()
 
-    def _know_links(self) -> None:
-        """Find the links of the site, and moves that were interrupted."""
-        links = []
-        moves = []
-        for path, directory in Catalog(self._store, self._site.name).tree(b"/"):
-            for entry in directory.entries.values() if directory else ():
-                if entry.target is not None:
-                    links.append(path + entry.raw)
-                elif entry.extended and MOVING in entry.extended:
-                    moves.append((path, entry))
-        for path, entry in moves:
-            log.info("going on with the move to %s%s", path, entry.raw)
-            try:
-                self._renames.take_up(path, entry)
-            except OSError as error:
-                log.error("cannot end it: %s", error.strerror)  # noqa: TRY400 - clear enough
-        if moves:
-            links = [each for each in links if self._tree.exists(each)]
-        self._links.know(links)
+    def _know_links(self, *, beginning: bool = False) -> None:
+        """Find the links of the site; in the `beginning` go on with moves that were interrupted."""
+        entries = self._entries()
+        moves = [each for each in entries if MOVING in (each[1].extended or {})]
+        if beginning and moves:
+            for path, entry in moves:
+                self._take_up(path, entry)
+            entries = self._entries()
+        self._links.know([path + entry.raw for path, entry in entries if entry.target is not None])
+
+    def _take_up(self, path: bytes, entry: Entry) -> None:
+        log.info("going on with the move to %s%s", path, entry.raw)
+        try:
+            self._renames.take_up(path, entry)
+        except OSError as error:
+            log.error("cannot end it: %s", error.strerror)  # noqa: TRY400 - clear enough
+
+    def _entries(self) -> list[tuple[bytes, Entry]]:
+        """Return the links and whatever has extended attributes, each with where it is."""
+        return [
+            (path, entry)
+            for path, directory in Catalog(self._store, self._site.name).tree(b"/")
+            for entry in (directory.entries.values() if directory else ())
+            if entry.target is not None or entry.extended
+        ]
 
     # What may wait
 

@@ -17,7 +17,7 @@ from memfis.gateway.items import Items
 from memfis.gateway_settings import GatewaySettings
 from memfis.service.exposition import Exposition
 from memfis.service.sockets import listen_tcp, listen_unix
-from memfis.service.systemd import notify
+from memfis.systemd import notify
 
 TICK = 1.0
 """Seconds between two words to systemd, and two looks at slow clients."""

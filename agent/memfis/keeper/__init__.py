@@ -1,6 +1,10 @@
-"""Keep a site equal to its web root: at start, on every change, and when the store lost it."""
+"""Keep a site equal to its web root: at start, on every change, and when the store lost it.
+
+A site without a web root is left alone.
+"""
 
 from memfis.keeper.signals import Signals
 from memfis.keeper.site import SiteKeeper
+from memfis.keeper.stored import StoredSite
 
-__all__ = ["Signals", "SiteKeeper"]
+__all__ = ["Signals", "SiteKeeper", "StoredSite"]

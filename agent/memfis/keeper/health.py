@@ -19,6 +19,9 @@ ITEM = 5
 PATIENCE = 1.0
 """Seconds that it may take to answer."""
 
+EMPTIED = frozenset({"was started anew", "was flushed", "lost the site"})
+"""What may have become of a store that means that items are gone."""
+
 
 class Health:
     """Asks the store for its figures every second."""

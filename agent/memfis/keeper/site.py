@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from memfis.catalog import Catalog, SiteItem
 from memfis.config import Site, StoreAddress
-from memfis.errors import MemfisError, SafetyError, StoreError
+from memfis.errors import MemfisError, SafetyError, StoreError, UsageError
 from memfis.keeper.changes import Pending
 from memfis.keeper.health import Health
 from memfis.keeper.journal import Journal
@@ -238,7 +238,7 @@ class SiteKeeper:
         much, self._much = self._much, False
         self._store.close()  # connections that are left may be to a store that went meanwhile
         try:
-            one = Sync(self.site, self._store, replace(options, writing=self._writing()))
+            one = self._new_sync(options)
             self._webroot = one.webroot
             self._pending.clear()
             with closing(one.steps()) as steps:
@@ -256,6 +256,15 @@ class SiteKeeper:
         else:
             self._seen_all(one)
         return one.report
+
+    def _new_sync(self, options: Options) -> Sync:
+        try:
+            return Sync(self.site, self._store, replace(options, writing=self._writing()))
+        except UsageError:
+            # no web root, or a mount fills the site now: nothing may be written until that changes
+            self._webroot = None
+            self._item_due = NEVER
+            raise
 
     def _seen_all(self, one: Sync) -> None:
         report = one.report

@@ -1,12 +1,10 @@
 """What libfuse asks, answered by the filesystem: its paths, handles and errors become ours."""
 
-import ctypes
 import errno
 import itertools
 import logging
 import os
 import stat
-import threading
 import time
 from collections.abc import Callable, Mapping
 
@@ -14,24 +12,30 @@ from memfis.errors import MemfisError, StoreError
 from memfis.filesystem import RENAME_NOREPLACE, Filesystem
 from memfis.mount.libfuse import (
     FILL_ATTRIBUTES,
-    STAT_SIZE,
     Filler,
-    Request,
-    Session,
+    attributes_as_bytes,
     caller,
     flags_of,
     handle_of,
+    memory,
     moments_at,
     set_handle,
-    stat_bytes,
+    write_attributes,
     write_statistics,
 )
 from memfis.mount.openfiles import OpenFiles
+from memfis.mount.session import Request, Session
 
 _log = logging.getLogger(__name__)
 
 _USER = b"user."
 """How the names of those extended attributes begin that mean nothing to the kernel (xattr(7))."""
+
+_AS_IT_IS = 0xFFFFFFFF
+"""-1 as an unsigned number (chown(2))."""
+
+SILENCE = 60
+"""Seconds in which the same trouble is not told again."""
 
 Callback = Callable[..., int | None]
 
@@ -45,8 +49,6 @@ class Adapter:
 
     def __init__(self, filesystem: Filesystem, now: Callable[[], int] = time.time_ns) -> None:
         """Answer from `filesystem`."""
-        self.lock = threading.Lock()
-        """Held while the filesystem is asked something; for whoever else asks it."""
         self.session: Session
         """To be set before the first request."""
         self._files = filesystem
@@ -54,7 +56,7 @@ class Adapter:
         self._open = OpenFiles()
         self._directories: dict[int, bytes] = {}
         self._numbers = itertools.count(1)
-        self._told = ""
+        self._told: tuple[str, float] = ("", 0)
 
     def callbacks(self) -> Mapping[str, Callable[..., int]]:
         """Return the callbacks by their names in fuse_operations."""
@@ -70,12 +72,10 @@ class Adapter:
 
     def guarded(self, function: Callback) -> Callable[..., int]:
         """Return `function` for libfuse, which knows no exceptions."""
-        lock = self.lock
 
         def answer(*arguments: object) -> int:
             try:
-                with lock:
-                    return function(*arguments) or 0
+                return function(*arguments) or 0
             except OSError as error:
                 if error.errno == errno.EIO and not isinstance(error.__cause__, StoreError):
                     self.tell(error.strerror or str(error))  # the other is told where it happens
@@ -90,10 +90,11 @@ class Adapter:
         return answer
 
     def tell(self, trouble: str) -> None:
-        """Log what went wrong, unless it is what went wrong before."""
-        if trouble != self._told:
+        """Log what went wrong, unless it is what went wrong just before."""
+        told, when = self._told
+        if trouble != told or time.monotonic() - when > SILENCE:
+            self._told = trouble, time.monotonic()
             _log.error("%s", trouble)
-        self._told = trouble
 
     def _found(self, path: bytes | None, info: int | None) -> tuple[bytes | None, int | None]:
         """Return path and handle as the filesystem wants them for what libfuse calls so."""
@@ -111,8 +112,7 @@ class Adapter:
     # --- attributes
 
     def getattr(self, path: bytes | None, target: int, info: int | None) -> None:
-        found = self._files.attributes(*self._found(path, info))
-        ctypes.memmove(target, stat_bytes(found), STAT_SIZE)
+        write_attributes(target, self._files.attributes(*self._found(path, info)))
 
     def chmod(self, path: bytes | None, mode: int, info: int | None) -> None:
         path, handle = self._found(path, info)
@@ -120,6 +120,7 @@ class Adapter:
 
     def chown(self, path: bytes | None, uid: int, gid: int, info: int | None) -> None:
         path, handle = self._found(path, info)
+        uid, gid = (-1 if number == _AS_IT_IS else number for number in (uid, gid))
         self._files.change_owner(path, uid, gid, handle)
 
     def truncate(self, path: bytes | None, length: int, info: int | None) -> None:
@@ -155,12 +156,10 @@ class Adapter:
         set_handle(info, handle)
 
     def read(self, path: None, target: int, size: int, offset: int, info: int) -> int:
-        data = self._files.read(handle_of(info), size, offset)
-        ctypes.memmove(target, data, len(data))
-        return len(data)
+        return _put(self._files.read(handle_of(info), size, offset), target)
 
     def write(self, path: None, source: int, size: int, offset: int, info: int) -> int:
-        return self._files.write(handle_of(info), ctypes.string_at(source, size), offset)
+        return self._files.write(handle_of(info), memory[source : source + size].tobytes(), offset)
 
     def flush(self, path: None, info: int) -> None:
         self._files.flush(handle_of(info))
@@ -206,8 +205,7 @@ class Adapter:
         self._files.make_link(path, target, caller())
 
     def readlink(self, path: bytes, target: int, size: int) -> None:
-        value = self._files.target(path)[: size - 1] + b"\0"
-        ctypes.memmove(target, value, len(value))
+        _put(self._files.target(path)[: size - 1] + b"\0", target)
 
     # --- directories
 
@@ -227,10 +225,10 @@ class Adapter:
     ) -> None:
         directory = self._directories[handle_of(info)]
         fill = Filler(filler)
-        fill(target, b".", stat_bytes(self._files.attributes(directory)), 0, 0)
+        fill(target, b".", attributes_as_bytes(self._files.attributes(directory)), 0, 0)
         fill(target, b"..", None, 0, 0)
         for name, found in self._files.names(directory):
-            if fill(target, name, stat_bytes(found), 0, FILL_ATTRIBUTES):
+            if fill(target, name, attributes_as_bytes(found), 0, FILL_ATTRIBUTES):
                 raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
 
     def releasedir(self, path: None, info: int) -> None:
@@ -252,17 +250,18 @@ class Adapter:
         value = self._files.extended(path).get(name)
         if value is None:
             return -errno.ENODATA
-        return _put(value, target, size)
+        return _put_value(value, target, size)
 
     def listxattr(self, path: bytes, target: int | None, size: int) -> int:
         if self._open.handle(path) is not None:
             return 0
-        return _put(b"".join(name + b"\0" for name in self._files.extended(path)), target, size)
+        names = b"".join(name + b"\0" for name in self._files.extended(path))
+        return _put_value(names, target, size)
 
     def setxattr(self, path: bytes, name: bytes, source: int, size: int, flags: int) -> int | None:
         if not name.startswith(_USER) or self._open.handle(path) is not None:
             return -errno.EOPNOTSUPP
-        value = ctypes.string_at(source, size) if size else b""
+        value = memory[source : source + size].tobytes() if size else b""
         self._files.set_extended(path, name, value, flags)
         return None
 
@@ -273,10 +272,14 @@ class Adapter:
         return None
 
 
-def _put(value: bytes, target: int | None, size: int) -> int:
+def _put(data: bytes, target: int) -> int:
+    """Write `data` to `target`, and return its length."""
+    memory[target : target + len(data)] = data
+    return len(data)
+
+
+def _put_value(value: bytes, target: int | None, size: int) -> int:
     """Write `value` to `target`, or only tell its length when that is asked (getxattr(2))."""
-    if size:
-        if len(value) > size:
-            return -errno.ERANGE
-        ctypes.memmove(target, value, len(value))  # type: ignore[arg-type]
-    return len(value)
+    if target is None or not size:
+        return len(value)
+    return _put(value, target) if len(value) <= size else -errno.ERANGE

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Callable
 
@@ -25,12 +26,17 @@ def in_background(work: Callable[[Callable[[], None]], int], keep_errors: bool) 
     read, write = os.pipe()
     sys.stdout.flush()
     sys.stderr.flush()
-    if os.fork() == 0:
+    process = os.fork()
+    if process == 0:
         os.close(read)
         os._exit(_go_on(work, write, keep_errors))
     os.close(write)
-    with os.fdopen(read, "rb") as pipe:
-        said = pipe.read()
+    try:
+        with os.fdopen(read, "rb") as pipe:
+            said = pipe.read()
+    except KeyboardInterrupt:
+        os.kill(process, signal.SIGTERM)  # it is in a session of its own
+        raise
     if not said:
         raise _StartError(2, "the process that was to answer in the background was ended")
     code, line = json.loads(said)

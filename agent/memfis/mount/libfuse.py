@@ -1,23 +1,20 @@
-"""libfuse 3 as the mount needs it: one session, its loop, and how stat(2) is written to memory.
+"""libfuse 3 as the mount needs it: its functions, and how its structures are in memory.
 
 The only importer of mfusepy, which knows where libfuse is and how its structures are laid out in
 each of its versions. Its class FUSE is not used: it decodes paths, drops what rename(2) was told,
 gives no attributes with names, and takes as long for a request as the filesystem itself.
-
-The loop is ours too, for what libfuse does not tell its callbacks: which request they are part of.
 """
 
 import ctypes
-import errno
 import os
 import struct
-from collections.abc import Callable, Mapping, Sequence
-from ctypes import CFUNCTYPE, PYFUNCTYPE, c_char_p, c_int, c_longlong, c_size_t, c_uint, c_void_p
-from enum import IntEnum
+import sys
+from collections.abc import Callable, Mapping
+from ctypes import PYFUNCTYPE, c_char_p, c_int, c_longlong, c_size_t, c_uint, c_void_p
 from operator import itemgetter
 from typing import Any
 
-from memfis.errors import ProgramError, UsageError
+from memfis.errors import ProgramError
 from memfis.filesystem import Attributes, Caller, Space
 
 os.environ["FUSE_LIBRARY_NAME"] = "fuse3"  # it would take libfuse 2 before
@@ -27,34 +24,12 @@ except (OSError, AttributeError) as error:  # AttributeError: what it found is n
     raise ProgramError("libfuse3 is missing: install it (Debian: apt-get install fuse3)") from error
 
 
-class Request(IntEnum):
-    """Those kinds of requests that callbacks ask for (linux/fuse.h, enum fuse_opcode)."""
-
-    NONE = 0
-    LOOKUP = 1
-    UNLINK = 10
-    RENAME = 12
-    RENAME2 = 45
-
-
-HEADER_SIZE = 40
-"""Bytes of fuse_in_header; the kind of request is at its byte 4 (linux/fuse.h)."""
-
-_RENAME_SIZES = {Request.RENAME: 8, Request.RENAME2: 16}
-"""Bytes of fuse_rename_in and fuse_rename2_in, which the two names follow (linux/fuse.h)."""
-
-_SPLICE = 1 << 7 | 1 << 8 | 1 << 9
-"""FUSE_CAP_SPLICE_*: a pipe between the kernel and us, which costs more than it saves here."""
-
-_BUFFER_SIZE = 256
-"""Bytes for a struct fuse_buf: that of libfuse 3.17 is longer than mfusepy's."""
-
 FILL_ATTRIBUTES = 2
 """FUSE_FILL_DIR_PLUS: readdir gives whole attributes (fuse.h)."""
 
 _path, _pointer, _offset, _mode = c_char_p, c_void_p, c_longlong, c_uint
 
-_ARGUMENTS: Mapping[str, tuple[Any, ...]] = {
+ARGUMENTS: Mapping[str, tuple[Any, ...]] = {
     "getattr": (_path, _pointer, _pointer),
     "readlink": (_path, _pointer, c_size_t),
     "mknod": (_path, _mode, mfusepy.c_dev_t),
@@ -91,29 +66,40 @@ _ARGUMENTS: Mapping[str, tuple[Any, ...]] = {
 Filler = PYFUNCTYPE(c_int, c_void_p, c_char_p, c_char_p, c_longlong, c_int)
 """What readdir is given to be called for each name; True when it has no room."""
 
+memory = memoryview((ctypes.c_char * sys.maxsize).from_address(0)).cast("B")
+"""All memory by its addresses. To read and write there by a slice, or by `struct`, takes a quarter
+of the time that it takes to call memmove(3), or to make an object of ctypes for it."""
+
+_number = struct.Struct("=Q")
 _FILE_HANDLE = mfusepy.fuse_file_info.fh.offset
+_flags = struct.Struct("=i")
 _FILE_FLAGS = mfusepy.fuse_file_info.flags.offset
 
 
 def handle_of(info: int) -> int:
     """Return the handle in the fuse_file_info at `info`."""
-    return ctypes.c_uint64.from_address(info + _FILE_HANDLE).value
+    handle: int = _number.unpack_from(memory, info + _FILE_HANDLE)[0]
+    return handle
 
 
 def set_handle(info: int, handle: int) -> None:
     """Write the number of what was opened into the fuse_file_info at `info`."""
-    ctypes.c_uint64.from_address(info + _FILE_HANDLE).value = handle
+    _number.pack_into(memory, info + _FILE_HANDLE, handle)
 
 
 def flags_of(info: int) -> int:
     """Return the flags of open(2)."""
-    return c_int.from_address(info + _FILE_FLAGS).value
+    flags: int = _flags.unpack_from(memory, info + _FILE_FLAGS)[0]
+    return flags
+
+
+_owner = struct.Struct("=II")
+_OWNER = mfusepy.fuse_context.uid.offset
 
 
 def caller() -> Caller:
     """Return who makes the request that is being answered."""
-    context = _library.fuse_get_context().contents
-    return Caller(context.uid, context.gid)
+    return Caller(*_owner.unpack_from(memory, library.fuse_get_context() + _OWNER))
 
 
 def _layout() -> tuple[struct.Struct, Callable[[tuple[int, ...]], tuple[int, ...]]]:
@@ -133,22 +119,30 @@ def _layout() -> tuple[struct.Struct, Callable[[tuple[int, ...]], tuple[int, ...
         offset, size, code = places[number]
         shape += f"{offset - end}x{code}"
         end = offset + size
+    shape += f"{ctypes.sizeof(stat) - end}x"
     return struct.Struct(shape), itemgetter(*order)
 
 
 _stat, _in_order = _layout()
-STAT_SIZE = _stat.size
-"""Bytes of struct stat that are written; libfuse has zeroed the others."""
 
 _SECOND = 10**9
 
 
-def stat_bytes(found: Attributes) -> bytes:
-    """Return `found` as struct stat is in memory."""
+def _stat_fields(found: Attributes) -> tuple[int, ...]:
     inode, mode, links, uid, gid, size, atime, mtime, ctime = found
     blocks = (size + 511) >> 9  # of 512 bytes, whatever the file system's own are (stat(2))
     moments = (*divmod(atime, _SECOND), *divmod(mtime, _SECOND), *divmod(ctime, _SECOND))
-    return _stat.pack(*_in_order((inode, mode, links, uid, gid, size, blocks, *moments)))
+    return _in_order((inode, mode, links, uid, gid, size, blocks, *moments))
+
+
+def write_attributes(address: int, found: Attributes) -> None:
+    """Write `found` into the struct stat at `address`."""
+    _stat.pack_into(memory, address, *_stat_fields(found))
+
+
+def attributes_as_bytes(found: Attributes) -> bytes:
+    """Return `found` as a struct stat."""
+    return _stat.pack(*_stat_fields(found))
 
 
 _BLOCK = 4096
@@ -169,25 +163,25 @@ def write_statistics(address: int, space: Space) -> None:
 _UTIME_NOW, _UTIME_OMIT = (1 << 30) - 1, (1 << 30) - 2
 """In place of nanoseconds (utimensat(2))."""
 
+_timespecs = struct.Struct("@llll")
+
 
 def moments_at(address: int, now: Callable[[], int]) -> tuple[int | None, int | None]:
     """Return atime and mtime, in nanoseconds, of the two struct timespec at `address`.
 
     None: stays as it is. `now` says what time it is, in nanoseconds.
     """
-    given = mfusepy.c_utimbuf.from_address(address)
-    times: list[int | None] = []
-    for moment in (given.actime, given.modtime):
-        if moment.tv_nsec == _UTIME_OMIT:
-            times.append(None)
-        elif moment.tv_nsec == _UTIME_NOW:
-            times.append(now())
-        else:
-            times.append(moment.tv_sec * _SECOND + moment.tv_nsec)
-    return times[0], times[1]
+    atime, atime_ns, mtime, mtime_ns = _timespecs.unpack_from(memory, address)
+    return _moment(atime, atime_ns, now), _moment(mtime, mtime_ns, now)
 
 
-class _Arguments(ctypes.Structure):
+def _moment(seconds: int, nanoseconds: int, now: Callable[[], int]) -> int | None:
+    if nanoseconds == _UTIME_OMIT:
+        return None
+    return now() if nanoseconds == _UTIME_NOW else seconds * _SECOND + nanoseconds
+
+
+class Arguments(ctypes.Structure):
     """struct fuse_args (fuse_opt.h)."""
 
     _fields_ = (("argc", c_int), ("argv", ctypes.POINTER(c_char_p)), ("allocated", c_int))
@@ -196,110 +190,28 @@ class _Arguments(ctypes.Structure):
 def _prototyped(library: Any) -> Any:
     """Return `library` with the arguments of what is called here."""
     for name, result, arguments in (
-        ("fuse_new", c_void_p, (c_void_p, c_void_p, c_size_t, c_void_p)),
+        ("fuse_new_31", c_void_p, (c_void_p, c_void_p, c_size_t, c_void_p)),
         ("fuse_mount", c_int, (c_void_p, c_char_p)),
         ("fuse_unmount", None, (c_void_p,)),
         ("fuse_destroy", None, (c_void_p,)),
         ("fuse_get_session", c_void_p, (c_void_p,)),
         ("fuse_session_receive_buf", c_int, (c_void_p, c_void_p)),
         ("fuse_session_process_buf", None, (c_void_p, c_void_p)),
-        ("fuse_get_context", ctypes.POINTER(mfusepy.fuse_context), ()),
+        ("fuse_get_context", c_void_p, ()),
     ):
         function = getattr(library, name)
         function.restype, function.argtypes = result, arguments
     return library
 
 
-_library = _prototyped(ctypes.PyDLL(mfusepy._libfuse._name))
+library = _prototyped(ctypes.PyDLL(mfusepy._libfuse._name))
 """libfuse, called with the interpreter's lock held: what it calls back need not take it again."""
 
-_waiting = _prototyped(ctypes.CDLL(mfusepy._libfuse._name))
+waiting = _prototyped(ctypes.CDLL(mfusepy._libfuse._name))
 """The same for calls that wait, while others may run."""
 
 
-class Session:
-    """A filesystem that libfuse mounts, and the loop that answers its requests."""
-
-    def __init__(
-        self, callbacks: Mapping[str, Callable[..., int]], options: Sequence[str], timeout: float
-    ) -> None:
-        """Prepare a session with `callbacks`, named as in fuse_operations, and mount options.
-
-        `timeout`: seconds that the kernel may rely on attributes and names. Raises UsageError when
-        libfuse knows one of the options not.
-        """
-        self._timeout = timeout
-        self._operations = mfusepy.fuse_operations()
-        types = {field[0]: field[1] for field in mfusepy.fuse_operations._fields_}
-        init = CFUNCTYPE(c_void_p, c_void_p, c_void_p)(self._initialise)
-        self._kept: list[Any] = [init]  # libfuse keeps pointers to them
-        self._operations.init = ctypes.cast(init, types["init"])
-        for name, callback in callbacks.items():
-            function = CFUNCTYPE(c_int, *_ARGUMENTS[name])(callback)
-            self._kept.append(function)
-            setattr(self._operations, name, ctypes.cast(function, types[name]))
-        words = [b"memfis", *(part for option in options for part in (b"-o", os.fsencode(option)))]
-        arguments = _Arguments(len(words), (c_char_p * len(words))(*words), 0)
-        self._fuse = _library.fuse_new(
-            ctypes.byref(arguments),
-            ctypes.byref(self._operations),
-            ctypes.sizeof(self._operations),
-            None,
-        )
-        if not self._fuse:
-            raise UsageError(f"libfuse takes none of: {', '.join(options)}")
-        self._session = _library.fuse_get_session(self._fuse)
-        self._buffer = ctypes.create_string_buffer(_BUFFER_SIZE)
-        self._received = mfusepy.fuse_buf.from_buffer(self._buffer)
-        self._answering = False
-        self._stopped = False
-
-    def _initialise(self, connection: int, configuration: int) -> None:
-        """Set what the kernel and libfuse shall do."""
-        offered = mfusepy.fuse_conn_info.from_address(connection)
-        offered.want &= ~_SPLICE
-        chosen = mfusepy.fuse_config.from_address(configuration)
-        chosen.use_ino = 1
-        chosen.nullpath_ok = 1
-        chosen.attr_timeout = chosen.entry_timeout = chosen.negative_timeout = self._timeout
-        # What is removed while it is open gets a name, or libfuse could ask nothing of it any more:
-        # fstat(2) brings no handle. `adapter` sees to it that this name never gets anywhere.
-        chosen.hard_remove = 0
-
-    def mount(self, mountpoint: str) -> bool:
-        """Mount at `mountpoint`; return whether that went well: libfuse says on stderr what not."""
-        return bool(_waiting.fuse_mount(self._fuse, os.fsencode(mountpoint)) == 0)
-
-    def serve(self) -> None:
-        """Answer requests until it is unmounted, or `stop` was called."""
-        receive, process = _waiting.fuse_session_receive_buf, _library.fuse_session_process_buf
-        session, address = self._session, ctypes.addressof(self._buffer)
-        while not self._stopped:
-            size = receive(session, address)
-            if size > 0:
-                self._answering = True
-                process(session, address)
-                self._answering = False
-            elif size != -errno.EINTR:
-                return
-
-    def stop(self) -> None:
-        """Let `serve` return; if it waits for a request, a signal must wake it."""
-        self._stopped = True
-
-    def request(self) -> Request | int:
-        """Return the kind of request that is being answered."""
-        if not self._answering:
-            return Request.NONE
-        return c_uint.from_address(self._received.mem + 4).value
-
-    def new_name(self) -> bytes:
-        """Return the name that the request that is being answered, a rename(2), gives."""
-        start = HEADER_SIZE + _RENAME_SIZES[Request(self.request())]
-        names = ctypes.string_at(self._received.mem + start, self._received.size - start)
-        return names.split(b"\0")[1]
-
-    def unmount(self) -> None:
-        """Unmount it, unless that has happened, and free everything."""
-        _waiting.fuse_unmount(self._fuse)
-        _waiting.fuse_destroy(self._fuse)
+Operations = mfusepy.fuse_operations
+Connection = mfusepy.fuse_conn_info
+Configuration = mfusepy.fuse_config
+Buffer = mfusepy.fuse_buf

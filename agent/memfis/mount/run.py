@@ -12,10 +12,10 @@ from memfis.config import Site, StoreAddress
 from memfis.errors import ProgramError
 from memfis.filesystem import Caller, Filesystem
 from memfis.mount.adapter import Adapter
-from memfis.mount.libfuse import Session
 from memfis.mount.options import Options
 from memfis.mount.place import check_mountpoint, may_allow_other
 from memfis.mount.serving import serve
+from memfis.mount.session import Session
 from memfis.store import Store
 
 _log = logging.getLogger(__name__)

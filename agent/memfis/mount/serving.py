@@ -9,7 +9,7 @@ from types import FrameType
 
 from memfis.filesystem import Filesystem
 from memfis.mount.adapter import Adapter
-from memfis.mount.libfuse import Session
+from memfis.mount.session import Session
 
 INTERVAL = 0.05
 """Seconds between two times at which what may wait is written."""
@@ -25,7 +25,9 @@ def serve(session: Session, adapter: Adapter, filesystem: Filesystem) -> list[st
     over = threading.Event()
     with _signals(session) as signalled:
         writer = threading.Thread(
-            target=_write, args=(adapter, over, signalled, threading.get_ident()), daemon=True
+            target=_write,
+            args=(session, adapter, over, signalled, threading.get_ident()),
+            daemon=True,
         )
         writer.start()
         try:
@@ -38,7 +40,9 @@ def serve(session: Session, adapter: Adapter, filesystem: Filesystem) -> list[st
     return lost
 
 
-def _write(adapter: Adapter, over: threading.Event, signalled: int, server: int) -> None:
+def _write(
+    session: Session, adapter: Adapter, over: threading.Event, signalled: int, server: int
+) -> None:
     """Write what is pending, again and again, until it is `over`.
 
     A signal that comes between two requests would be heeded only after the next one: libfuse waits
@@ -48,7 +52,8 @@ def _write(adapter: Adapter, over: threading.Event, signalled: int, server: int)
     write_pending = adapter.guarded(adapter.write_pending)
     told = False
     while not over.wait(INTERVAL):
-        write_pending()
+        with session.lock:
+            write_pending()
         told = told or bool(_read(signalled))
         if told:
             signal.pthread_kill(server, signal.SIGTERM)

@@ -28,6 +28,7 @@ def site_variables(site: Site, listen: list[str], server_names: list[str]) -> di
         "name": site.name,
         "server_names": server_names,
         "listen": listen,
+        "source": site.source,
         "root": site.root,
         "index": list(site.index),
         "max_page": site.max_page,

@@ -164,6 +164,18 @@ class Store:
             for name, value in told.items()
         }
 
+    def assigned(self) -> int:
+        """Return how many bytes of memory are given to items of one size or another.
+
+        Once that is all the store has, it evicts, or refuses what finds no room among items of its
+        size (memcached doc/protocol.txt, `stats slabs`). 0 where the store does not tell.
+        """
+        told: dict[bytes, object] = self._ask(self._client.stats, "slabs")
+        try:
+            return int(str(told.get(b"total_malloced", 0)))
+        except ValueError:
+            return 0
+
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
         self._client.close()

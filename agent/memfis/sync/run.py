@@ -7,12 +7,13 @@ from collections.abc import Generator
 
 from memfis.catalog import Catalog, SiteItem
 from memfis.config import Site
-from memfis.errors import StoreRefusedError, UsageError
+from memfis.errors import StoreRefusedError
 from memfis.store import Store
 from memfis.sync.difference import Task
 from memfis.sync.options import Options
 from memfis.sync.orphans import orphans
 from memfis.sync.report import Report
+from memfis.sync.source import check_filled_from_root
 from memfis.sync.walk import Walk
 from memfis.webroot import WebRoot
 
@@ -37,11 +38,7 @@ class Sync:
         self.webroot = WebRoot(site)
         self._catalog = Catalog(store, site.name)
         item = self._item = self._catalog.site_item()
-        if item is not None and item.source != "root":
-            raise UsageError(
-                f"site {site.name} is filled through a mount (source {item.source!r}), not from a"
-                " web root: nothing to sync"
-            )
+        check_filled_from_root(item, site.name)
         forgotten = item is None and store.statistics().items > 0
         self._lost = (
             forgotten

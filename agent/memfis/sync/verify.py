@@ -14,6 +14,7 @@ from memfis.keys import page_key
 from memfis.pages import Page, content_of, make_page, may_fit
 from memfis.store import Store
 from memfis.sync.orphans import orphans
+from memfis.sync.source import check_filled_from_root
 from memfis.webroot import Files, Listing, WebRoot
 
 BATCH = 200
@@ -39,10 +40,12 @@ class Verified(NamedTuple):
 def verify(site: Site, store: Store) -> Iterator[Verified]:
     """Yield every file of the web root of `site` that should be in memory, and what is wrong.
 
-    Files that change while they are compared, or are left to the disk, are not compared.
+    Files that change while they are compared, or are left to the disk, are not compared. Raises
+    UsageError for a site that is not filled from a web root.
     """
     webroot = WebRoot(site)
     catalog = Catalog(store, site.name)
+    check_filled_from_root(catalog.site_item(), site.name)
     for listing in webroot.walk():
         [log] = catalog.logs([listing.path])
         if log is None and listing.entries:

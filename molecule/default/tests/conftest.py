@@ -14,6 +14,9 @@ import yaml
 SCENARIO = Path(__file__).parents[1]
 ROOT = SCENARIO.parents[1]
 INVENTORY = SCENARIO / "inventory"
+VARIABLES = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["children"]["memfis_web"][
+    "vars"
+]
 ENGINE = os.environ.get("MOLECULE_ENGINE") or "podman"
 
 # http.client sends the path as it is, which curl and requests do not.
@@ -133,8 +136,7 @@ def eventually():
 @pytest.fixture(scope="session")
 def sites():
     """memfis_sites of the scenario."""
-    inventory = yaml.safe_load((INVENTORY / "hosts.yml").read_text())
-    return inventory["all"]["children"]["memfis_web"]["vars"]["memfis_sites"]
+    return VARIABLES["memfis_sites"]
 
 
 @pytest.fixture(scope="session")
@@ -142,13 +144,15 @@ def play():
     """Run the shipped playbook with other sites, as an administrator who edited the list."""
 
     def play(sites, *arguments):
+        names = {site.get("name") or site["server_names"][0] for site in sites}
+        mounts = [mount for mount in VARIABLES["memfis_mounts"] if mount["site"] in names]
         return subprocess.run(
             [
                 "ansible-playbook",
                 f"--inventory={INVENTORY}",
                 "site.yml",
                 "--tags=configure,run",
-                f"--extra-vars={json.dumps({'memfis_sites': sites})}",
+                f"--extra-vars={json.dumps({'memfis_sites': sites, 'memfis_mounts': mounts})}",
                 *arguments,
             ],
             cwd=ROOT,

@@ -34,6 +34,11 @@ def test_every_key_of_a_site_is_described():
     assert list(table) == list(OPTIONS["memfis_sites"]["options"])
 
 
+def test_every_key_of_a_mount_is_described():
+    table = dict(next(rows for rows in documented() if "read_only" in dict(rows)))
+    assert list(table) == list(OPTIONS["memfis_mounts"]["options"])
+
+
 @pytest.mark.parametrize("path", sorted(ROLE.rglob("*.yml")), ids=str)
 def test_variables_have_a_prefix(path):
     content = yaml.safe_load(path.read_text())

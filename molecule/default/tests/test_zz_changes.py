@@ -82,11 +82,18 @@ def test_new_settings_reach_the_running_agent(host, fetch, play, sites, agent, e
     assert "settings read again" in log
 
 
-def test_metrics_at_a_port_and_few_watches(host, play, sites, agent, ask_metrics):
+FILES = "files.example.org"
+
+
+def test_metrics_few_watches_and_a_store_that_is_not_emptied(
+    host, fetch, play, sites, agent, ask_metrics
+):
     pid = agent("MainPID")
     assert not host.file(SYSCTLS).exists
+    host.check_output("echo kept > /srv/files/kept.html")
     with few_watches(host, "rw"):
-        done = play(sites, "--extra-vars=memfis_metrics=127.0.0.1:9180")
+        variables = "memfis_metrics=127.0.0.1:9180 memfis_store_memory=160"
+        done = play(sites, f"--extra-vars={variables}")
         assert done.returncode == 0, done.stdout
         raised = int(host.file(WATCHES).content_string)
     needed = host.check_output("find /srv/www/docs /srv/www/secure -type d | wc -l")
@@ -98,6 +105,13 @@ def test_metrics_at_a_port_and_few_watches(host, play, sites, agent, ask_metrics
     assert "memfis_site_pages" in done.stdout
     assert not host.file("/run/memfis/metrics.sock").exists
     host.check_output("rm %s", SYSCTLS)
+    assert "goes on with its earlier settings" in done.stdout
+    assert "--memory-limit=160" in host.check_output("systemctl cat memfis-memcached")
+    assert "--memory-limit=128" in host.check_output("pgrep --full --list-full memcached")
+    assert (fetch("/kept.html", FILES).source, fetch("/kept.html", FILES).body) == (
+        "HIT",
+        b"kept\n",
+    )
 
 
 def test_play_ends_and_tells_when_the_store_is_broken(host, fetch, play, sites, eventually):
@@ -112,7 +126,7 @@ def test_play_ends_and_tells_when_the_store_is_broken(host, fetch, play, sites, 
             done = play(sites)
         assert done.returncode != 0
         assert "The agent does not reach the store, and goes on trying" in done.stdout
-        assert "store away: docs.example.org, secure" in done.stdout
+        assert "store away: docs.example.org, secure, files.example.org" in done.stdout
         # The doctor's part: no store, and a limit that cannot be raised here.
         assert "is it running?" in done.stdout
         told = " ".join(done.stdout.split())  # Ansible breaks long lines.
@@ -150,6 +164,8 @@ def test_removed_site_goes_away_and_its_content_stays(
     assert host.file(f"{AVAILABLE}/default").sha256sum == modified
     assert host.file(f"{ENABLED}/default").exists
     assert fetch("/", "foreign", port=8081).body == b"foreign\n"
+    assert not host.file(f"/etc/systemd/system/memfis-mount-{FILES}.service").exists
+    assert host.run("mountpoint --quiet /srv/files").rc != 0
     assert fetch("/sub/gone.html", "added.example.org").source == "HIT"
 
     # New content: what was copied and is gone is removed, what came from elsewhere stays.

@@ -26,6 +26,8 @@ def site_settings(sites, defaults):
             {
                 "name": name,
                 "listen": defaults["listen"],
+                "source": "root",
+                "root": "",
                 "index": ["index.html"],
                 "exclude": [],
                 "default_type": None,
@@ -89,7 +91,12 @@ def site_problems(sites):
     seen = {}
     for number, site in enumerate(sites):
         where = f"memfis_sites[{number}]"
-        found = list(_misnamed(site)) + list(_misread(site)) + list(_mistaken_rules(site))
+        found = [
+            *_misnamed(site),
+            *_misplaced(site),
+            *_misread(site),
+            *_mistaken_rules(site),
+        ]
         name = site.get("name") or (site.get("server_names") or [""])[0]
         if name in seen:
             found.append(f"name: {name!r} is also the name of memfis_sites[{seen[name]}]")
@@ -113,6 +120,21 @@ def _misnamed(site):
         yield f"name: {name!r} is longer than {_LONGEST_NAME} characters"
 
 
+# What only a disk can give.
+_DISK = ("root", "src", "autoindex", "origin_socket")
+
+
+def _misplaced(site):
+    """Yield what does not go with the site's source."""
+    if site.get("source", "root") != "store":
+        if not site.get("root"):
+            yield "root: a site needs a web root, or 'source: store'"
+        return
+    for key in _DISK:
+        if site.get(key):
+            yield f"{key}: a site whose source is the store has no disk behind it"
+
+
 def _misread(site):
     """Yield the values that nginx would read as something else."""
     for key, (pattern, expected) in _WORDS.items():
@@ -123,6 +145,8 @@ def _misread(site):
         value = site.get(key)
         if value is not None and not re.fullmatch(pattern, str(value), re.DOTALL):
             yield f"{key}: {value!r}: expected {expected}"
+    if site.get("source") not in (None, "root", "store"):
+        yield f"source: {site['source']!r}: expected root or store"
     tls = site.get("tls") or {}
     for key, value in (("autoindex", site.get("autoindex")), ("tls.redirect", tls.get("redirect"))):
         if value is not None and not isinstance(value, bool):
@@ -168,6 +192,53 @@ def _mistaken_rules(site):
         uri = str(page.get("uri", ""))
         if not re.fullmatch(r"/[^?\x00-\x1f\x7f]*[^?/\x00-\x1f\x7f]", uri):
             yield f"error_pages: uri {uri!r}: expected the path of a file, as /404.html"
+
+
+def mount_settings(mounts):
+    """Return `mounts` (memfis_mounts) with every key present."""
+    defaults = {"read_only": False, "owner": "", "group": "", "mode": "", "options": []}
+    return [
+        defaults | {key: value for key, value in mount.items() if value is not None}
+        for mount in mounts
+    ]
+
+
+def mount_problems(mounts, sites):
+    """Return one line for every mistake in `mounts` (memfis_mounts); `sites` have none."""
+    sources = {
+        site.get("name") or site["server_names"][0]: site.get("source") or "root" for site in sites
+    }
+    roots = [site["root"].rstrip("/") + "/" for site in sites if site.get("root")]
+    problems = []
+    seen = {"site": {}, "path": {}}
+    for number, mount in enumerate(mounts):
+        found = []
+        name, path = mount.get("site"), str(mount.get("path", "")).rstrip("/")
+        if name not in sources:
+            found.append(f"site: {name!r} is not the name of one of memfis_sites")
+        elif sources[name] == "root" and mount.get("read_only") is not True:
+            found.append(
+                f"read_only: the agent keeps {name} equal to its web root, so its mount is to be "
+                "looked at only: set it to true"
+            )
+        if not re.fullmatch(r"/[A-Za-z0-9._/@+,=~-]+", path) or ".." in path.split("/"):
+            found.append(f"path: {path!r}: expected an absolute path without spaces")
+        elif any(f"{path}/".startswith(root) for root in roots):
+            found.append(f"path: {path!r} is in a web root")
+        for key, value in (("site", name), ("path", path)):
+            if value in seen[key]:
+                found.append(f"{key}: {value!r} is also that of memfis_mounts[{seen[key][value]}]")
+            seen[key].setdefault(value, number)
+        for key in ("owner", "group"):
+            if not re.fullmatch(r"[A-Za-z0-9_.-]*", str(mount.get(key) or "")):
+                found.append(f"{key}: {mount[key]!r}: expected a name")
+        if not re.fullmatch(r"(?:0?[0-7]{3})?", str(mount.get("mode") or "")):
+            found.append(f"mode: {mount['mode']!r}: expected three digits, in quotes")
+        for option in mount.get("options") or []:
+            if not re.fullmatch(r"[a-z0-9_=.-]+", str(option)):
+                found.append(f"options: {option!r}: expected an option of mount(8)")
+        problems += [f"memfis_mounts[{number}].{problem}" for problem in found]
+    return problems
 
 
 def store_url(address):
@@ -241,6 +312,8 @@ class FilterModule:
         return {
             "memfis_site_settings": site_settings,
             "memfis_site_problems": site_problems,
+            "memfis_mount_problems": mount_problems,
+            "memfis_mount_settings": mount_settings,
             "memfis_store_url": store_url,
             "memfis_gone": gone,
             "memfis_doctor_advice": doctor_advice,

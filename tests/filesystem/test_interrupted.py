@@ -1,0 +1,169 @@
+"""A mount that is killed in the middle of an operation: the next one finds all of it or nothing.
+
+For each operation and each time that it asks the store for something: the mount dies before that.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from conformance.kernel import Kernel
+from conformance.machine import difference, no_umask
+from conformance.memory import in_memory
+from conformance.operations import Actor, Operation
+from conformance.publication import differences
+from conformance.systems import Directory
+from filesystem.conftest import Mount
+from filesystem.dying import dying
+from memfis.config import Site
+from memfis.filesystem import Caller, Filesystem
+from support.memcached import Memcached
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do all that is compared")
+
+TREE: list[Operation] = [
+    ("make_directory", b"d", 0o755),
+    ("make_directory", b"d/sub", 0o755),
+    ("make_directory", b"d/empty", 0o755),
+    ("make_directory", b"empty", 0o755),
+    ("make_directory", b"hidden", 0o700),
+    ("put", b"d/a.html", 3000, 0o644),
+    ("put", b"d/index.html", 40, 0o644),
+    ("put", b"d/secret.html", 20, 0o600),
+    ("put", b"d/sub/b.css", 700, 0o644),
+    ("put", b"hidden/c.html", 90, 0o644),
+    ("put", b"page.html", 500, 0o644),
+    ("put", b"other.html", 80, 0o644),
+    ("put", b"secret.html", 60, 0o600),
+    ("link", b"d/a.html", b"link.html"),
+    ("link", b"nothing.html", b"dangling.html"),
+    ("link", b"../page.html", b"d/up.html"),
+]
+
+OPERATIONS: list[Operation] = [
+    ("put", b"new.html", 900, 0o644),
+    ("put", b"new.html", 900, 0o600),
+    ("put", b"page.html", 900, 0o644),
+    ("put", b"secret.html", 900, 0o644),
+    ("put", b"nothing.html", 30, 0o644),
+    ("cut", b"page.html", 100),
+    ("make_directory", b"new", 0o755),
+    ("remove_directory", b"empty"),
+    ("remove", b"page.html"),
+    ("remove", b"secret.html"),
+    ("remove", b"d/a.html"),
+    ("remove", b"link.html"),
+    ("link", b"page.html", b"another.html"),
+    ("set_mode", b"page.html", 0o600),
+    ("set_mode", b"secret.html", 0o644),
+    ("set_mode", b"d", 0o700),
+    ("set_mode", b"hidden", 0o755),
+    ("set_extended", b"page.html", b"user.a", b"value", 0),
+    ("rename", b"page.html", b"new.html", 0),
+    ("rename", b"page.html", b"other.html", 0),
+    ("rename", b"page.html", b"secret.html", 0),
+    ("rename", b"page.html", b".hidden", 0),
+    ("rename", b"secret.html", b"page.html", 0),
+    ("rename", b"page.html", b"link.html", 0),
+    ("rename", b"link.html", b"page.html", 0),
+    ("rename", b"link.html", b"new.html", 0),
+    ("rename", b"d", b"new", 0),
+    ("rename", b"d", b"empty", 0),
+    ("rename", b"d", b"hidden/d", 0),
+    ("rename", b"hidden", b"d/shown", 0),
+]
+
+TIMES = 200
+"""More than any operation asks the store."""
+
+
+@pytest.fixture
+def memory() -> Iterator[Path]:
+    with in_memory() as directory, no_umask():
+        yield directory
+
+
+def made(memory: Path, name: str, *operations: Operation) -> Path:
+    """Return a directory with the tree in which `operations` have happened."""
+    root = memory / name
+    root.mkdir(0o755)
+    actor = Actor(Directory(os.fsencode(root)))
+    for operation in (*TREE, *operations):
+        answer = actor.do(operation)
+        assert not isinstance(answer, str), f"{operation}: {answer}"
+    return root
+
+
+def outcomes(memory: Path, operation: Operation) -> list[Path]:
+    """Return what may be found: all, nothing, and of files that are renamed both names."""
+    found = [made(memory, "before"), made(memory, "after", operation)]
+    name, *arguments = operation
+    old = found[0] / os.fsdecode(arguments[0])
+    if name == "rename" and not (old.is_dir() and not old.is_symlink()):
+        both = made(memory, "both", operation)
+        shutil.copy2(old, both / os.fsdecode(arguments[0]), follow_symlinks=False)
+        found.append(both)
+    if name == "put" and not old.exists():
+        found.append(made(memory, "empty file", ("put", arguments[0], 0, arguments[2])))
+    return found
+
+
+def named(operation: Operation) -> str:
+    return " ".join(
+        os.fsdecode(each) if isinstance(each, bytes) else oct(each) if each else ""
+        for each in operation[1:]
+    ).join([f"{operation[0]} ", ""])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=map(str, map(named, OPERATIONS)))
+def test_all_or_nothing_is_found(
+    new_site: Callable[[], Site],
+    mount: Mount,
+    memory: Path,
+    memcached: Memcached,
+    operation: Operation,
+) -> None:
+    began = time.time_ns()
+    possible = outcomes(memory, operation)
+    for times in range(TIMES):
+        site = new_site()
+        store = dying(site.store)
+        filesystem = Filesystem(store, site, timeout=0)
+        filesystem.start(Caller(0, 0))
+        actor = Actor(Kernel(filesystem), began)
+        for each in TREE:
+            assert not isinstance(actor.do(each), str)
+        filesystem.write_pending()
+        store.left = times
+        answer = actor.do(operation)
+        died = store.left == 0
+        with suppress(OSError):
+            store.close()
+
+        again = mount(site)
+        found = Actor(Kernel(again), began).do(("tree",))
+        assert isinstance(found, dict), f"asked {times} times: {found}"
+        wrongs = []
+        for root in possible:
+            expected = Actor(Directory(os.fsencode(root)), began).do(("tree",))
+            what = difference(expected, found)
+            if not what:
+                again.close()
+                wrong = differences(os.fsencode(root), os.fsencode(site.name), memcached)
+                # what nobody can see may be left behind
+                wrong = [each for each in wrong if "not expected: b'memfis-" not in each]
+                what = "\n".join(wrong)
+            if not what:
+                break
+            wrongs.append(f"not as {root.name}:\n{what}")
+        else:
+            pytest.fail(f"asked {times} times ({answer}):\n" + "\n".join(wrongs))
+        if not died:
+            assert answer is None or answer == operation[2]
+            return
+    raise AssertionError("it asks more often than was thought")
