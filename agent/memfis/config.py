@@ -14,6 +14,7 @@ from msgspec import Meta
 
 from memfis.compression import LEVEL, MIN_SAVING, MIN_SIZE, TYPES, Compression
 from memfis.errors import ConfigurationError, UsageError
+from memfis.gateway_settings import EXPECTED_OF_GATEWAY, GatewaySettings
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -150,6 +151,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runtime_directory: AbsolutePath | None = None
     metrics: str | None = None
     sites: tuple[Site, ...] = ()
+    gateway: GatewaySettings | None = None
 
     def site(self, name: str | None) -> Site:
         """Return the site called `name`, or the only one there is; raises UsageError."""
@@ -180,6 +182,7 @@ _EXPECTED = {
     "compress_types": "expected a list of file name extensions, without the dot",
     "compress_min_size": "expected a number of bytes",
     "compress_min_saving": "expected a number of per cent, 0 to 100",
+    **EXPECTED_OF_GATEWAY,
 }
 
 _INHERITED = (
@@ -226,8 +229,9 @@ def settings_from(table: Mapping[str, Any], source: str) -> Settings:
     """Check the configuration `table`; raises ConfigurationError naming `source`."""
     problems: list[str] = []
     tables = table.get("sites", [])
-    top = {key: value for key, value in table.items() if key != "sites"}
+    top = {key: value for key, value in table.items() if key not in ("sites", "gateway")}
     values = _checked(Settings, top, "", problems)
+    gateway = _gateway(table, problems)
     inherited = {key: values[key] for key in _INHERITED if key in values}
     sites: list[dict[str, Any]] = []
     if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
@@ -247,7 +251,18 @@ def settings_from(table: Mapping[str, Any], source: str) -> Settings:
         sites.append(checked)
     if problems:
         raise ConfigurationError(source, problems)
-    return Settings(**values, sites=tuple(Site(**site) for site in sites))
+    return Settings(**values, gateway=gateway, sites=tuple(Site(**site) for site in sites))
+
+
+def _gateway(table: Mapping[str, Any], problems: list[str]) -> GatewaySettings | None:
+    """Return what the table `[gateway]` says; None without one, or with problems."""
+    if "gateway" not in table:
+        return None
+    if not isinstance(table["gateway"], dict):
+        problems.append(f"gateway: {_EXPECTED['gateway']}")
+        return None
+    values = _checked(GatewaySettings, table["gateway"], "gateway.", problems)
+    return None if problems else GatewaySettings(**values)
 
 
 def _checked(
@@ -268,10 +283,13 @@ def _checked(
                 StoreAddress.parse(values[key])
             elif key == "metrics":
                 ListenAddress.parse(values[key])
+            elif key == "listen":
+                for address in values[key]:
+                    ListenAddress.parse(address)
             elif key == "exclude":
                 parse_patterns(values[key])
         except msgspec.ValidationError as error:
-            expected = _EXPECTED.get(key, str(error))
+            expected = _EXPECTED.get(f"{where}{key}") or _EXPECTED.get(key, str(error))
             problems.append(f"{where}{key}: {expected} (it is {value!r})")
         except UsageError as error:
             problems.append(f"{where}{key}: {error}")

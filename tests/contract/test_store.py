@@ -134,6 +134,7 @@ def test_cas_gives_way_to_who_came_between(store: Store) -> None:
     assert store.cas(b"log", b"mine", token)
 
 
+@pytest.mark.usefixtures("lists_keys")
 def test_all_keys_are_listed_as_they_were_written(store: Store) -> None:
     keys = {b"memfis://a/%20%25", b"memfis://a/caf\xe9", b"memfis://a/x?y&z=1", b"\x7f\xff"}
     store.set_many([Item(key, b"", 0) for key in keys])
@@ -141,6 +142,7 @@ def test_all_keys_are_listed_as_they_were_written(store: Store) -> None:
 
 
 @pytest.mark.parametrize("key", [b"", b"x" * 251, b"a b", b"a\r\nflush_all", b"a\0b"])
+@pytest.mark.usefixtures("lists_keys")
 def test_a_key_that_could_be_read_as_commands_is_never_sent(store: Store, key: bytes) -> None:
     store.set(b"witness", b"1")
     for call in (
@@ -184,6 +186,7 @@ def test_a_connection_is_opened_again_after_an_error(store: Store) -> None:
     assert store.look_many([b"a"])[0] is not None
 
 
+@pytest.mark.usefixtures("lists_keys")
 def test_two_listings_at_once_both_get_everything(address: StoreAddress, store: Store) -> None:
     items = [Item(b"k%d" % n, b"", 0) for n in range(50_000)]
     store.set_many(items)

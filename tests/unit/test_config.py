@@ -164,3 +164,44 @@ def test_only_a_static_first_index_is_kept_under_its_directory(
 ) -> None:
     table = {"sites": [{"name": "a", "root": "/a", "index": index}]}
     assert settings_from(table, "x").sites[0].index_name == name
+
+
+GATEWAY = {"connection": "couchbase://a,b", "user": "memfis", "password_file": "/etc/password"}
+
+
+def test_the_gateway_has_a_table_of_its_own() -> None:
+    found = settings_from({"gateway": {**GATEWAY, "hot_ttl": 2, "listen": ["127.0.0.1:1"]}}, "x")
+    assert found.gateway is not None
+    assert (found.gateway.bucket, found.gateway.hot_ttl) == ("memfis", 2.0)
+    assert settings_from({}, "x").gateway is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("connection", "http://a", "expected couchbase://HOST"),
+        ("connection", "couchbase://user:secret@a", "expected couchbase://HOST"),
+        ("password_file", "relative", "expected an absolute path"),
+        ("listen", ["0.0.0.0:11211"], "a port of a loopback address"),
+        ("listen", "unix:/a", "expected a list of unix:/path/to.sock"),
+        ("metrics", "example.org:1", "a port of a loopback address"),
+        ("hot_bytes", -1, "expected a number of bytes"),
+        ("hot_ttl", 61, "expected a number of seconds, 0 to 60"),
+        ("timeout", 0, "expected a number of seconds"),
+        ("max_item", 1 << 30, "expected a number of bytes, 1024 to 20971520"),
+        ("buffer_bytes", 1, "67108864"),
+        ("password", "secret", "no such setting; did you mean 'password_file'?"),
+    ],
+)
+def test_the_gateways_settings_are_checked(key: str, value: object, expected: str) -> None:
+    [found] = problems_of({"gateway": {**GATEWAY, key: value}})
+    assert found.startswith(f"gateway.{key}: ")
+    assert expected in found
+
+
+def test_a_gateway_needs_a_cluster_a_user_and_a_password() -> None:
+    found = problems_of({"gateway": {}})
+    assert found == [
+        f"gateway.{key}: is missing" for key in ("connection", "user", "password_file")
+    ]
+    assert problems_of({"gateway": []}) == ["gateway: expected a [gateway] table"]

@@ -1,0 +1,1 @@
+"""What every daemon of ours needs: sockets, and figures over HTTP."""
