@@ -46,9 +46,9 @@ class Rest:
             handlers.append(urllib.request.HTTPSHandler(context=context))
         self._opener = urllib.request.build_opener(*handlers)
 
-    def get(self, path, grace=_GRACE, login=True):
+    def get(self, path, login=True):
         """Return status and body; 4xx are returned, not raised."""
-        end = time.monotonic() + grace
+        end = time.monotonic() + _GRACE
         while True:
             try:
                 status, body = self._send("GET", path, login=login)

@@ -6,7 +6,8 @@ import re
 import threading
 import time
 from collections.abc import Iterable
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
+from socketserver import ThreadingTCPServer
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
@@ -316,6 +317,13 @@ class Requests:
         return 200, EMPTY
 
 
+class _Server(ThreadingTCPServer):
+    """Not HTTPServer, which looks up the name of its address and may wait for it."""
+
+    allow_reuse_address = True
+    daemon_threads = True
+
+
 class Servers:
     """A server for every machine of a world, all on one port, each on its machine's address."""
 
@@ -326,10 +334,10 @@ class Servers:
         # (method, path) -> answers to give before the true ones, None for a connection that breaks.
         self.faults: dict[tuple[str, str], list[Answer | None]] = {}
         self._lock = threading.Lock()
-        self._servers: list[ThreadingHTTPServer] = []
+        self._servers: list[_Server] = []
         for machine in world.machines.values():
             address = listen or machine.host
-            server = ThreadingHTTPServer((address, port), self._handler(machine))
+            server = _Server((address, port), self._handler(machine))
             port = server.server_address[1]
             self._servers.append(server)
         self.port = port
