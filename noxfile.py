@@ -5,7 +5,7 @@ import os
 import nox
 
 nox.needs_version = ">=2025.5"
-nox.options.sessions = ["lint", "tests", "histories", "hosts", "first_run"]
+nox.options.sessions = ["lint", "tests", "histories", "hosts", "couchbase", "first_run"]
 
 DISTRIBUTIONS = ("debian:12", "debian:13", "ubuntu:24.04")
 
@@ -62,6 +62,14 @@ def hosts(session: nox.Session) -> None:
     """Test the role on Debian 12, from nothing to removed."""
     install(session, "molecule", project=False)
     session.run("molecule", "test", env=test_hosts(session, DISTRIBUTIONS[0]))
+
+
+@nox.session
+def couchbase(session: nox.Session) -> None:
+    """Test the role with Couchbase as the store: plays on this machine, then hosts."""
+    install(session, "test", "molecule", project=False)
+    session.run("pytest", "tests/provisioning", "-n", "2", *session.posargs)
+    session.run("molecule", "test", "-s", "couchbase", env=test_hosts(session, DISTRIBUTIONS[0]))
 
 
 @nox.session
