@@ -15,7 +15,6 @@ from support.couchbase_rest import Servers, World, machines
 
 ROOT = Path(__file__).parents[2]
 ROLE = ROOT / "roles" / "memfis_couchbase"
-ADMIN = ("Administrator", "correct horse")
 
 
 def load(path: Path) -> ModuleType:
@@ -42,6 +41,12 @@ def couchbase() -> Any:
 def filters() -> Any:
     """The role's filters."""
     return load(ROLE / "filter_plugins" / "memfis_couchbase.py")
+
+
+@pytest.fixture(scope="session")
+def role_filters() -> Any:
+    """The filters of the role memfis."""
+    return load(ROOT / "roles" / "memfis" / "filter_plugins" / "memfis.py")
 
 
 _networks = itertools.count(1)
