@@ -33,6 +33,10 @@ class SiteItem(msgspec.Struct, frozen=True, kw_only=True):
     last_sync: float = 0.0
     whole: bool = True
     """False: pages may be in the store that no record names; to be looked for."""
+    top: Entry | None = None
+    """Attributes of the root directory, where the store is the only source."""
+    links: int = 0
+    """Grows with every symbolic link that a mount makes or removes, so that others notice."""
 
     def with_pages(self, pages: int) -> "SiteItem":
         """Return the item as it is when the site has `pages` pages, now."""

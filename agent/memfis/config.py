@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import msgspec
 from msgspec import Meta
 
 from memfis.compression import LEVEL, MIN_SAVING, MIN_SIZE, TYPES, Compression
 from memfis.errors import ConfigurationError, UsageError
+from memfis.gateway_settings import EXPECTED as EXPECTED_OF_GATEWAY
+from memfis.gateway_settings import GatewaySettings
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -31,6 +33,7 @@ MAX_DELETE = "50%"
 
 SiteName = Annotated[str, Meta(pattern=r"^[a-z0-9.-]+\Z")]
 AbsolutePath = Annotated[str, Meta(pattern=r"^/")]
+Source = Literal["root", "store"]
 IndexName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._~-]*\Z")]
 Bytes = Annotated[int, Meta(ge=1)]
 Limit = Annotated[str, Meta(pattern=r"^(\d+|\d\d?%|100%)\Z")]
@@ -97,7 +100,10 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     """One `[[sites]]` table; docs/architecture.md lists the settings."""
 
     name: SiteName
-    root: AbsolutePath
+    source: Source = "root"
+    """Where its pages come from: its web root on disk, or the store alone, filled by a mount."""
+    root: AbsolutePath = ""
+    """Empty for a site whose source is the store."""
     store: str = DEFAULT_STORE
     index: tuple[IndexName, ...] = ("index.html",)
     exclude: tuple[str, ...] = ()
@@ -146,6 +152,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runtime_directory: AbsolutePath | None = None
     metrics: str | None = None
     sites: tuple[Site, ...] = ()
+    gateway: GatewaySettings | None = None
 
     def site(self, name: str | None) -> Site:
         """Return the site called `name`, or the only one there is; raises UsageError."""
@@ -163,6 +170,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
 _EXPECTED = {
     "name": "expected a name of a-z, 0-9, '.' and '-'",
+    "source": "expected 'root' or 'store'",
     "root": "expected an absolute path",
     "origin": "expected an absolute path",
     "runtime_directory": "expected an absolute path",
@@ -175,6 +183,7 @@ _EXPECTED = {
     "compress_types": "expected a list of file name extensions, without the dot",
     "compress_min_size": "expected a number of bytes",
     "compress_min_saving": "expected a number of per cent, 0 to 100",
+    **EXPECTED_OF_GATEWAY,
 }
 
 _INHERITED = (
@@ -221,8 +230,9 @@ def settings_from(table: Mapping[str, Any], source: str) -> Settings:
     """Check the configuration `table`; raises ConfigurationError naming `source`."""
     problems: list[str] = []
     tables = table.get("sites", [])
-    top = {key: value for key, value in table.items() if key != "sites"}
+    top = {key: value for key, value in table.items() if key not in ("sites", "gateway")}
     values = _checked(Settings, top, "", problems)
+    gateway = _gateway(table, problems)
     inherited = {key: values[key] for key in _INHERITED if key in values}
     sites: list[dict[str, Any]] = []
     if not isinstance(tables, list) or not all(isinstance(each, dict) for each in tables):
@@ -231,13 +241,30 @@ def settings_from(table: Mapping[str, Any], source: str) -> Settings:
     for number, each in enumerate(tables):
         where = f"sites[{number}]."
         checked = inherited | _checked(Site, each, where, problems)
+        if "source" not in checked or checked["source"] == "root":
+            if "root" not in each:
+                problems.append(f"{where}root: is missing")
+        elif "root" in each:
+            problems.append(f"{where}root: a site whose source is the store has none")
         duplicate = [site for site in sites if site.get("name") == checked.get("name")]
         if duplicate and "name" in checked:
             problems.append(f"{where}name: {checked['name']!r} is the name of another site too")
         sites.append(checked)
     if problems:
         raise ConfigurationError(source, problems)
-    return Settings(**values, sites=tuple(Site(**site) for site in sites))
+    return Settings(**values, gateway=gateway, sites=tuple(Site(**site) for site in sites))
+
+
+def _gateway(table: Mapping[str, Any], problems: list[str]) -> GatewaySettings | None:
+    """Return what the table `[gateway]` says; None without one, or with problems."""
+    if "gateway" not in table:
+        return None
+    before = len(problems)
+    if not isinstance(table["gateway"], dict):
+        problems.append(f"gateway: {_EXPECTED['gateway']}")
+        return None
+    values = _checked(GatewaySettings, table["gateway"], "gateway.", problems)
+    return GatewaySettings(**values) if len(problems) == before else None
 
 
 def _checked(
@@ -258,10 +285,13 @@ def _checked(
                 StoreAddress.parse(values[key])
             elif key == "metrics":
                 ListenAddress.parse(values[key])
+            elif key == "listen":
+                for address in values[key]:
+                    ListenAddress.parse(address)
             elif key == "exclude":
                 parse_patterns(values[key])
         except msgspec.ValidationError as error:
-            expected = _EXPECTED.get(key, str(error))
+            expected = _EXPECTED.get(f"{where}{key}") or _EXPECTED.get(key, str(error))
             problems.append(f"{where}{key}: {expected} (it is {value!r})")
         except UsageError as error:
             problems.append(f"{where}{key}: {error}")

@@ -28,6 +28,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `size`: bytes on disk. `mtime_ns`: nanoseconds since the epoch. `target`: of a symbolic link.
     `flags`: client flags of the stored page (see `pages`), 0 for a directory. `racy`: the file was
     read so soon after its last change that a later one may have left the same modification time.
+    `extended`: extended attributes, names and values as ISO-8859-1; only a mount keeps them.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     flags: int = 0
     origin: Origin = "file"
     racy: bool = False
+    extended: dict[str, str] | None = None
 
     @property
     def raw(self) -> bytes:

@@ -161,8 +161,8 @@ def test_a_look_does_not_count_as_being_asked_for(address: StoreAddress, store: 
     store.look_many([b"page"] * 10)
     assert store.statistics().items == 1
     assert store._wire is not None
-    store._wire._send(b"mg page h u\r\n")
-    assert store._wire._line() == b"HD h0"
+    store._wire.send(b"mg page h u\r\n")
+    assert store._wire.line() == b"HD h0"
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_a_store_that_is_not_there_is_an_error(nowhere: StoreAddress) -> None:
 
 def test_a_connection_is_opened_again_after_an_error(store: Store) -> None:
     store.set(b"a", b"1")
-    store._wire._send(b"quit\r\n")
+    store._wire.send(b"quit\r\n")
     with pytest.raises(StoreError, match=r"closed the connection|cannot be reached"):
         store.look_many([b"a"])
     assert store.look_many([b"a"])[0] is not None

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from memfis.agent.control import answer_requests
-from memfis.agent.sockets import Serve, listen_tcp, listen_unix
-from memfis.agent.systemd import notify
 from memfis.config import ListenAddress, Settings, Site
 from memfis.errors import ConfigurationError, MemfisError, UsageError
 from memfis.handover import SOCKET
 from memfis.keeper import Signals, SiteKeeper
+from memfis.service.sockets import Serve, listen_tcp, listen_unix
+from memfis.service.systemd import notify
 from memfis.sync.lock import runtime_directory
 
 TICK = 1.0
@@ -90,16 +90,16 @@ class Daemon:
         await self._listen_unix(stack, self._runtime / SOCKET, 0o600, control)
         if self._settings.metrics is None:
             return
-        from memfis.agent.metrics import Metrics  # for those who want them
+        from memfis.agent.metrics import metrics  # for those who want them
 
-        metrics = Metrics(lambda: list(self._keepers.values()))
+        figures = metrics(lambda: list(self._keepers.values()))
         address = ListenAddress.parse(self._settings.metrics)
         if address.path is None:
             stack.push_async_callback(
-                _close, await listen_tcp(address.host, address.port, metrics.serve)
+                _close, await listen_tcp(address.host, address.port, figures.serve)
             )
         else:
-            await self._listen_unix(stack, Path(address.path), 0o660, metrics.serve)
+            await self._listen_unix(stack, Path(address.path), 0o660, figures.serve)
 
     async def _listen_unix(
         self, stack: contextlib.AsyncExitStack, path: Path, mode: int, serve: Serve

@@ -1,20 +1,12 @@
-"""Figures for Prometheus, over HTTP at a unix socket or a loopback address."""
+"""The agent's figures for Prometheus."""
 
-import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from memfis.keeper import SiteKeeper
-
-PATIENCE = 5.0
-"""Seconds that a client has for its request."""
-
-REQUEST = 16 * 1024
-"""Longest request in bytes."""
+from memfis.service.exposition import Exposition
 
 _STORE = {
     "up": "Whether the store answers.",
@@ -105,34 +97,6 @@ def _of_stores(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
     yield from families.values()
 
 
-class Metrics:
-    """Answers GET requests with the figures."""
-
-    def __init__(self, sites: Callable[[], Sequence[SiteKeeper]]) -> None:
-        """Take the figures from the keepers that `sites` returns."""
-        self._registry = CollectorRegistry()
-        self._registry.register(_Sites(sites))
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Serve one client, one request."""
-        try:
-            async with asyncio.timeout(PATIENCE):
-                head = await reader.readuntil(b"\r\n\r\n")
-                status, body = self._answer(head)
-                writer.write(
-                    b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n"
-                    b"Connection: close\r\n\r\n%b"
-                    % (status, CONTENT_TYPE_LATEST.encode(), len(body), body)
-                )
-                await writer.drain()
-        except (OSError, EOFError, asyncio.LimitOverrunError):
-            return  # slow, gone, or no HTTP
-        finally:
-            writer.close()
-
-    def _answer(self, head: bytes) -> tuple[bytes, bytes]:
-        if not head.startswith(b"GET "):
-            return b"405 Method Not Allowed", b""
-        if head.split(b" ")[1].partition(b"?")[0] not in (b"/", b"/metrics"):
-            return b"404 Not Found", b""
-        return b"200 OK", generate_latest(self._registry)
+def metrics(sites: Callable[[], Sequence[SiteKeeper]]) -> Exposition:
+    """Return what answers with the figures of the keepers that `sites` returns."""
+    return Exposition(_Sites(sites))

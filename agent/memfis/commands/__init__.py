@@ -13,6 +13,7 @@ COMMANDS = {
     "serve": ("serve", "Serve a directory from memory, in the foreground."),
     "sync": ("sync", "Make the store equal to the web root, once."),
     "agent": ("agent", "Keep the store equal to the web roots (the daemon)."),
+    "gateway": ("gateway", "Serve a Couchbase bucket in memcached's protocol (the daemon)."),
     "verify": ("verify", "Compare the store with the web root."),
     "ls": ("look", "List a directory of the store."),
     "cat": ("look", "Print a page from the store."),

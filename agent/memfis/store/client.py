@@ -8,6 +8,7 @@ from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError
 
 from memfis.config import StoreAddress
 from memfis.errors import StoreError, StoreRefusedError
+from memfis.store.exchange import Answer, Request, exchange
 from memfis.store.wire import Expected, Item, ItemState, Wire, check_key, expiry, unreachable
 
 TIMEOUT = 5.0
@@ -122,6 +123,10 @@ class Store:
     def touch_many(self, keys: Sequence[bytes], ttl: int) -> None:
         """Let `keys` live for `ttl` more seconds."""
         self._wire.touch(keys, ttl)
+
+    def exchange(self, *requests: Request) -> list[Answer]:
+        """Return the answers to `requests` (see `memfis.store.exchange`), in one round trip."""
+        return exchange(self._wire, requests)
 
     def all_keys(self) -> Iterator[bytes]:
         """Yield every key in the store, in no order."""

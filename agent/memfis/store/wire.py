@@ -105,7 +105,7 @@ class Wire:
         states: list[ItemState | None] = []
         for start in range(0, len(keys), WINDOW):
             window = check_keys(keys[start : start + WINDOW])
-            self._send(b"mg " + b" s f t u\r\nmg ".join(window) + b" s f t u\r\n")
+            self.send(b"mg " + b" s f t u\r\nmg ".join(window) + b" s f t u\r\n")
             states += self._states(len(window))
         return states
 
@@ -122,7 +122,7 @@ class Wire:
                 (b"mg %b f u\r\n" if size is None else b"mg %b s f u\r\n") % key
                 for key, (size, _) in zip(window, wanted, strict=True)
             ]
-            self._send(b"".join(asked))
+            self.send(b"".join(asked))
             lines = [
                 b"HD f%d" % flags if size is None else b"HD s%d f%d" % (size, flags)
                 for size, flags in wanted
@@ -176,11 +176,11 @@ class Wire:
         them meanwhile (seen: 4 of 20 items that were being read).
         """
         deadline = time.monotonic() + LISTING
-        self._send(_LIST)
-        while (line := self._line()) != b"END":
+        self.send(_LIST)
+        while (line := self.line()) != b"END":
             if line.startswith(b"BUSY ") and time.monotonic() < deadline:
                 time.sleep(0.05)  # one listing at a time: somebody else's, or the store's own
-                self._send(_LIST)
+                self.send(_LIST)
                 continue
             if not line.startswith(b"key="):
                 self.close()
@@ -203,17 +203,17 @@ class Wire:
 
     def _quiet(self, commands: list[bytes]) -> list[str]:
         """Send quiet `commands`, closed by a no-op; return the errors answered, in order."""
-        self._send(*commands, b"mn\r\n")
+        self.send(*commands, b"mn\r\n")
         reasons = []
-        while (line := self._line()) != b"MN":
+        while (line := self.line()) != b"MN":
             if line in (b"HD", b"NF", b"EN"):  # which of them `q` keeps back depends on the version
                 continue
             if not line.startswith((b"SERVER_ERROR ", b"CLIENT_ERROR ", b"NS")):
-                raise self._nonsense(line)
+                raise self.nonsense(line)
             reasons.append(_text(line.partition(b" ")[2] or line))
         return reasons
 
-    def _send(self, *parts: bytes) -> None:
+    def send(self, *parts: bytes) -> None:
         """Send `parts` one after the other; values are not copied together."""
         try:
             if self._socket is None:
@@ -232,7 +232,8 @@ class Wire:
             self.close()
             raise unreachable(self._address, error) from error
 
-    def _line(self) -> bytes:
+    def line(self) -> bytes:
+        """Return the next line of what the store answers, without its end."""
         try:
             line = self._answers.readline(KEY_LIMIT * 4)
         except OSError as error:
@@ -241,9 +242,21 @@ class Wire:
         if not line.endswith(b"\n"):
             self.close()
             if line:
-                raise self._nonsense(line)
+                raise self.nonsense(line)
             raise StoreError(f"store {self._address} closed the connection")
         return line.rstrip(b"\r\n")  # `metadump` ends its lines with a bare newline
+
+    def block(self, size: int) -> bytes:
+        """Return the next `size` bytes, of a value."""
+        try:
+            data = self._answers.read(size)
+        except OSError as error:
+            self.close()
+            raise unreachable(self._address, error) from error
+        if len(data) < size:
+            self.close()
+            raise StoreError(f"store {self._address} closed the connection")
+        return data
 
     def _states(self, number: int) -> list[ItemState | None]:
         """Read `number` answers to `mg`, many at a time."""
@@ -259,9 +272,9 @@ class Wire:
             ]
             rest = rest[end:]
             if b"\n" in rest or len(rest) > KEY_LIMIT * 4 or len(states) > number:
-                raise self._nonsense(rest.partition(b"\r\n")[0])
+                raise self.nonsense(rest.partition(b"\r\n")[0])
         if rest:
-            raise self._nonsense(rest)
+            raise self.nonsense(rest)
         return states
 
     def _confirmations(self, number: int) -> bytes:
@@ -276,9 +289,9 @@ class Wire:
             whole = end
             rest = answers[whole:]
             if b"\n" in rest or len(rest) > KEY_LIMIT * 4:
-                raise self._nonsense(rest.partition(b"\r\n")[0])
+                raise self.nonsense(rest.partition(b"\r\n")[0])
         if lines > number or whole < len(answers):
-            raise self._nonsense(answers[-KEY_LIMIT:])
+            raise self.nonsense(answers[-KEY_LIMIT:])
         return answers
 
     def _read(self) -> bytes:
@@ -293,7 +306,8 @@ class Wire:
             raise StoreError(f"store {self._address} closed the connection")
         return data
 
-    def _nonsense(self, line: bytes) -> StoreError:
+    def nonsense(self, line: bytes) -> StoreError:
+        """Close the connection, and return what to raise for the answer `line`."""
         self.close()
         return StoreError(f"store {self._address} answered {_text(line)!r}: is it a memcached?")
 

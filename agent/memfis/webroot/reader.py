@@ -67,10 +67,15 @@ class Reader:
         acl = _acl(path)
         if acl is not None:
             return self._may_by_acl(want, acl, status)
-        mode = status.st_mode
-        if status.st_uid == self.uid:
+        return self.may_by_mode(want, status.st_mode, status.st_uid, status.st_gid)
+
+    def may_by_mode(self, want: int, mode: int, uid: int, gid: int) -> bool:
+        """Whether the user has the permission `want` on what has `mode`, `uid` and `gid`."""
+        if self.uid == 0:
+            return want == READ or stat.S_ISDIR(mode)
+        if uid == self.uid:
             mode >>= 6
-        elif status.st_gid in self.gids:
+        elif gid in self.gids:
             mode >>= 3
         return bool(mode & want)
 

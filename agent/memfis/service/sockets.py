@@ -1,4 +1,4 @@
-"""Sockets that the agent listens at."""
+"""Sockets that daemons listen at."""
 
 import asyncio
 import os
@@ -25,7 +25,7 @@ async def listen_unix(path: Path, mode: int, serve: Serve) -> asyncio.Server:
         pass  # nobody is there
     else:
         writer.close()
-        raise UsageError(f"{path}: another agent listens there")
+        raise UsageError(f"{path}: another process listens there")
     before = os.umask(0o777 & ~mode)
     try:
         path.unlink(missing_ok=True)

@@ -1,0 +1,170 @@
+"""Symbolic links: each is published under its own name while what it points to may be served."""
+
+import logging
+from collections import defaultdict
+
+from msgspec.structs import replace
+
+from memfis.compression import Compression
+from memfis.filesystem.contents import Contents
+from memfis.filesystem.items import Items
+from memfis.filesystem.nodes import Node
+from memfis.filesystem.rules import Rules
+from memfis.filesystem.tree import Tree
+from memfis.pages import NO_PAGE, Page, make_page
+from memfis.store import exchange as to
+
+log = logging.getLogger(__name__)
+
+DEPTH = 40
+"""Links on the way to one file before it is a circle (path_resolution(7))."""
+
+
+class Links:
+    """The links of a site, by what they depend on.
+
+    What a link points to is found by the names on the way there, existing or not; a change of one
+    of them looks at the link again.
+    """
+
+    def __init__(
+        self, items: Items, tree: Tree, rules: Rules, contents: Contents, compression: Compression
+    ) -> None:
+        """Publish the links of `tree` with the `contents` of what they point to."""
+        self._items = items
+        self._tree = tree
+        self._rules = rules
+        self._contents = contents
+        self._compression = compression
+        self._ways: dict[bytes, set[bytes]] = {}
+        self._dependents: defaultdict[bytes, set[bytes]] = defaultdict(set)
+
+    def know(self, paths: list[bytes]) -> None:
+        """Know the links at `paths`, and no others."""
+        self._ways.clear()
+        self._dependents.clear()
+        for path in paths:
+            self._resolve(path)
+
+    def add(self, path: bytes) -> None:
+        """Publish the new link at `path`."""
+        self._refresh(path)
+
+    def forget(self, path: bytes) -> None:
+        """Forget the link at `path`, which is gone."""
+        for way in self._ways.pop(path, ()):
+            self._dependents[way].discard(path)
+            if not self._dependents[way]:
+                del self._dependents[way]
+
+    def changed(self, path: bytes) -> None:
+        """Look at every link again that depends on the name `path`."""
+        if path in self._dependents:
+            for link in sorted(self._dependents[path]):
+                self._refresh(link)
+
+    def changed_below(self, path: bytes) -> None:
+        """Look at every link again that depends on `path`, or a name below it."""
+        links: set[bytes] = set()
+        for way, dependents in self._dependents.items():
+            if way == path or way.startswith(path.rstrip(b"/") + b"/"):
+                links |= dependents
+        for link in sorted(links):
+            self._refresh(link)
+
+    def moved(self, old: bytes, new: bytes) -> None:
+        """Know the links below `old`, without a `/` at the end, by their paths below `new`."""
+        for path in [each for each in self._ways if each.startswith(old + b"/")]:
+            self.forget(path)
+            self._resolve(new + path[len(old) :])
+
+    def _resolve(self, path: bytes) -> Node | None:
+        """Return the regular file that the link at `path` leads to, and note the way there."""
+        ways = {path}
+        found = self._follow(path, ways)
+        self.forget(path)
+        self._ways[path] = ways
+        for way in ways:
+            self._dependents[way].add(path)
+        return found
+
+    def _follow(self, path: bytes, ways: set[bytes]) -> Node | None:
+        pending = path.split(b"/")[:0:-1]
+        here: list[bytes] = []
+        for _ in range(DEPTH * 256):
+            while pending and pending[-1] in (b"", b"."):
+                pending.pop()
+            if not pending:
+                return None
+            name = pending.pop()
+            if name == b"..":
+                if not here:
+                    return None  # out of the site
+                here.pop()
+                continue
+            way = b"/" + b"/".join([*here, name])
+            ways.add(way)
+            node = self._tree.exists(way)
+            if node is None:
+                return None
+            if node.is_link:
+                target = (node.entry.target or "").encode("latin-1")
+                if target.startswith(b"/") or len(ways) > DEPTH * 8:
+                    return None  # a path of the host that made it, or a circle
+                pending += target.split(b"/")[::-1]
+            elif node.is_directory:
+                here.append(name)
+            else:
+                return None if any(pending) else node
+        return None
+
+    def _refresh(self, path: bytes) -> None:
+        node = self._tree.exists(path)
+        if node is None or not node.is_link or node.directory is None:
+            self.forget(path)
+            return
+        file = self._resolve(path)
+        page = self._page(node, file) if file else None
+        if page is None:
+            self._withdraw(node)
+        else:
+            self._publish(node, page)
+
+    def _page(self, link: Node, file: Node) -> Page | None:
+        """Return the page of `file` if it and the link may be served."""
+        if file.unwritten or not file.has_page or not self._rules.is_public(link):
+            return None
+        if link.has_page and (link.entry.flags | NO_PAGE) == (file.entry.flags | NO_PAGE):
+            return Page(b"", file.entry.flags)  # it is there
+        if file.content is not None and not file.content.dirty:
+            return make_page(file.name, bytes(file.content.data), self._compression)
+        return self._contents.fetch(file)
+
+    def _publish(self, link: Node, page: Page) -> None:
+        if link.has_page and link.entry.flags == page.flags:
+            return
+        directory = link.directory
+        assert directory is not None
+        entry = replace(link.entry, flags=page.flags)
+        record = self._tree.append(directory, [entry])
+        key = self._rules.page_key(directory.path, link.name)
+        written, stored = self._items.exchange(record, to.put(key, page.value, page.flags))
+        self._tree.appended(directory, record, written, 1)
+        link.entry = entry
+        if not stored.done:
+            log.error(
+                "the store has no room for the page of link %s: %s", link.path, stored.refusal
+            )
+            self._withdraw(link)
+
+    def _withdraw(self, link: Node) -> None:
+        if not link.has_page:
+            return
+        directory = link.directory
+        assert directory is not None
+        entry = replace(link.entry, flags=NO_PAGE)
+        record = self._tree.append(directory, [entry])
+        key = self._rules.page_key(directory.path, link.name)
+        _, written = self._items.exchange(to.remove(key), record)
+        self._tree.appended(directory, record, written, 1)
+        link.entry = entry

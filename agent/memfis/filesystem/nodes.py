@@ -1,0 +1,149 @@
+"""What a filesystem has in memory: directories that were read, and their names."""
+
+import stat
+from typing import Self
+
+from memfis.entries import Entry
+from memfis.filesystem.interface import Attributes
+from memfis.pages import NO_PAGE
+
+BLOCK = 512
+"""Bytes in which st_blocks counts (stat(2))."""
+
+
+class Content:
+    """The identity content of a file that is open, or could not be stored yet."""
+
+    __slots__ = ("data", "dirty")
+
+    def __init__(self, data: bytes | bytearray, *, dirty: bool = False) -> None:
+        """Hold `data`; `dirty`: the store does not have it."""
+        self.data = data
+        self.dirty = dirty
+
+    def writable(self) -> bytearray:
+        """Return the bytes to change in place."""
+        if not isinstance(self.data, bytearray):
+            self.data = bytearray(self.data)
+        return self.data
+
+
+class Node:
+    """A name: its record, and what only the mount knows of it."""
+
+    __slots__ = (
+        "atime_ns",
+        "content",
+        "ctime_ns",
+        "directory",
+        "entry",
+        "fit",
+        "handles",
+        "inode",
+        "name",
+        "pending",
+        "unwritten",
+    )
+
+    def __init__(self, name: bytes, entry: Entry, inode: int, *, fit: bool) -> None:
+        """Take `entry` for what the store says of `name`, which is `fit` to be published."""
+        self.name = name
+        self.entry = entry
+        self.inode = inode
+        self.fit = fit
+        self.directory: Directory | None = None
+        """Where the name is; None for the root, and when the name is gone."""
+        self.atime_ns = self.ctime_ns = entry.mtime_ns
+        self.content: Content | None = None
+        self.handles = 0
+        self.unwritten = False
+        """Whether the store has no record of it yet."""
+        self.pending = False
+        """Whether the record does not have the latest times or modes yet."""
+
+    @property
+    def mode(self) -> int:
+        """Type and permission bits."""
+        return self.entry.mode or 0
+
+    @property
+    def is_directory(self) -> bool:
+        """Whether it is one."""
+        return stat.S_ISDIR(self.mode)
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is a symbolic link."""
+        return stat.S_ISLNK(self.mode)
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the store lacks something of it that the next close writes."""
+        return self.unwritten or (self.content is not None and self.content.dirty)
+
+    @property
+    def busy(self) -> bool:
+        """Whether it cannot be read anew from the store."""
+        return self.handles > 0 or self.dirty or self.pending
+
+    @property
+    def path(self) -> bytes:
+        """Its path; raises LookupError when the name is gone."""
+        if self.directory is None:
+            raise LookupError(self.name)
+        return self.directory.path + self.name
+
+    @property
+    def has_page(self) -> bool:
+        """Whether its record names a page that may be served."""
+        return not self.entry.flags & NO_PAGE
+
+    def attributes(self, links: int) -> Attributes:
+        """Return what stat(2) tells of it."""
+        entry = self.entry
+        return Attributes(
+            self.inode,
+            entry.mode or 0,
+            links,
+            entry.uid,
+            entry.gid,
+            entry.size,
+            self.atime_ns,
+            entry.mtime_ns,
+            self.ctime_ns,
+        )
+
+
+class Directory:
+    """A directory item as it was read, with what was appended to it since."""
+
+    __slots__ = ("cas", "checked", "children", "node", "path", "records", "size")
+
+    def __init__(self, path: bytes, node: Node) -> None:
+        """Know nothing yet of the directory at `path`, which ends with `/`."""
+        self.path = path
+        self.node = node
+        self.children: dict[bytes, Node] = {}
+        self.cas = self.size = self.records = 0
+        self.checked = float("-inf")
+
+    def add(self, node: Node) -> None:
+        """Let `node` be a name in here."""
+        self.children[node.name] = node
+        node.directory = self
+
+    def take_out(self, node: Node) -> None:
+        """Let the name `node` be gone."""
+        if self.children.get(node.name) is node:
+            del self.children[node.name]
+        node.directory = None
+
+    def forget(self) -> Self:
+        """Let the next look read it anew."""
+        self.checked = float("-inf")
+        return self
+
+    @property
+    def links(self) -> int:
+        """How many names it has: its own, `.`, and `..` in each directory below."""
+        return 2 + sum(child.is_directory for child in self.children.values())

@@ -1,0 +1,95 @@
+"""What of a site that lives in the store may be served, and under which keys it is kept."""
+
+import errno
+import pwd
+
+from memfis.config import Site
+from memfis.entries import Entry
+from memfis.filesystem.items import failure
+from memfis.filesystem.nodes import Directory, Node
+from memfis.keys import KEY_LIMIT, directory_key, longest_key, page_key, page_path, private_key
+from memfis.pages import NO_PAGE
+from memfis.webroot.exclusions import Exclusions
+from memfis.webroot.reader import READ, SEARCH, Reader
+
+NAME_LIMIT = 255
+"""Longest name in bytes, as in other filesystems (NAME_MAX)."""
+
+VISITORS = ("www-data", "nginx", "http")
+"""nginx's user in the distributions, where the configuration names none."""
+
+
+def visitor(site: Site) -> Reader:
+    """Return who reads for visitors: the site's reader, nginx's user, or nobody in particular."""
+    if site.reader is not None:
+        return Reader.called(site.reader)
+    for name in VISITORS:
+        try:
+            pwd.getpwnam(name)
+        except KeyError:
+            continue
+        return Reader.called(name)
+    return Reader("others", -1, frozenset())
+
+
+class Rules:
+    """The site's settings as they decide over single names."""
+
+    def __init__(self, site: Site) -> None:
+        """Read the settings of `site`."""
+        self._name = site.name
+        self._index = site.index_name
+        self._exclusions = Exclusions(site.exclude)
+        self._visitor = visitor(site)
+
+    def fit(self, directory: bytes, name: bytes, *, is_directory: bool) -> bool:
+        """Whether `name` in `directory` (ends with `/`) may be published by its name."""
+        return not self._exclusions.leave_out(directory, name, is_directory)
+
+    def open_to_visitors(self, entry: Entry) -> bool:
+        """Whether the mode lets nginx's user read the file, or enter the directory."""
+        return self._visitor.may_by_mode(
+            SEARCH if entry.is_directory else READ, entry.mode or 0, entry.uid, entry.gid
+        )
+
+    def is_public_directory(self, directory: Directory) -> bool:
+        """Whether what is in `directory` may be published."""
+        here: Directory | None = directory
+        while here is not None:
+            node = here.node
+            if not node.fit or not self.open_to_visitors(node.entry):
+                return False
+            here = node.directory
+        return True
+
+    def is_public(self, node: Node) -> bool:
+        """Whether the file `node` may be served now."""
+        return (
+            node.directory is not None
+            and node.fit
+            and self.open_to_visitors(node.entry)
+            and self.is_public_directory(node.directory)
+        )
+
+    def directory_key(self, path: bytes) -> bytes:
+        """Return the key of the directory at `path`, which ends with `/`."""
+        return directory_key(self._name, path)
+
+    def page_key(self, directory: bytes, name: bytes) -> bytes:
+        """Return the key under which nginx finds the file."""
+        return page_key(self._name, page_path(directory, name, self._index))
+
+    def private_key(self, directory: bytes, name: bytes) -> bytes:
+        """Return the key under which nginx does not find it."""
+        return private_key(self._name, page_path(directory, name, self._index))
+
+    def key(self, directory: bytes, name: bytes, flags: int) -> bytes:
+        """Return the key that the `flags` of a record speak of."""
+        kind = self.private_key if flags & NO_PAGE else self.page_key
+        return kind(directory, name)
+
+    def check_name(self, directory: bytes, name: bytes) -> None:
+        """Raise ENAMETOOLONG for a name that a key has no room for."""
+        length = longest_key(self._name, directory + name)
+        if len(name) > NAME_LIMIT or length > KEY_LIMIT:
+            raise failure(errno.ENAMETOOLONG, f"a key ends at {KEY_LIMIT} bytes")

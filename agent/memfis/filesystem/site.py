@@ -1,0 +1,122 @@
+"""The site's own item, as mounts make it, share it, and learn from it."""
+
+import errno
+import secrets
+import stat
+from collections.abc import Callable
+
+import msgspec
+from msgspec.structs import replace
+
+from memfis.catalog import Catalog, SiteItem
+from memfis.config import Site
+from memfis.entries import Entry
+from memfis.errors import UsageError
+from memfis.filesystem.interface import Caller
+from memfis.filesystem.items import Items, failure
+from memfis.keys import site_key
+from memfis.store import Store
+from memfis.store import exchange as to
+
+ROOT_MODE = stat.S_IFDIR | 0o755
+ATTEMPTS = 100
+"""Writers that may come between before one gives up."""
+
+
+def root_entry(caller: Caller, now: int) -> Entry:
+    """Return the record of a root directory that `caller` owns, made at `now` (ns)."""
+    return Entry("", ROOT_MODE, 0, now, caller.uid, caller.gid)
+
+
+class SiteState:
+    """The site item in the store, and the last of it that was seen."""
+
+    def __init__(self, store: Store, items: Items, site: Site) -> None:
+        """Know the item of `site` in `store`."""
+        self._catalog = Catalog(store, site.name)
+        self._items = items
+        self._site = site
+        self._key = site_key(site.name)
+        self._cas = 0
+        self.links = 0
+        """As the item counts them, see `SiteItem.links`."""
+
+    def read(self) -> SiteItem | None:
+        """Return the item or None; raises StoreError and UsageError."""
+        item = self._catalog.site_item()
+        if item is not None:
+            self.links = item.links
+        return item
+
+    def settled(self, item: SiteItem) -> Site:
+        """Return the site's settings, with what the pages in the store are kept by."""
+        if item.source != "store":
+            return replace(self._site, index=item.index or self._site.index)
+        return replace(
+            self._site,
+            index=item.index,
+            exclude=self._site.exclude or item.exclude,
+        )
+
+    def make(self, top: Entry) -> bool:
+        """Make the item of a new site with the root `top`; False when somebody was faster."""
+        item = SiteItem(
+            source="store",
+            epoch=secrets.token_hex(8),
+            index=self._site.index,
+            exclude=self._site.exclude,
+            compression=self._site.compression,
+            top=top,
+            links=self.links,
+        )
+        [made] = self._items.exchange(to.put(self._key, msgspec.json.encode(item), new=True))
+        if made.refusal:
+            raise failure(errno.ENOSPC, made.refusal)
+        return made.done
+
+    def update(self, change: Callable[[SiteItem], SiteItem]) -> None:
+        """Write the item as `change` makes it of the one that is there."""
+        for _ in range(ATTEMPTS):
+            [found] = self._items.exchange(to.fetch(self._key))
+            if not found.done:
+                raise failure(errno.EIO, "the store has lost the site")
+            item = change(msgspec.json.decode(found.value, type=SiteItem))
+            put = to.put(self._key, msgspec.json.encode(item), cas=found.cas)
+            [written] = self._items.exchange(put)
+            if written.refusal:
+                raise failure(errno.ENOSPC, written.refusal)
+            if written.done:
+                self._cas = written.cas
+                self.links = item.links
+                return
+        raise failure(errno.EIO, "others write the item of the site all the time")
+
+    def count_link(self) -> None:
+        """Tell other mounts that there is a new link, or one less."""
+        known = self.links
+        self.update(lambda item: replace(item, links=item.links + 1))
+        if self.links != known + 1:  # somebody else's too: look for them
+            self.links = -1
+            self._cas = 0
+
+    def others_links(self) -> bool:
+        """Whether others made or removed links since this was asked last."""
+        [state] = self._items.exchange(to.look(self._key))
+        if not state.done or state.cas == self._cas:
+            return False
+        known = self.links
+        [found] = self._items.exchange(to.fetch(self._key))
+        if not found.done:
+            return False
+        self._cas = found.cas
+        self.links = msgspec.json.decode(found.value, type=SiteItem).links
+        return self.links != known
+
+
+def check_source(item: SiteItem, name: str) -> None:
+    """Raise UsageError when the site is not to be written to by a mount."""
+    if item.source != "store":
+        raise UsageError(
+            f"site {name} is kept equal to {item.root or 'a web root'} by an agent: mount it with"
+            " --read-only"
+        )

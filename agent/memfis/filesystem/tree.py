@@ -1,0 +1,273 @@
+"""The directories of a site as a mount sees them: read when they are needed, and kept fresh."""
+
+import errno
+import logging
+from collections.abc import Callable, Iterable
+from itertools import islice
+
+from msgspec.structs import replace
+
+from memfis.entries import COMPACT_FROM, Entry, Log, decode_log, encode_log, encode_records
+from memfis.filesystem.items import Items, failure
+from memfis.filesystem.nodes import Directory, Node
+from memfis.filesystem.rules import Rules
+from memfis.store import Answer, Request
+from memfis.store import exchange as to
+
+log = logging.getLogger(__name__)
+
+KEPT = 100_000
+"""Names that are kept in memory before the directories not used for longest are forgotten."""
+
+
+def split(path: bytes) -> tuple[bytes, bytes]:
+    """Return the directory of `path`, which ends with `/`, and its last name."""
+    directory, slash, name = path.rpartition(b"/")
+    return directory + slash, name
+
+
+class Tree:
+    """The names of a site. Directories are given by their path with a `/` at the end."""
+
+    def __init__(
+        self,
+        items: Items,
+        rules: Rules,
+        root: Entry,
+        *,
+        timeout: float,
+        clock: Callable[[], float],
+        now: Callable[[], int],
+        begin: Callable[[], bool],
+    ) -> None:
+        """Read from `items`; look after `timeout` seconds whether others changed something.
+
+        `begin` makes the site anew in a store that has lost it, or returns False.
+        """
+        self._items = items
+        self._rules = rules
+        self._timeout = timeout
+        self._clock = clock
+        self._now = now
+        self._begin = begin
+        self.root = Node(b"", root, hash(b"/") & 0x7FFFFFFFFFFFFFFF, fit=True)
+        self._known: dict[bytes, Directory] = {b"/": Directory(b"/", self.root)}
+        self._names = 0
+
+    def directory(self, path: bytes, *, now: bool = False) -> Directory:
+        """Return the directory at `path` as it is, not older than the timeout; `now`: at all.
+
+        Raises ENOENT, ENOTDIR, and EIO when its item is damaged or lost.
+        """
+        directory = self._known.get(path)
+        if directory is None:
+            node = self.find(path[:-1])
+            if not node.is_directory:
+                raise failure(errno.ENOTDIR)
+            directory = Directory(path, node)
+        elif not now and self._clock() - directory.checked < self._timeout:
+            return directory
+        self._refresh(directory)
+        return directory
+
+    def find(self, path: bytes) -> Node:
+        """Return the node at `path` (no `/` at the end); raises ENOENT, ENOTDIR and EIO."""
+        if path in (b"/", b""):
+            return self.root
+        above, name = split(path)
+        node = self.directory(above).children.get(name)
+        if node is None:
+            raise failure(errno.ENOENT)
+        return node
+
+    def exists(self, path: bytes) -> Node | None:
+        """Return the node at `path` or None."""
+        try:
+            return self.find(path)
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+                return None
+            raise
+
+    def below(self, node: Node) -> Directory:
+        """Return the directory that `node` is."""
+        return self.directory(b"/" if node is self.root else node.path + b"/")
+
+    def node(self, directory: Directory, entry: Entry) -> Node:
+        """Return a new node for `entry`, which is not yet in `directory`."""
+        name = entry.raw
+        path = directory.path + name
+        fit = self._rules.fit(directory.path, name, is_directory=entry.is_directory)
+        return Node(name, entry, hash(path) & 0x7FFFFFFFFFFFFFFF, fit=fit)
+
+    def make_root(self) -> bool:
+        """Make the item of the root directory; False when there was one."""
+        request = to.put(self._rules.directory_key(b"/"), encode_log(()), new=True)
+        [made] = self._items.exchange(request)
+        if made.refusal:
+            raise failure(errno.ENOSPC, made.refusal)
+        return made.done
+
+    def forget_all(self) -> None:
+        """Let everything be read anew."""
+        for directory in self._known.values():
+            directory.forget()
+
+    def forget_below(self, path: bytes) -> None:
+        """Let all directories below `path` be read anew."""
+        for known, directory in self._known.items():
+            if known.startswith(path):
+                directory.forget()
+
+    def drop(self, path: bytes) -> None:
+        """Let the directory at `path` be gone."""
+        self._known.pop(path, None)
+
+    def move(self, old: bytes, new: bytes) -> None:
+        """Let all directories below `old` be below `new`."""
+        for known in [each for each in self._known if each.startswith(old)]:
+            directory = self._known.pop(known).forget()
+            directory.path = new + known[len(old) :]
+            self._known[directory.path] = directory
+            for child in directory.children.values():
+                child.fit = self._rules.fit(
+                    directory.path, child.name, is_directory=child.is_directory
+                )
+
+    def append(self, directory: Directory, entries: Iterable[Entry]) -> Request:
+        """Return the request that adds `entries` to the log of `directory`; see `appended`."""
+        return to.append(self._rules.directory_key(directory.path), encode_records(entries))
+
+    def appended(self, directory: Directory, request: Request, answer: Answer, number: int) -> None:
+        """Take note of the `answer` to the `request` that added `number` records.
+
+        Raises ENOENT when the directory is gone, ENOSPC when there is no room.
+        """
+        data = request[1]
+        if answer.status == b"NS":
+            answer = self._append_again(directory, request)
+        if not answer.done:
+            directory.forget()
+            raise failure(errno.ENOSPC, answer.refusal)
+        directory.size += len(data)
+        directory.cas = answer.cas
+        directory.records += number
+        if directory.records >= COMPACT_FROM and directory.records >= 2 * len(directory.children):
+            self._compact(directory)
+
+    def record(self, directory: Directory, *entries: Entry) -> None:
+        """Add `entries` to the log of `directory`; raises as `appended`."""
+        request = self.append(directory, entries)
+        [answer] = self._items.exchange(request)
+        self.appended(directory, request, answer, len(entries))
+
+    def _append_again(self, directory: Directory, request: Request) -> Answer:
+        key = self._rules.directory_key(directory.path)
+        [found] = self._items.exchange(to.look(key))
+        if not found.done:
+            self.directory(directory.path, now=True)  # tells what became of it
+            raise failure(errno.ENOENT)
+        self._refresh(directory)
+        self._compact(directory)
+        [answer] = self._items.exchange(request)
+        if answer.status == b"NS":
+            raise failure(errno.ENOSPC, "the directory's item would grow over the item limit")
+        return answer
+
+    def _compact(self, directory: Directory) -> None:
+        """Write the log without what is overtaken, unless somebody else wrote meanwhile."""
+        key = self._rules.directory_key(directory.path)
+        [found] = self._items.exchange(to.fetch(key))
+        current = decode_log(found.value) if found.done else None
+        if current is None:
+            directory.forget()
+            return
+        data = encode_log(current.entries.values())
+        [written] = self._items.exchange(to.put(key, data, cas=found.cas))
+        if written.refusal:  # no room for two at once, and the longer one has gone
+            [written] = self._items.exchange(to.put(key, data, new=True))
+            if written.refusal:
+                raise failure(errno.ENOSPC, written.refusal)
+        if not written.done or (found.cas, len(found.value)) != (directory.cas, directory.size):
+            directory.forget()
+            return
+        directory.cas, directory.size = written.cas, len(data)
+        directory.records = len(current.entries)
+
+    def _refresh(self, directory: Directory) -> None:
+        key = self._rules.directory_key(directory.path)
+        if directory.cas:
+            [state] = self._items.exchange(to.look(key))
+            if state.done and (state.cas, state.size) == (directory.cas, directory.size):
+                directory.checked = self._clock()
+                return
+        [found] = self._items.exchange(to.fetch(key))
+        current = decode_log(found.value) if found.done else None
+        if current is None:
+            self._lost(directory, damaged=found.done)
+            return
+        directory.cas, directory.size = found.cas, len(found.value)
+        directory.records = current.records
+        directory.checked = self._clock()
+        self._merge(directory, current)
+        self._keep(directory)
+
+    def _merge(self, directory: Directory, current: Log) -> None:
+        """Make the children of `directory` what `current` says, and keep what is not stored yet."""
+        children = directory.children
+        entries = {entry.raw: entry for entry in current.entries.values()}
+        for node in [each for each in children.values() if each.name not in entries]:
+            if not node.unwritten:
+                directory.take_out(node)
+        for name, entry in entries.items():
+            known = children.get(name)
+            if known is None or known.is_directory != entry.is_directory:
+                node = self.node(directory, entry)
+                directory.add(node)
+                below = self._known.get(directory.path + name + b"/")
+                if below is not None:
+                    below.node = node
+                continue
+            if known.pending:
+                entry = replace(entry, mtime_ns=known.entry.mtime_ns)
+            if known.entry != entry and not known.dirty:
+                known.entry = entry
+                known.ctime_ns = self._now()
+                known.atime_ns = max(known.atime_ns, entry.mtime_ns)
+                known.content = None
+
+    def _lost(self, directory: Directory, *, damaged: bool) -> None:
+        """Raise what a directory without a whole item means."""
+        path = directory.path
+        known = self._known.get(path) is directory
+        if path == b"/":
+            directory.cas = 0
+            if damaged or not self._begin():
+                raise failure(errno.EIO, "the store has lost the site")
+            self._known = {path: directory}
+            self._refresh(directory)
+            return
+        self.drop(path)
+        above, name = split(path[:-1])
+        parent = self.directory(above, now=True)
+        node = parent.children.get(name)
+        if node is None or not node.is_directory:
+            raise failure(errno.ENOENT)
+        if known or damaged:
+            log.warning("the store has lost the records of directory %s", path)
+        raise failure(errno.EIO, "the store has lost the records of this directory")
+
+    def _keep(self, directory: Directory) -> None:
+        """Remember `directory`, and forget others when there are too many names."""
+        self._known.pop(directory.path, None)
+        self._known[directory.path] = directory  # at the end: used last
+        self._names += len(directory.children)
+        if self._names <= KEPT:
+            return
+        self._names = sum(len(each.children) for each in self._known.values())
+        for each in list(islice(self._known.values(), len(self._known) - 1)):
+            if self._names <= KEPT // 2:
+                break
+            if each.path != b"/" and not any(child.busy for child in each.children.values()):
+                del self._known[each.path]
+                self._names -= len(each.children)

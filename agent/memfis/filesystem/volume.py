@@ -1,0 +1,265 @@
+"""One site in a store: what every operation of the filesystem works on."""
+
+import errno
+import logging
+import os
+import stat
+import time
+from collections.abc import Callable
+from itertools import count
+
+from msgspec.structs import replace
+
+from memfis.catalog import Catalog
+from memfis.config import Site
+from memfis.entries import Entry
+from memfis.errors import MemfisError, StoreError, UsageError
+from memfis.filesystem.contents import Contents
+from memfis.filesystem.interface import Caller
+from memfis.filesystem.items import Items, failure
+from memfis.filesystem.links import Links
+from memfis.filesystem.moving import MOVING
+from memfis.filesystem.nodes import Directory, Node
+from memfis.filesystem.renames import Renames
+from memfis.filesystem.rules import Rules
+from memfis.filesystem.site import SiteState, check_source, root_entry
+from memfis.filesystem.tree import Tree, split
+from memfis.pages import NO_PAGE
+from memfis.store import Store
+
+log = logging.getLogger(__name__)
+
+log = logging.getLogger(__name__)
+
+RETRY = 1.0
+"""Seconds between two attempts to write what the store did not take."""
+
+
+class Volume:
+    """A site in a store, opened: its tree, its files, and what is still to be written."""
+
+    def __init__(
+        self,
+        store: Store,
+        site: Site,
+        *,
+        read_only: bool = False,
+        timeout: float = 1.0,
+        clock: Callable[[], float] = time.monotonic,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Serve the files of `site` in `store`; what another changes is seen after `timeout` s."""
+        self._store = store
+        self._site = site
+        self._read_only = read_only
+        self._timeout = timeout
+        self._clock = clock
+        self._now = now
+        self._items = Items(store, clock)
+        self._state = SiteState(store, self._items, site)
+        self._handles: dict[int, tuple[Node, int]] = {}
+        self._numbers = count(1)
+        self._pending: set[Node] = set()
+        self._next_look = 0.0
+        self._tree: Tree
+        self._contents: Contents
+        self._links: Links
+        self._renames: Renames
+        self._rules: Rules
+
+    def start(self, caller: Caller) -> None:
+        """Look at the store; read-write: make the site and its root, owned by `caller`, if absent.
+
+        Raises StoreError (unreachable) and UsageError (another source, another layout).
+        """
+        try:
+            self._start(caller)
+        except OSError as error:
+            raise StoreError(str(error.strerror or error)) from error
+
+    def _start(self, caller: Caller) -> None:
+        item = self._state.read()
+        top = root_entry(caller, self._now())
+        if item is None:
+            if self._read_only:
+                raise UsageError(
+                    f"site {self._site.name} is not in store {self._store.address}: the first mount"
+                    " that may write makes it"
+                )
+            self._state.make(top)
+            item = self._state.read()
+            if item is None:
+                raise UsageError(f"store {self._store.address} does not keep what is written to it")
+        if not self._read_only:
+            check_source(item, self._site.name)
+        site = self._state.settled(item)
+        self._rules = Rules(site)
+        self._tree = Tree(
+            self._items,
+            self._rules,
+            item.top or top,
+            timeout=self._timeout,
+            clock=self._clock,
+            now=self._now,
+            begin=self._begin,
+        )
+        self._contents = Contents(self._items, self._tree, self._rules, site.compression, self._now)
+        self._links = Links(self._items, self._tree, self._rules, self._contents, site.compression)
+        self._renames = Renames(self._items, self._tree, self._rules, self._contents, self._links)
+        if not self._read_only:
+            self._tree.make_root()
+            self._know_links()
+
+    def _begin(self) -> bool:
+        """Make the site anew in a store that began anew; False when it is not ours to make."""
+        try:
+            if self._read_only or self._state.read() is not None:
+                return False
+        except MemfisError as error:
+            raise failure(errno.EIO, str(error)) from error
+        log.warning("the store has lost site %s: it begins anew, empty", self._site.name)
+        self._state.make(self._tree.root.entry)
+        self._links.know([])
+        return self._tree.make_root()
+
+    def _know_links(self) -> None:
+        """Find the links of the site, and moves that were interrupted."""
+        links = []
+        moves = []
+        for path, directory in Catalog(self._store, self._site.name).tree(b"/"):
+            for entry in directory.entries.values() if directory else ():
+                if entry.target is not None:
+                    links.append(path + entry.raw)
+                elif entry.extended and MOVING in entry.extended:
+                    moves.append((path, entry))
+        for path, entry in moves:
+            log.info("going on with the move to %s%s", path, entry.raw)
+            try:
+                self._renames.take_up(path, entry)
+            except OSError as error:
+                log.error("cannot end it: %s", error.strerror)  # noqa: TRY400 - clear enough
+        if moves:
+            links = [each for each in links if self._tree.exists(each)]
+        self._links.know(links)
+
+    # What may wait
+
+    def write_pending(self) -> None:
+        """Write what may wait: directory times, and what the store refused before.
+
+        To be called every 50 ms or so. What cannot be written waits longer.
+        """
+        if self._read_only or (self._clock() < self._next_look and not self._pending):
+            return
+        try:
+            self._write_records()
+            if self._clock() >= self._next_look:
+                self._next_look = self._clock() + max(self._timeout, RETRY)
+                self._contents.retry()
+                if self._state.others_links():
+                    self._know_links()
+        except (OSError, StoreError) as error:  # told by `Items` when it begins
+            log.debug("cannot write what waits: %s", error)
+
+    def close(self) -> list[str]:
+        """Write all that is pending; return a line for each thing that could not be written."""
+        lost = []
+        for node in {node for node, _ in self._handles.values()} | set(self._contents.unsaved):
+            try:
+                self._save(node)
+            except OSError as error:
+                lost.append(f"{os.fsdecode(node.path)}: {error.strerror}")
+        try:
+            self._write_records()
+        except OSError as error:
+            lost += [
+                f"times of {os.fsdecode(node.path if node.directory else b'/')}: {error.strerror}"
+                for node in self._pending
+            ]
+        self._items.close()
+        return lost
+
+    def _write_records(self) -> None:
+        by_directory: dict[Directory, list[Node]] = {}
+        for node in self._pending:
+            if node is self._tree.root:
+                self._state.update(lambda item: replace(item, top=self._tree.root.entry))
+                node.pending = False
+            elif node.directory is not None:
+                by_directory.setdefault(node.directory, []).append(node)
+        for directory, nodes in by_directory.items():
+            try:
+                self._tree.directory(directory.path, now=True)  # others may have changed more
+                self._tree.record(directory, *[node.entry for node in nodes if node.directory])
+            except OSError as error:
+                if error.errno != errno.ENOENT:  # gone with all that is in it
+                    raise
+            for node in nodes:
+                node.pending = False
+        self._pending.clear()
+
+    def _later(self, node: Node) -> None:
+        if not node.dirty and (node.directory is not None or node is self._tree.root):
+            node.pending = True
+            self._pending.add(node)
+
+    def _touch(self, directory: Directory) -> None:
+        node = directory.node
+        now = self._now()
+        node.ctime_ns = now
+        node.entry = replace(node.entry, mtime_ns=now)
+        self._later(node)
+
+    def _save(self, node: Node) -> None:
+        if node.dirty and node.directory is not None:
+            self._contents.save(node)
+            self._pending.discard(node)
+            self._links.changed(node.path)
+
+    # Finding
+
+    def _node(self, path: bytes | None, handle: int | None) -> Node:
+        if handle is not None:
+            return self._open(handle)[0]
+        if path is None:
+            raise failure(errno.ESTALE)
+        return self._tree.find(path)
+
+    def _directory_node(self, path: bytes) -> Node:
+        node = self._tree.find(path)
+        if not node.is_directory:
+            raise failure(errno.ENOTDIR)
+        return node
+
+    def _open(self, handle: int) -> tuple[Node, int]:
+        try:
+            return self._handles[handle]
+        except KeyError:
+            raise failure(errno.EBADF) from None
+
+    def _handle(self, node: Node, flags: int) -> int:
+        number = next(self._numbers)
+        self._handles[number] = (node, flags)
+        node.handles += 1
+        return number
+
+    def _room_for(self, path: bytes) -> tuple[Directory, bytes]:
+        self._check_writable()
+        above, name = split(path)
+        directory = self._tree.directory(above)
+        if not name or name in directory.children:
+            raise failure(errno.EEXIST)
+        return directory, name
+
+    def _make(self, directory: Directory, name: bytes, mode: int, caller: Caller) -> Node:
+        self._rules.check_name(directory.path, name)
+        parent = directory.node.entry
+        gid = parent.gid if (parent.mode or 0) & stat.S_ISGID else caller.gid
+        flags = 0 if stat.S_ISDIR(mode) else NO_PAGE
+        text = name.decode("latin-1")
+        entry = Entry(text, mode, 0, self._now(), caller.uid, gid, flags=flags)
+        return self._tree.node(directory, entry)
+
+    def _check_writable(self) -> None:
+        if self._read_only:
+            raise failure(errno.EROFS)

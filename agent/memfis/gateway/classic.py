@@ -1,0 +1,319 @@
+"""The classic commands: get, set and their like (memcached doc/protocol.txt)."""
+
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from memfis.gateway.backend import BackendError, Document, UnavailableError, Write
+from memfis.gateway.commands import (
+    BAD_FORMAT,
+    ERROR,
+    LONGEST,
+    Command,
+    Failure,
+    Found,
+    Stream,
+    TooLarge,
+    expires_at,
+    key_fits,
+    signed,
+    unsigned,
+)
+from memfis.gateway.hot import Entry
+from memfis.gateway.items import Items, Outcome
+
+MANY = 32
+"""Keys of one `get` that are asked for together."""
+
+_STORED = {
+    Outcome.DONE: b"STORED\r\n",
+    Outcome.NOT_STORED: b"NOT_STORED\r\n",
+    Outcome.EXISTS: b"EXISTS\r\n",
+    Outcome.NOT_FOUND: b"NOT_FOUND\r\n",
+}
+
+
+class Get(Command):
+    """`get` of one key: what nginx sends."""
+
+    __slots__ = ()
+    lane = "read"
+
+    def begin(self, items: Items) -> Any:
+        """Look into the hot cache, or ask the database."""
+        return items.get(self.key)
+
+    def answer(self, items: Items, result: Found) -> bytes:
+        """Return the page."""
+        if isinstance(result, Entry):
+            return result.answer
+        if result is None:
+            items.figures.misses += 1
+            return b"END\r\n"
+        items.figures.hits_backend += 1
+        return b"VALUE %b %d %d\r\n%b\r\nEND\r\n" % (
+            *(self.key, result.flags, len(result.value)),
+            result.value,
+        )
+
+    def failed(self, items: Items, error: BackendError) -> bytes:
+        """Return an old page if that is allowed."""
+        entry = items.rescue(self.key) if isinstance(error, UnavailableError) else None
+        return super().failed(items, error) if entry is None else entry.answer
+
+
+class GetMany(Stream):
+    """`get` of many keys, `gets`, `gat` and `gats`."""
+
+    __slots__ = ("_cas", "_exptime", "_keys")
+
+    def __init__(self, keys: list[bytes], *, cas: bool, exptime: int | None) -> None:
+        super().__init__()
+        self._keys, self._cas, self._exptime = keys, cas, exptime
+
+    async def parts(self, items: Items) -> AsyncIterator[bytes]:
+        """Yield each value that is there."""
+        for start in range(0, len(self._keys), MANY):
+            keys = self._keys[start : start + MANY]
+            found = [
+                items.ask(key) if self._cas else items.look(key) for key in dict.fromkeys(keys)
+            ]
+            answers: dict[bytes, Document | None] = {}
+            for key, result in zip(dict.fromkeys(keys), found, strict=True):
+                document = result.document() if isinstance(result, Entry) else await result
+                if self._exptime is not None and document is not None:
+                    expires = expires_at(self._exptime, items)
+                    items.figures.done["touch_hits"] += await items.touch(key, expires)
+                answers[key] = document
+            for key in keys:
+                document = answers[key]
+                if document is None:
+                    items.figures.misses += 1
+                    continue
+                items.figures.hits_backend += 1
+                yield b"VALUE %b %d %d%b\r\n" % (
+                    *(key, document.flags, len(document.value)),
+                    b" %d" % document.cas if self._cas else b"",
+                )
+                yield document.value
+                yield b"\r\n"
+        yield b"END\r\n"
+
+
+class Set(Command):
+    """`set`: written whatever was there."""
+
+    __slots__ = ("exptime", "flags")
+    lane: str | None = "write"
+
+    def __init__(self, key: bytes, flags: int, exptime: int, length: int, *, quiet: bool) -> None:
+        super().__init__(key, length, quiet=quiet)
+        self.flags, self.exptime = flags, exptime
+
+    def begin(self, items: Items) -> Any:
+        """Write it."""
+        return items.set(self.write(items))
+
+    def write(self, items: Items) -> Write:
+        """Return what is to be stored."""
+        return Write(self.key, self.value, self.flags, expires_at(self.exptime, items))
+
+    def answer(self, items: Items, result: Any) -> bytes:
+        """Say that it is stored."""
+        return b"STORED\r\n"
+
+
+class Conditional(Set):
+    """`add`, `replace`, `append`, `prepend` and `cas`."""
+
+    __slots__ = ("_cas", "_verb")
+    lane = None
+
+    def __init__(
+        self,
+        verb: bytes,
+        key: bytes,
+        flags: int,
+        exptime: int,
+        length: int,
+        cas: int,
+        *,
+        quiet: bool,
+    ) -> None:
+        super().__init__(key, flags, exptime, length, quiet=quiet)
+        self._verb, self._cas = verb, cas
+
+    def begin(self, items: Items) -> Any:
+        """Write it, if the condition holds."""
+        if self._verb == b"add":
+            return items.add(self.write(items))
+        if self._verb in (b"append", b"prepend"):
+            return items.extend(self.key, self.value, front=self._verb == b"prepend")
+        return items.replace(self.write(items), self._cas)
+
+    def answer(self, items: Items, result: tuple[Outcome, int]) -> bytes:
+        """Say what came of it."""
+        outcome, _ = result
+        if self._verb == b"replace" and outcome is Outcome.NOT_FOUND:
+            outcome = Outcome.NOT_STORED
+        if self._verb == b"cas":
+            names = {Outcome.DONE: "cas_hits", Outcome.EXISTS: "cas_badval"}
+            items.figures.done[names.get(outcome, "cas_misses")] += 1
+        return _STORED[outcome]
+
+
+class Delete(Command):
+    """`delete`."""
+
+    __slots__ = ()
+    lane = "delete"
+
+    def begin(self, items: Items) -> Any:
+        """Remove it."""
+        return items.delete(self.key)
+
+    def answer(self, items: Items, result: bool) -> bytes:
+        """Say whether it was there."""
+        items.figures.done["delete_hits" if result else "delete_misses"] += 1
+        return b"DELETED\r\n" if result else b"NOT_FOUND\r\n"
+
+
+class Touch(Command):
+    """`touch`."""
+
+    __slots__ = ("_exptime",)
+    lane = "touch"
+
+    def __init__(self, key: bytes, exptime: int, *, quiet: bool) -> None:
+        super().__init__(key, quiet=quiet)
+        self._exptime = exptime
+
+    def begin(self, items: Items) -> Any:
+        """Set its expiry."""
+        return items.touch(self.key, expires_at(self._exptime, items))
+
+    def answer(self, items: Items, result: bool) -> bytes:
+        """Say whether it was there."""
+        items.figures.done["touch_hits" if result else "touch_misses"] += 1
+        return b"TOUCHED\r\n" if result else b"NOT_FOUND\r\n"
+
+
+class _NotANumberError(Exception):
+    """The item's value is no decimal number of up to 64 bits."""
+
+
+class Count(Command):
+    """`incr` and `decr`: 64 bits; incr wraps around, decr ends at 0."""
+
+    __slots__ = ("_by", "_up")
+
+    def __init__(self, key: bytes, by: int, *, up: bool, quiet: bool) -> None:
+        super().__init__(key, quiet=quiet)
+        self._by, self._up = by, up
+
+    async def begin(self, items: Items) -> bytes:
+        """Return the answer."""
+        name = "incr" if self._up else "decr"
+        try:
+            value = await items.count(self.key, self._changed)
+        except _NotANumberError:
+            return b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"
+        items.figures.done[f"{name}_misses" if value is None else f"{name}_hits"] += 1
+        return b"NOT_FOUND\r\n" if value is None else value.rstrip(b" ") + b"\r\n"
+
+    def _changed(self, value: bytes) -> bytes:
+        number = unsigned(value.rstrip(b" "))
+        if number is None:
+            raise _NotANumberError
+        number = (number + self._by) % (1 << 64) if self._up else max(number - self._by, 0)
+        return (b"%d" % number).ljust(len(value))  # memcached changes the value where it is
+
+    def answer(self, items: Items, result: bytes) -> bytes:
+        """Return the new number."""
+        return result
+
+
+def parse(words: list[bytes], max_item: int) -> Command:
+    """Return the command that `words` are; the first is its name."""
+    reader = _READERS.get(words[0])
+    return Failure(ERROR) if reader is None else reader(words, max_item)
+
+
+def _get(words: list[bytes], _: int) -> Command:
+    touches = words[0] in (b"gat", b"gats")
+    keys = words[2:] if touches else words[1:]
+    if not keys and not (touches and len(words) == 2):
+        return Failure(ERROR)
+    exptime = signed(words[1]) if touches else None
+    if touches and exptime is None:
+        return Failure(b"CLIENT_ERROR invalid exptime argument\r\n")
+    if not keys:
+        return Failure(ERROR)
+    if not all(map(key_fits, keys)):
+        return Failure(BAD_FORMAT)
+    if len(words) == 2 and words[0] == b"get":
+        return Get(keys[0])
+    return GetMany(keys, cas=words[0] in (b"gets", b"gats"), exptime=exptime)
+
+
+def _set(words: list[bytes], max_item: int) -> Command:
+    verb = words[0]
+    expected = 6 if verb == b"cas" else 5
+    quiet = words[-1] == b"noreply"
+    if not expected <= len(words) <= expected + 1:
+        return Failure(ERROR)
+    length = signed(words[4])
+    if length is None or not 0 <= length <= LONGEST:
+        return Failure(BAD_FORMAT, quiet=quiet)
+    flags, exptime = unsigned(words[2], 32), signed(words[3])
+    cas = unsigned(words[5]) if verb == b"cas" else 0
+    if flags is None or exptime is None or cas is None or not key_fits(words[1]):
+        return Failure(BAD_FORMAT, length, quiet=quiet)
+    if length > max_item:
+        return TooLarge(words[1], length, quiet=quiet)
+    if verb == b"set":
+        return Set(words[1], flags, exptime, length, quiet=quiet)
+    return Conditional(verb, words[1], flags, exptime, length, cas, quiet=quiet)
+
+
+def _delete(words: list[bytes], _: int) -> Command:
+    quiet = words[-1] == b"noreply"
+    if not 2 <= len(words) <= 4:
+        return Failure(ERROR)
+    if len(words) > 2 and words[2:] not in ([b"0"], [b"noreply"], [b"0", b"noreply"]):
+        return Failure(
+            b"CLIENT_ERROR bad command line format.  Usage: delete <key> [noreply]\r\n", quiet=quiet
+        )
+    return Delete(words[1], quiet=quiet) if key_fits(words[1]) else Failure(BAD_FORMAT, quiet=quiet)
+
+
+def _count(words: list[bytes], _: int) -> Command:
+    quiet = words[-1] == b"noreply"
+    if not 3 <= len(words) <= 4:
+        return Failure(ERROR)
+    if not key_fits(words[1]):
+        return Failure(BAD_FORMAT, quiet=quiet)
+    by = unsigned(words[2])
+    if by is None:
+        return Failure(b"CLIENT_ERROR invalid numeric delta argument\r\n", quiet=quiet)
+    return Count(words[1], by, up=words[0] == b"incr", quiet=quiet)
+
+
+def _touch(words: list[bytes], _: int) -> Command:
+    quiet = words[-1] == b"noreply"
+    if not 3 <= len(words) <= 4:
+        return Failure(ERROR)
+    if not key_fits(words[1]):
+        return Failure(BAD_FORMAT, quiet=quiet)
+    exptime = signed(words[2])
+    if exptime is None:
+        return Failure(b"CLIENT_ERROR invalid exptime argument\r\n", quiet=quiet)
+    return Touch(words[1], exptime, quiet=quiet)
+
+
+_READERS: dict[bytes, Callable[[list[bytes], int], Command]] = {
+    **dict.fromkeys((b"get", b"gets", b"gat", b"gats"), _get),
+    **dict.fromkeys((b"set", b"add", b"replace", b"append", b"prepend", b"cas"), _set),
+    **dict.fromkeys((b"incr", b"decr"), _count),
+    b"delete": _delete,
+    b"touch": _touch,
+}

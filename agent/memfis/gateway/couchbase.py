@@ -1,0 +1,365 @@
+"""Couchbase as the gateway's database, through its SDK: the only module that knows it.
+
+The SDK's calls block, so they are made in threads, many keys in one call where there are many: that
+costs a third of the CPU time of one call a key (docs/performance.md). Documents hold the bytes as
+they came; the client flags are the document's own 32 bits of flags.
+"""
+
+import asyncio
+import functools
+import logging
+import threading
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+
+from couchbase.auth import PasswordAuthenticator
+from couchbase.cluster import Cluster
+from couchbase.exceptions import (
+    AuthenticationException,
+    BucketNotFoundException,
+    CasMismatchException,
+    CouchbaseException,
+    DocumentExistsException,
+    DocumentNotFoundException,
+    RequestCanceledException,
+    TimeoutException,
+)
+from couchbase.kv_range_scan import RangeScan
+from couchbase.options import ClusterOptions, ClusterTimeoutOptions, ScanOptions
+from couchbase.transcoder import Transcoder
+
+from memfis.errors import UsageError
+from memfis.gateway.backend import (
+    BackendError,
+    Document,
+    ForbiddenError,
+    MismatchError,
+    MissingError,
+    RefusedError,
+    TimedOutError,
+    UnavailableError,
+    Write,
+)
+from memfis.gateway.documents import document_id, key_of
+from memfis.gateway_settings import GatewaySettings
+
+T = TypeVar("T")
+
+THREADS = 16
+"""Calls underway at once: four batches of each kind, and single ones."""
+
+BOOTSTRAP = timedelta(seconds=5)
+"""Until an attempt to connect is given up; another follows."""
+
+AGAIN = 1.0
+"""Seconds between two attempts to connect."""
+
+log = logging.getLogger("memfis.gateway")
+
+
+class _Plain(Transcoder):  # type: ignore[misc]
+    """Bytes and flags as they are: the SDK's own would set flags that nginx takes for gzip."""
+
+    def encode_value(self, value: tuple[bytes, int]) -> tuple[bytes, int]:
+        return value
+
+    def decode_value(self, value: bytes, flags: int) -> tuple[bytes, int]:
+        return value, flags
+
+
+class CouchbaseBackend:
+    """The default collection of one bucket."""
+
+    def __init__(self, settings: GatewaySettings) -> None:
+        """Begin to connect, in the background: nobody waits for a cluster that is away.
+
+        Raises UsageError when the password cannot be read.
+        """
+        self._settings = settings
+        self._password = _password(settings.password_file)
+        self._read = timedelta(seconds=settings.timeout)
+        self._write = timedelta(seconds=settings.write_timeout)
+        self._plain = _Plain()
+        self._cluster: Any = None
+        self._collection: Any = None
+        self._why: BackendError = UnavailableError("not connected yet")
+        self._closed = threading.Event()
+        self._threads = ThreadPoolExecutor(THREADS, "couchbase")
+        self._connecting = threading.Thread(target=self._connect, name="connect", daemon=True)
+        self._connecting.start()
+
+    def close(self) -> None:
+        """Disconnect."""
+        self._closed.set()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        if self._cluster is not None:
+            self._cluster.close()
+
+    def _connect(self) -> None:
+        """Connect, however long it takes; afterwards the SDK reconnects by itself."""
+        settings = self._settings
+        tls = {"trust_store_path": settings.certificate} if settings.certificate else {}
+        options = ClusterOptions(
+            PasswordAuthenticator(settings.user, self._password),
+            timeout_options=ClusterTimeoutOptions(
+                bootstrap_timeout=BOOTSTRAP, connect_timeout=BOOTSTRAP
+            ),
+            enable_metrics=False,
+            enable_tracing=False,
+            **tls,
+        )
+        said = ""
+        while not self._closed.is_set():
+            try:
+                cluster = Cluster(settings.connection, options)
+                self._collection = cluster.bucket(settings.bucket).default_collection()
+                self._cluster = cluster
+            except CouchbaseException as error:
+                self._why = _translated(error)
+                if str(self._why) != said:
+                    said = str(self._why)
+                    log.warning("no connection to %s: %s", settings.connection, said)
+                self._closed.wait(AGAIN)
+            else:
+                log.info("connected to bucket %s of %s", settings.bucket, settings.connection)
+                return
+
+    async def fetch(self, keys: Sequence[bytes]) -> Sequence[Document | BackendError | None]:
+        """See Backend.fetch."""
+        names = [document_id(key) for key in keys]
+
+        def get(collection: Any) -> list[Document | BackendError | None]:
+            wanted = [name for name in names if name is not None]
+            answers = collection.get_multi(wanted, transcoder=self._plain, timeout=self._read)
+            found: list[Document | BackendError | None] = []
+            for name in names:
+                result = answers.results.get(name)
+                if result is not None:
+                    value, flags = result.value
+                    found.append(Document(value, flags, result.cas))
+                    continue
+                error = answers.exceptions.get(name)
+                absent = name is None or isinstance(error, DocumentNotFoundException)
+                found.append(None if absent else _translated(error))
+            return found
+
+        return await self._call(get)
+
+    async def store(self, writes: Sequence[Write]) -> Sequence[int | BackendError]:
+        """See Backend.store."""
+        alike: dict[int, list[Write]] = defaultdict(list)
+        for write in writes:
+            alike[write.expires].append(write)
+
+        def upsert(collection: Any) -> dict[bytes, int | BackendError]:
+            stored: dict[bytes, int | BackendError] = {}
+            for expires, some in alike.items():
+                documents = {
+                    name: (write.value, write.flags)
+                    for write in some
+                    if (name := document_id(write.key)) is not None
+                }
+                answers = collection.upsert_multi(
+                    documents,
+                    transcoder=self._plain,
+                    timeout=self._write,
+                    expiry=_expiry(expires),
+                )
+                for write in some:
+                    stored[write.key] = _result(
+                        answers, document_id(write.key), lambda done: int(done.cas)
+                    )
+            return stored
+
+        results = await self._call(upsert)
+        return [results[write.key] for write in writes]
+
+    async def remove(self, keys: Sequence[bytes]) -> Sequence[bool | BackendError]:
+        """See Backend.remove."""
+        names = [document_id(key) for key in keys]
+
+        def remove(collection: Any) -> list[bool | BackendError]:
+            wanted = [name for name in names if name is not None]
+            answers = collection.remove_multi(wanted, timeout=self._write)
+            return [_there(answers, name) for name in names]
+
+        return await self._call(remove)
+
+    async def touch(self, touches: Sequence[tuple[bytes, int]]) -> Sequence[bool | BackendError]:
+        """See Backend.touch."""
+        alike: dict[int, list[str]] = defaultdict(list)
+        for key, expires in touches:
+            name = document_id(key)
+            if name is not None:
+                alike[expires].append(name)
+
+        def touch(collection: Any) -> list[bool | BackendError]:
+            there: dict[str | None, bool | BackendError] = {None: False}
+            for expires, names in alike.items():
+                answers = collection.touch_multi(names, _expiry(expires), timeout=self._write)
+                there |= {name: _there(answers, name) for name in names}
+            return [there[document_id(key)] for key, _ in touches]
+
+        return await self._call(touch)
+
+    async def insert(self, write: Write) -> int:
+        """See Backend.insert."""
+        name = _storable(write.key)
+
+        def insert(collection: Any) -> int:
+            return int(
+                collection.insert(
+                    name,
+                    (write.value, write.flags),
+                    transcoder=self._plain,
+                    timeout=self._write,
+                    expiry=_expiry(write.expires),
+                ).cas
+            )
+
+        return await self._call(insert)
+
+    async def replace(self, write: Write, cas: int, *, keep_expiry: bool = False) -> int:
+        """See Backend.replace."""
+        name = _storable(write.key)
+        expiry = {"preserve_expiry": True} if keep_expiry else {"expiry": _expiry(write.expires)}
+
+        def replace(collection: Any) -> int:
+            return int(
+                collection.replace(
+                    name,
+                    (write.value, write.flags),
+                    transcoder=self._plain,
+                    timeout=self._write,
+                    cas=cas,
+                    **expiry,
+                ).cas
+            )
+
+        return await self._call(replace)
+
+    async def extend(self, key: bytes, value: bytes, cas: int, *, front: bool) -> int:
+        """See Backend.extend."""
+        name = _storable(key)
+
+        def extend(collection: Any) -> int:
+            binary = collection.binary()
+            call = binary.prepend if front else binary.append
+            return int(call(name, value, timeout=self._write, cas=cas).cas)
+
+        return await self._call(extend)
+
+    async def remove_only(self, key: bytes, cas: int) -> None:
+        """See Backend.remove_only."""
+        name = _storable(key)
+        await self._call(lambda each: each.remove(name, cas=cas, timeout=self._write))
+
+    async def keys(self) -> AsyncIterator[bytes]:
+        """See Backend.keys: by a range scan, which needs Couchbase 7.6 and a bucket on disk."""
+        listed: asyncio.Queue[bytes | BackendError | None] = asyncio.Queue()
+        loop = asyncio.get_running_loop()
+
+        def scan(collection: Any) -> None:
+            try:
+                for each in collection.scan(RangeScan(), ScanOptions(ids_only=True)):
+                    loop.call_soon_threadsafe(listed.put_nowait, key_of(each.id))
+                loop.call_soon_threadsafe(listed.put_nowait, None)
+            except CouchbaseException as error:
+                why = RefusedError(
+                    "this Couchbase cannot list keys (7.6 and a bucket of type couchbase can):"
+                    f" {_text(error)}"
+                )
+                loop.call_soon_threadsafe(listed.put_nowait, why)
+
+        await self._call(lambda collection: self._threads.submit(scan, collection))
+        while (found := await listed.get()) is not None:
+            if isinstance(found, BackendError):
+                raise found
+            yield found
+
+    async def flush(self) -> None:
+        """See Backend.flush: the bucket must allow it."""
+        await self._call(lambda _: self._cluster.buckets().flush_bucket(self._settings.bucket))
+
+    async def _call(self, call: Callable[[Any], T]) -> T:
+        """Return what `call` returns for the collection, from a thread."""
+        collection = self._collection
+        if collection is None:
+            raise self._why
+        job = functools.partial(_translate, call, collection)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, job)
+
+
+def _translate(call: Callable[[Any], T], collection: Any) -> T:
+    try:
+        return call(collection)
+    except DocumentNotFoundException:
+        raise MissingError from None
+    except (CasMismatchException, DocumentExistsException):
+        raise MismatchError from None
+    except CouchbaseException as error:
+        raise _translated(error) from error
+
+
+def _translated(error: Exception | None) -> BackendError:
+    """Return what the gateway calls an error of the SDK's."""
+    text = _text(error)
+    if isinstance(error, TimeoutException):
+        return TimedOutError(f"Couchbase does not answer in time ({text})")
+    if isinstance(error, RequestCanceledException):
+        return UnavailableError(f"Couchbase is not there ({text})")
+    if isinstance(error, AuthenticationException):
+        return ForbiddenError("Couchbase does not know this user or password")
+    if isinstance(error, BucketNotFoundException):
+        return ForbiddenError("Couchbase has no such bucket, or it is not for this user")
+    return RefusedError(f"Couchbase refused: {text}")
+
+
+def _text(error: Exception | None) -> str:
+    """Return what is short and telling of an error of the SDK's."""
+    message = getattr(error, "message", None) or type(error).__name__
+    return f"{type(error).__name__}: {message}"[:200]
+
+
+def _result(answers: Any, name: str | None, made: Callable[[Any], T]) -> T | BackendError:
+    if name is None:
+        return RefusedError("such a key cannot be a document's")
+    result = answers.results.get(name)
+    return made(result) if result is not None else _translated(answers.exceptions.get(name))
+
+
+def _there(answers: Any, name: str | None) -> bool | BackendError:
+    if name is None:
+        return False
+    if name in answers.results:
+        return True
+    error = answers.exceptions.get(name)
+    return False if isinstance(error, DocumentNotFoundException) else _translated(error)
+
+
+def _storable(key: bytes) -> str:
+    name = document_id(key)
+    if name is None:
+        raise RefusedError("such a key cannot be a document's")
+    return name
+
+
+def _expiry(expires: int) -> timedelta:
+    """Return what the SDK wants for a Unix time; 0 is never."""
+    return timedelta(seconds=max(expires - int(time.time()), 1) if expires else 0)
+
+
+def _password(path: str) -> str:
+    """Return the first line of the file; raises UsageError."""
+    try:
+        lines: Iterable[str] = Path(path).read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"gateway.password_file: {path}: {error}") from error
+    for line in lines:
+        return line
+    raise UsageError(f"gateway.password_file: {path} is empty")

@@ -1,0 +1,100 @@
+"""The gateway's life: listen, serve, look after the database, drain, stop."""
+
+import asyncio
+import contextlib
+import logging
+import socket
+from collections.abc import Sequence
+from pathlib import Path
+
+from memfis.config import ListenAddress
+from memfis.gateway import sockets
+from memfis.gateway.backend import Backend
+from memfis.gateway.connection import Connections
+from memfis.gateway.exposition import Collected
+from memfis.gateway.figures import Figures
+from memfis.gateway.items import Items
+from memfis.gateway_settings import GatewaySettings
+from memfis.service.exposition import Exposition
+from memfis.service.sockets import listen_tcp, listen_unix
+from memfis.service.systemd import notify
+
+TICK = 1.0
+"""Seconds between two words to systemd, and two looks at slow clients."""
+
+PROBING = 0.05
+"""Seconds between two looks at whether the database should be probed."""
+
+log = logging.getLogger("memfis.gateway")
+
+
+class Gateway:
+    """Serves memcached's protocol over a database."""
+
+    def __init__(self, backend: Backend, settings: GatewaySettings) -> None:
+        """Use `backend` with `settings`; nothing listens yet."""
+        self._settings = settings
+        self.items = Items(backend, settings, Figures())
+        self.connections = Connections(self.items)
+
+    async def serve(self, stop: asyncio.Event, listeners: Sequence[socket.socket]) -> None:
+        """Serve clients of `listeners` until `stop`, then let them end."""
+        async with contextlib.AsyncExitStack() as stack:
+            servers = [await sockets.serve(each, self.connections.new) for each in listeners]
+            await self._expose(stack)
+            tasks = [asyncio.create_task(self._probe()), asyncio.create_task(self._look_after())]
+            for task in tasks:
+                stack.callback(task.cancel)
+            log.info("serving %s", ", ".join(_name(each) for each in listeners))
+            notify("READY=1")
+            await stop.wait()
+            notify("STOPPING=1")
+            for server in servers:
+                server.close()
+            await self._drain()
+        log.info("stopped")
+
+    async def _drain(self) -> None:
+        """Let every client have its answers, for `drain_timeout` at most."""
+        self.connections.drain()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self._settings.drain_timeout):
+                while self.connections.open:
+                    await asyncio.sleep(0.01)
+        if self.connections.open:
+            log.warning("%d connections cut off", len(self.connections.open))
+
+    async def _expose(self, stack: contextlib.AsyncExitStack) -> None:
+        if self._settings.metrics is None:
+            return
+        exposition = Exposition(Collected(self.items))
+        address = ListenAddress.parse(self._settings.metrics)
+        if address.path is None:
+            server = await listen_tcp(address.host, address.port, exposition.serve)
+        else:
+            path = Path(address.path)
+            server = await listen_unix(path, 0o660, exposition.serve)
+            stack.callback(path.unlink, missing_ok=True)
+        stack.callback(server.close)
+
+    async def _probe(self) -> None:
+        """Ask a database that does not answer from time to time whether it does again."""
+        guard = self.items.guard
+        while True:
+            await asyncio.sleep(PROBING)
+            if guard.breaker.probe_due:
+                await guard.probe()
+
+    async def _look_after(self) -> None:
+        while True:
+            self.connections.look_after()
+            breaker, figures = self.items.guard.breaker, self.items.figures
+            away = f"; Couchbase is away: {breaker.reason}" if breaker.is_open else ""
+            status = f"{figures.connections} connections, {figures.hits} hits{away}"
+            notify("WATCHDOG=1", f"STATUS={status}")
+            await asyncio.sleep(TICK)
+
+
+def _name(listener: socket.socket) -> str:
+    name = listener.getsockname()
+    return str(name) if isinstance(name, str) else f"{name[0]}:{name[1]}"

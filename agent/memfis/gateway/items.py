@@ -1,0 +1,355 @@
+"""Items as memcached's protocol has them, over a database and a hot cache."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from enum import Enum
+from math import inf
+
+from memfis.gateway.backend import (
+    Backend,
+    BackendError,
+    Document,
+    MismatchError,
+    MissingError,
+    RefusedError,
+    Write,
+)
+from memfis.gateway.batches import Batches
+from memfis.gateway.figures import Figures
+from memfis.gateway.guard import Guard
+from memfis.gateway.hot import GRACE, Entry, HotCache
+from memfis.gateway.seen import UNKNOWN, Seen
+from memfis.gateway_settings import GatewaySettings
+
+TRIES = 50
+"""How often a change is tried that others keep coming between."""
+
+LISTING = 600.0
+"""Seconds that a listing of all keys, or a flush, may take."""
+
+
+class Outcome(Enum):
+    """What became of a conditional write or removal."""
+
+    DONE = "done"
+    NOT_STORED = "not stored"
+    EXISTS = "exists"
+    NOT_FOUND = "not found"
+
+
+class _Asked:
+    """A question to the database that is underway."""
+
+    __slots__ = ("answer", "keep")
+
+    def __init__(self, answer: "asyncio.Future[Document | None]") -> None:
+        self.answer = answer
+        self.keep = False
+        """Whether a visitor wants it, so that it goes into the hot cache."""
+
+
+class Items:
+    """What the commands work on. Calls raise BackendError when the database cannot do it."""
+
+    def __init__(
+        self,
+        backend: Backend,
+        settings: GatewaySettings,
+        figures: Figures,
+        clock: Callable[[], float] = time.monotonic,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        """Use `backend`; `clock` measures ages, `wall` is the time that items expire by."""
+        self.settings, self.figures, self.wall = settings, figures, wall
+        self.clock = clock
+        self.guard = Guard(backend, settings, figures, clock)
+        self.hot = HotCache(settings.hot_bytes, settings.hot_ttl, settings.stale_if_error, clock)
+        self.seen = Seen()
+        self._asked: dict[bytes, _Asked] = {}
+        self._fetches: Batches[bytes, Document | None] = Batches(
+            self._fetch, lambda key: key, self.seen.size
+        )
+        self._stores: Batches[Write, int] = Batches(
+            self._store, lambda write: write.key, lambda write: len(write.value)
+        )
+        self._removals: Batches[bytes, bool] = Batches(self._remove, lambda key: key, lambda _: 64)
+        self._touches: Batches[tuple[bytes, int], bool] = Batches(
+            self._touch, lambda job: job[0], lambda _: 64
+        )
+
+    def quick(self, key: bytes) -> Entry | None:
+        """Return a visitor's page if it is in the hot cache and fresh, else None."""
+        entry = self.hot.get(key)
+        if entry is None or (now := self.clock()) >= entry.fresh:
+            return None
+        self.figures.hits_hot += 1
+        entry.accessed = now
+        self.hot.used(key)
+        return entry
+
+    def get(self, key: bytes) -> "Entry | asyncio.Future[Document | None]":
+        """Return a visitor's page: from the hot cache, or what the database will say."""
+        entry = self.quick(key)
+        if entry is not None:
+            return entry
+        entry = self.hot.get(key)
+        if entry is not None:
+            now = self.clock()
+            if now < min(entry.fresh + GRACE, entry.ends):
+                self.figures.hits_revalidated += 1
+                entry.accessed = now
+                self.hot.used(key)
+                self.ask(key, keep=True).add_done_callback(_heard)
+                return entry
+        return self.ask(key, keep=True)
+
+    def rescue(self, key: bytes) -> Entry | None:
+        """Return an old page for a visitor when the database cannot be asked, if it may be."""
+        entry = self.hot.get(key)
+        if entry is None or not self.hot.usable(entry):
+            return None
+        self.figures.hits_stale += 1
+        return entry
+
+    def look(self, key: bytes) -> "Entry | asyncio.Future[Document | None]":
+        """Return what is at `key`, at most `hot_ttl` seconds old."""
+        entry = self.hot.get(key)
+        if entry is not None and self.clock() < entry.fresh:
+            return entry
+        return self.ask(key)
+
+    def ask(self, key: bytes, *, keep: bool = False) -> "asyncio.Future[Document | None]":
+        """Return what the database will say; one question a key at a time."""
+        asked = self._asked.get(key)
+        if asked is None:
+            asked = _Asked(self._fetches.submit(key))
+            self._asked[key] = asked
+            question = asked
+
+            def answered(future: "asyncio.Future[Document | None]") -> None:
+                if self._asked.get(key) is question:  # else it was written to meanwhile
+                    del self._asked[key]
+                    self._learn(key, future, question.keep)
+
+            asked.answer.add_done_callback(answered)
+        asked.keep = asked.keep or keep
+        return asked.answer
+
+    def set(self, write: Write) -> "asyncio.Future[int]":
+        """Write whatever was there; return what will be the item's CAS."""
+        self._forget(write.key)
+        return self._stores.submit(write)
+
+    def delete(self, key: bytes) -> "asyncio.Future[bool]":
+        """Remove the item; return whether it was there."""
+        self._forget(key)
+        return self._removals.submit(key)
+
+    def touch(self, key: bytes, expires: int) -> "asyncio.Future[bool]":
+        """Let the item expire at `expires` (Unix seconds, 0: never; the past: now)."""
+        if self.past(expires):
+            return self.delete(key)
+        self._forget(key)
+        return self._touches.submit((key, expires))
+
+    async def add(self, write: Write) -> tuple[Outcome, int]:
+        """Write where nothing is; return what became of it, and its CAS."""
+        if self.past(write.expires):
+            found = await self.ask(write.key)
+            return (Outcome.DONE, 0) if found is None else (Outcome.NOT_STORED, 0)
+        try:
+            with self._writing(write.key):
+                cas = await self.guard.one(
+                    "insert", lambda: self.guard.backend.insert(write), len(write.value)
+                )
+        except MismatchError:
+            return Outcome.NOT_STORED, 0
+        self.seen.note(write.key, len(write.value), write.expires)
+        return Outcome.DONE, cas
+
+    async def replace(
+        self, write: Write, cas: int = 0, *, keep_expiry: bool = False
+    ) -> tuple[Outcome, int]:
+        """Write where something is, with `cas` only over that very one."""
+        if self.past(write.expires):
+            return await self.remove_only(write.key, cas), 0
+        try:
+            with self._writing(write.key):
+                new = await self.guard.one(
+                    "replace",
+                    lambda: self.guard.backend.replace(write, cas, keep_expiry=keep_expiry),
+                    len(write.value),
+                )
+        except MissingError:
+            self.seen.forget(write.key)
+            return Outcome.NOT_FOUND, 0
+        except MismatchError:
+            return Outcome.EXISTS, 0
+        expires = self.seen.expires(write.key) if keep_expiry else write.expires
+        self.seen.note(write.key, len(write.value), expires)
+        return Outcome.DONE, new
+
+    async def extend(
+        self, key: bytes, value: bytes, cas: int = 0, *, front: bool = False
+    ) -> tuple[Outcome, int]:
+        """Append to the item, or prepend; NOT_STORED where none is, or it would grow too large."""
+        size = self.seen.known_size(key)
+        if size is None or size + len(value) > self.settings.max_item // 2:
+            found = await self.ask(key)
+            size = None if found is None else len(found.value)
+        if size is None or size + len(value) > self.settings.max_item:
+            return Outcome.NOT_STORED, 0
+        try:
+            with self._writing(key):
+                new = await self.guard.one(
+                    "extend",
+                    lambda: self.guard.backend.extend(key, value, cas, front=front),
+                    size + len(value),
+                )
+        except MissingError:
+            self.seen.forget(key)
+            return Outcome.NOT_STORED, 0
+        except MismatchError:
+            return Outcome.EXISTS, 0
+        self.seen.note(key, size + len(value), self.seen.expires(key))
+        return Outcome.DONE, new
+
+    async def remove_only(self, key: bytes, cas: int = 0) -> Outcome:
+        """Remove the item, with `cas` only that very one."""
+        if not cas:
+            return Outcome.DONE if await self.delete(key) else Outcome.NOT_FOUND
+        try:
+            with self._writing(key):
+                await self.guard.one("remove", lambda: self.guard.backend.remove_only(key, cas))
+        except MissingError:
+            return Outcome.NOT_FOUND
+        except MismatchError:
+            return Outcome.EXISTS
+        self.seen.forget(key)
+        return Outcome.DONE
+
+    async def count(self, key: bytes, change: Callable[[bytes], bytes]) -> bytes | None:
+        """Let `change` make a new value of the item's; return it, or None where no item is.
+
+        Raises what `change` raises.
+        """
+        for _ in range(TRIES):
+            found = await self.ask(key)
+            if found is None:
+                return None
+            value = change(found.value)
+            expires = self.seen.expires(key)
+            keep = expires == UNKNOWN  # which Couchbase can since 7.0, and no mock
+            write = Write(key, value, found.flags, 0 if keep else expires)
+            outcome, _ = await self.replace(write, found.cas, keep_expiry=keep)
+            if outcome is not Outcome.EXISTS:
+                return value if outcome is Outcome.DONE else None
+        raise RefusedError("too many others change this item")
+
+    async def flush(self) -> None:
+        """Remove everything."""
+        await self.guard.one("flush", self.guard.backend.flush, limit=LISTING)
+        self.hot.clear()
+        self._asked.clear()
+        self.seen.clear()
+
+    async def keys(self) -> AsyncIterator[bytes]:
+        """Yield every key; raises RefusedError where the database cannot list them."""
+        async for key in self.guard.backend.keys():
+            yield key
+
+    def past(self, expires: int) -> bool:
+        """Whether what expires at `expires` is already gone."""
+        return expires != 0 and expires <= self.wall()
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing waits for the database."""
+        return all(
+            each.idle for each in (self._fetches, self._stores, self._removals, self._touches)
+        )
+
+    def _writing(self, key: bytes) -> "_Writing":
+        return _Writing(self, key)
+
+    def _forget(self, key: bytes) -> None:
+        """Let nothing that was read before now be answered for `key` from now on."""
+        self.hot.drop(key)
+        self._asked.pop(key, None)
+
+    def _learn(self, key: bytes, future: "asyncio.Future[Document | None]", keep: bool) -> None:
+        if future.cancelled() or future.exception() is not None:
+            return
+        found = future.result()
+        if found is None:
+            self.hot.drop(key)
+            self.seen.forget(key)
+            return
+        expires = self.seen.expires(key)
+        self.seen.note(key, len(found.value), expires)
+        if keep or self.hot.get(key) is not None:
+            ends = self.clock() + expires - self.wall() if expires else inf
+            entry = self.hot.put(key, found, ends if expires != UNKNOWN else inf)
+            if keep:
+                entry.accessed = self.clock()
+
+    async def _fetch(self, keys: Sequence[bytes]) -> Sequence[Document | BackendError | None]:
+        return await self.guard.fetch(keys, sum(map(self.seen.known_or_zero, keys)))
+
+    async def _store(self, writes: Sequence[Write]) -> Sequence[int | BackendError]:
+        gone = [write for write in writes if self.past(write.expires)]
+        if gone:  # stored and expired at once
+            return await self._store_some(writes)
+        results = await self.guard.store(writes)
+        for write, result in zip(writes, results, strict=True):
+            self._forget(write.key)
+            if not isinstance(result, BackendError):
+                self.seen.note(write.key, len(write.value), write.expires)
+        return results
+
+    async def _store_some(self, writes: Sequence[Write]) -> Sequence[int | BackendError]:
+        keep = [write for write in writes if not self.past(write.expires)]
+        gone = [write.key for write in writes if self.past(write.expires)]
+        results: dict[bytes, int | BackendError] = {}
+        if keep:
+            stored = await self._store(keep)
+            results = {write.key: result for write, result in zip(keep, stored, strict=True)}
+        for key, removed in zip(gone, await self._remove(gone), strict=True):
+            results[key] = removed if isinstance(removed, BackendError) else 0
+        return [results[write.key] for write in writes]
+
+    async def _remove(self, keys: Sequence[bytes]) -> Sequence[bool | BackendError]:
+        results = await self.guard.remove(keys)
+        for key in keys:
+            self._forget(key)
+            self.seen.forget(key)
+        return results
+
+    async def _touch(self, touches: Sequence[tuple[bytes, int]]) -> Sequence[bool | BackendError]:
+        results = await self.guard.touch(touches)
+        for (key, expires), result in zip(touches, results, strict=True):
+            self._forget(key)
+            if result is True:
+                self.seen.expire(key, expires)
+        return results
+
+
+class _Writing:
+    """Around a write to one key: nothing read before its end is answered after it."""
+
+    def __init__(self, items: Items, key: bytes) -> None:
+        self._items, self._key = items, key
+
+    def __enter__(self) -> None:
+        self._items._forget(self._key)
+
+    def __exit__(self, *_: object) -> None:
+        self._items._forget(self._key)
+
+
+def _heard(future: "asyncio.Future[Document | None]") -> None:
+    """Take note of an error that nobody else waits for."""
+    with suppress(asyncio.CancelledError):
+        future.exception()

@@ -1,0 +1,292 @@
+"""The meta commands mg, ms, md and mn (memcached doc/protocol.txt, "Meta Commands").
+
+Of the flags those are known that the agent and the mount send, and some that cost nothing. Others
+are refused: a flag that is not obeyed must not be answered as if it were.
+"""
+
+from typing import Any
+
+from memfis.gateway.backend import Write
+from memfis.gateway.commands import (
+    BAD_FORMAT,
+    ERROR,
+    LONGEST,
+    Command,
+    Failure,
+    Found,
+    TooLarge,
+    expires_at,
+    key_fits,
+    signed,
+    unsigned,
+)
+from memfis.gateway.hot import Entry
+from memfis.gateway.items import Items, Outcome
+from memfis.gateway.seen import UNKNOWN
+
+OPAQUE_LIMIT = 31
+"""Longest opaque in bytes (memcached proto_text.c, MAX_OPAQUE)."""
+
+_UNKNOWN = b"CLIENT_ERROR invalid flag\r\n"
+_DUPLICATE = b"CLIENT_ERROR duplicate flag\r\n"
+_MD_FLAG = b"CLIENT_ERROR invalid or duplicate flag\r\n"
+_BAD_TOKEN = b"CLIENT_ERROR bad token in command line format\r\n"
+
+Flags = dict[bytes, bytes]
+"""Flags by letter, each with its token, in the order that they came."""
+
+
+class Meta(Command):
+    """A meta command: its flags, and how those of the answer are written."""
+
+    __slots__ = ("flags",)
+
+    def __init__(self, key: bytes, flags: Flags, length: int = -1) -> None:
+        super().__init__(key, length)
+        self.flags = flags
+
+    def line(self, code: bytes, told: Flags) -> bytes:
+        """Return a line with `code` and what was asked for, as far as it is `told`."""
+        parts = [code]
+        for letter, token in self.flags.items():
+            if letter == b"O":
+                parts.append(b"O" + token)
+            elif letter == b"k":
+                parts.append(b"k" + self.key)
+            elif letter in told:
+                parts.append(letter + told[letter])
+        return b" ".join(parts) + b"\r\n"
+
+
+class Mg(Meta):
+    """`mg`: look at an item, with its value or without."""
+
+    __slots__ = ("_before", "lane")
+
+    def __init__(self, key: bytes, flags: Flags) -> None:
+        super().__init__(key, flags)
+        self.lane = None if b"h" in flags or b"l" in flags else "read"  # those before it count
+        self._before = 0.0
+
+    def begin(self, items: Items) -> Any:
+        """Ask for it; what tells a CAS value comes from the database itself."""
+        entry = items.hot.get(self.key)
+        self._before = entry.accessed if entry is not None else 0.0
+        if b"T" in self.flags:
+            return self._touched(items)
+        if b"c" in self.flags:
+            return items.ask(self.key, keep=b"u" not in self.flags)
+        if b"u" in self.flags:
+            return items.look(self.key)
+        return items.get(self.key)
+
+    async def _touched(self, items: Items) -> Found:
+        """Give it its new time to live; no value is asked for that is not wanted."""
+        exptime = signed(self.flags[b"T"])
+        there = await items.touch(self.key, expires_at(exptime or 0, items))
+        items.figures.done["touch_hits" if there else "touch_misses"] += 1
+        if not there:
+            return None
+        wanted = self.flags.keys() - {b"T", b"q", b"u", b"O", b"k", b"t"}
+        return await items.ask(self.key) if wanted else _NOTHING
+
+    def answer(self, items: Items, result: Found) -> bytes:
+        """Return what was asked for."""
+        visitor = b"u" not in self.flags
+        quiet = b"q" in self.flags
+        if result is None:
+            items.figures.misses += visitor
+            return b"" if quiet else self.line(b"EN", {})
+        items.figures.hits_backend += visitor and not isinstance(result, Entry)
+        if b"v" in self.flags:
+            document = result.document() if isinstance(result, Entry) else result
+            head = self.line(b"VA %d" % len(document.value), self._told(items, result))
+            return head + document.value + b"\r\n"
+        return self.line(b"HD", self._told(items, result))
+
+    def _told(self, items: Items, result: Found) -> Flags:
+        assert result is not None
+        told: Flags = {}
+        for letter in self.flags:
+            if letter == b"s":
+                size = result.size if isinstance(result, Entry) else len(result.value)
+                told[letter] = b"%d" % size
+            elif letter == b"f":
+                told[letter] = b"%d" % result.flags
+            elif letter == b"c":
+                told[letter] = b"%d" % result.cas
+            elif letter == b"t":
+                told[letter] = b"%d" % self._ttl(items)
+            elif letter in (b"h", b"l"):
+                told[letter] = self._access(items, letter)
+        return told
+
+    def _ttl(self, items: Items) -> int:
+        expires = items.seen.expires(self.key)
+        return -1 if expires in (0, UNKNOWN) else max(expires - int(items.wall()), 0)
+
+    def _access(self, items: Items, letter: bytes) -> bytes:
+        if letter == b"h":
+            return b"1" if self._before else b"0"
+        return b"%d" % (items.clock() - self._before if self._before else 0)
+
+
+class _Nothing(Entry):
+    """Stands for an item that is there and of which nothing is wanted."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        self.size = self.flags = self.cas = 0
+
+
+_NOTHING = _Nothing()
+
+
+class Ms(Meta):
+    """`ms`: write an item."""
+
+    __slots__ = ("_mode", "lane")
+
+    def __init__(self, key: bytes, flags: Flags, length: int, mode: bytes) -> None:
+        super().__init__(key, flags, length)
+        self._mode = mode
+        self.lane = "write" if mode == b"S" and b"C" not in flags else None
+
+    def begin(self, items: Items) -> Any:
+        """Write it, in the mode asked for."""
+        cas = int(self.flags.get(b"C", b"0"))
+        if self._mode in (b"A", b"P"):
+            return items.extend(self.key, self.value, cas, front=self._mode == b"P")
+        exptime = signed(self.flags.get(b"T", b"0")) or 0
+        flags = int(self.flags.get(b"F", b"0"))
+        write = Write(self.key, self.value, flags, expires_at(exptime, items))
+        if self._mode == b"E":
+            return items.add(write)
+        if self._mode == b"R" or cas:
+            return items.replace(write, cas)
+        return items.set(write)
+
+    def answer(self, items: Items, result: "int | tuple[Outcome, int]") -> bytes:
+        """Say what came of it."""
+        outcome, cas = (Outcome.DONE, result) if isinstance(result, int) else result
+        if outcome is Outcome.NOT_FOUND and self._mode == b"R":
+            outcome = Outcome.NOT_STORED
+        if outcome is Outcome.DONE and b"q" in self.flags:
+            return b""
+        return self.line(_STORED[outcome], {b"c": b"%d" % cas})
+
+
+_STORED = {
+    Outcome.DONE: b"HD",
+    Outcome.NOT_STORED: b"NS",
+    Outcome.EXISTS: b"EX",
+    Outcome.NOT_FOUND: b"NF",
+}
+
+
+class Md(Meta):
+    """`md`: remove an item."""
+
+    __slots__ = ("lane",)
+
+    def __init__(self, key: bytes, flags: Flags) -> None:
+        super().__init__(key, flags)
+        self.lane = None if b"C" in flags else "delete"
+
+    def begin(self, items: Items) -> Any:
+        """Remove it."""
+        if b"C" in self.flags:
+            return items.remove_only(self.key, int(self.flags[b"C"]))
+        return items.delete(self.key)
+
+    def answer(self, items: Items, result: "bool | Outcome") -> bytes:
+        """Say what came of it."""
+        if isinstance(result, bool):
+            result = Outcome.DONE if result else Outcome.NOT_FOUND
+        if b"q" in self.flags and result is Outcome.DONE:
+            return b""
+        return self.line(_STORED[result], {})
+
+
+class Mn(Command):
+    """`mn`: says that all before it is done."""
+
+    __slots__ = ()
+
+    def begin(self, items: Items) -> None:
+        """Do nothing."""
+
+    def answer(self, items: Items, result: None) -> bytes:
+        """Say so."""
+        return b"MN\r\n"
+
+
+_KNOWN = {b"mg": b"csftvhlukqOT", b"ms": b"cCFTMqkO", b"md": b"CqkO"}
+_MODES = (b"S", b"E", b"A", b"P", b"R")
+
+
+def parse(words: list[bytes], max_item: int) -> Command:
+    """Return the meta command that `words` are; the first is its name."""
+    name = words[0]
+    if name == b"mn":
+        return Mn()
+    if name not in _KNOWN:
+        return Failure(b"CLIENT_ERROR %b is not supported by the gateway\r\n" % name)
+    length = -1
+    if name == b"ms" and len(words) > 2:
+        given = signed(words[2])
+        if given is None or not 0 <= given <= LONGEST:
+            return Failure(BAD_FORMAT)
+        length = given
+    if len(words) < (3 if name == b"ms" else 2):
+        return Failure(ERROR if len(words) < 2 else BAD_FORMAT)
+    if not key_fits(words[1]):
+        return Failure(BAD_FORMAT, length)
+    flags: Flags = {}
+    for word in words[3 if name == b"ms" else 2 :]:
+        letter, token = word[:1], word[1:]
+        if letter in flags:
+            return Failure(_DUPLICATE if name != b"md" else _MD_FLAG, length)
+        if letter not in _KNOWN[name]:
+            return Failure(_UNKNOWN if name != b"md" else _MD_FLAG, length)
+        if not _token_fits(letter, token):
+            return Failure(_bad_token(name, letter), length)
+        flags[letter] = token
+    if name == b"mg":
+        return Mg(words[1], flags)
+    if name == b"md":
+        return Md(words[1], flags)
+    mode = flags.get(b"M", b"S")
+    if mode not in _MODES:
+        return Failure(_bad_mode(flags[b"M"]), length)
+    if length > max_item:
+        return TooLarge(words[1], length)
+    return Ms(words[1], flags, length, mode)
+
+
+def _bad_token(name: bytes, letter: bytes) -> bytes:
+    """Return what memcached says of a token that cannot be."""
+    if letter == b"O":
+        return b"CLIENT_ERROR opaque token too long\r\n"
+    if name == b"md":
+        return _MD_FLAG
+    return BAD_FORMAT if letter == b"F" else _BAD_TOKEN
+
+
+def _bad_mode(token: bytes) -> bytes:
+    if len(token) != 1:
+        return b"CLIENT_ERROR incorrect length for M token\r\n"
+    return b"CLIENT_ERROR invalid mode for ms M token\r\n"
+
+
+def _token_fits(letter: bytes, token: bytes) -> bool:
+    if letter == b"T":
+        return signed(token) is not None
+    if letter == b"C":
+        return unsigned(token) is not None
+    if letter == b"F":
+        return unsigned(token, 32) is not None
+    if letter == b"O":
+        return len(token) <= OPAQUE_LIMIT
+    return True

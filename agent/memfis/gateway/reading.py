@@ -1,0 +1,177 @@
+"""What a client sent, taken apart into commands."""
+
+from memfis.gateway import admin, classic, meta
+from memfis.gateway.commands import BAD_CHUNK, ERROR, Command, Failure, TooLarge
+
+LINE = 2048
+"""Longest line in bytes of most commands: as in memcached (proto_text.c)."""
+
+MANY_KEYS = 256 * 1024
+"""Longest line in bytes of a `get` of many keys: about 1,000 of the longest."""
+
+GROUP = 400
+"""Commands that are underway together for one client."""
+
+_READS = (b"get", b"gets", b"gat", b"gats")
+_META = (b"mg", b"ms", b"md", b"mn", b"ma", b"me")
+_ADMIN = (b"version", b"verbosity", b"stats", b"flush_all", b"lru_crawler")
+_TOO_LONG = b"CLIENT_ERROR line too long\r\n"
+_COUNTED = {
+    **dict.fromkeys((b"get", b"gets"), "get"),
+    **dict.fromkeys((b"set", b"add", b"replace", b"append", b"prepend", b"cas"), "set"),
+    **dict.fromkeys((b"gat", b"gats", b"touch"), "touch"),
+    b"flush_all": "flush",
+    **dict.fromkeys(_META, "meta"),
+}
+
+
+class Quit(Exception):
+    """The client wants to go, or is none of ours."""
+
+
+class Reading:
+    """Bytes that came and were not understood yet, and the command that waits for its value."""
+
+    def __init__(self, max_item: int, count: dict[str, int]) -> None:
+        """Refuse values over `max_item` bytes; count commands in `count`."""
+        self._max_item, self._count = max_item, count
+        self._bytes = bytearray()
+        self._at = 0
+        self._open: Command | None = None
+        self._swallow = 0
+        self._held: Command | None = None
+
+    def __len__(self) -> int:
+        """Return how many bytes are kept."""
+        return len(self._bytes)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing is kept: what comes next is the beginning of a command."""
+        return not (self._bytes or self._open or self._swallow or self._held)
+
+    @property
+    def wanted(self) -> int:
+        """Bytes to keep at least for the next command to be whole; 0 if that is not known."""
+        return self._open.length + 2 if self._open is not None and not self._swallow else 0
+
+    def feed(self, data: "memoryview | bytes") -> None:
+        """Take what came."""
+        self._bytes += data
+
+    def group(self) -> list[Command]:
+        """Return the next commands that may be underway together; raises Quit."""
+        group: list[Command] = []
+        keys: set[bytes] = set()
+        try:
+            while len(group) < GROUP:
+                command = self._held or self._next()
+                self._held = None
+                if command is None:
+                    break
+                if group and not _joins(command, group[0], keys):
+                    self._held = command
+                    break
+                group.append(command)
+                if command.lane is None:
+                    break
+                keys.add(command.key)
+        except Quit:
+            if not group:
+                raise
+            self._held = Failure(b"", ends=True)
+        finally:
+            if self._at:
+                del self._bytes[: self._at]
+                self._at = 0
+        return group
+
+    def _next(self) -> Command | None:
+        """Return the next whole command, or None."""
+        if self._open is None:
+            line = self._line()
+            if line is None:
+                return None
+            command = line if isinstance(line, Command) else self._parse(line)
+            if command.length < 0:
+                return command
+            self._open = command
+            if isinstance(command, Failure):
+                self._swallow = command.length + 2
+        command, self._open = self._open, None
+        if self._swallow:
+            gone = min(self._swallow, len(self._bytes) - self._at)
+            self._at += gone
+            self._swallow -= gone
+            if self._swallow:
+                self._open = command
+                return None
+            return command
+        end = self._at + command.length
+        if len(self._bytes) < end + 2:
+            self._open = command
+            return None
+        with memoryview(self._bytes) as view:
+            command.value = bytes(view[self._at : end])
+            whole = bytes(view[end : end + 2]) == b"\r\n"
+        self._at = end + 2
+        if not whole:
+            return Failure(BAD_CHUNK, quiet=command.quiet)
+        return command
+
+    def _line(self) -> bytes | Command | None:
+        end = self._bytes.find(b"\n", self._at)
+        if end < 0:
+            length = len(self._bytes) - self._at
+            if length <= LINE:
+                return None
+            verb = bytes(self._bytes[self._at : self._at + 5]).partition(b" ")[0]
+            if verb in _READS and length <= MANY_KEYS:
+                return None
+            self._at = len(self._bytes)
+            return Failure(_TOO_LONG, ends=True)
+        line = bytes(self._bytes[self._at : end])
+        self._at = end + 1
+        return line[:-1] if line.endswith(b"\r") else line
+
+    def _parse(self, line: bytes) -> Command:
+        if b"\0" in line:
+            line = line.partition(b"\0")[0]  # memcached's lines are C strings
+        words = line.split(b" ")
+        if b"" in words:
+            words = [word for word in words if word]
+        if not words:
+            return Failure(ERROR)
+        verb = words[0]
+        counted = _COUNTED.get(verb)
+        if counted:
+            self._count[counted] += 1
+        if verb in _META:
+            return meta.parse(words, self._max_item)
+        if verb in _ADMIN:
+            return admin.parse(words, self._max_item)
+        if verb == b"quit" and len(words) == 1:
+            raise Quit
+        if words[-1].startswith(b"HTTP/"):
+            raise Quit  # a browser that was told to come here: its body must not become commands
+        return classic.parse(words, self._max_item)
+
+
+def _joins(command: Command, first: Command, keys: set[bytes]) -> bool:
+    """Whether `command` may be underway together with `first` and others, whose keys are `keys`.
+
+    A write waits for those before it whose keys are of another scheme: a directory's record is
+    written before its pages (docs/architecture.md).
+    """
+    if command.lane is None or command.lane != first.lane:
+        return False
+    if command.lane == "read":
+        return True
+    return command.key not in keys and _scheme(command.key) == _scheme(first.key)
+
+
+def _scheme(key: bytes) -> bytes:
+    return key[: max(key.find(b"://"), 0)]
+
+
+__all__ = ["Quit", "Reading", "TooLarge"]

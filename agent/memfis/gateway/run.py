@@ -1,0 +1,58 @@
+"""Start a gateway in this process, until a signal says to stop."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Coroutine
+from typing import Any
+
+from memfis.errors import UsageError
+from memfis.gateway import sockets
+from memfis.gateway.backend import Backend
+from memfis.gateway.gateway import Gateway
+from memfis.gateway_settings import GatewaySettings
+
+log = logging.getLogger("memfis.gateway")
+
+
+def run(settings: GatewaySettings) -> None:
+    """Serve Couchbase as `settings` say; raises UsageError."""
+    try:
+        from memfis.gateway.couchbase import CouchbaseBackend
+    except ImportError as error:
+        raise UsageError(
+            f"Couchbase's SDK is missing ({error}): pip install 'memfis[couchbase]'"
+        ) from error
+    backend = CouchbaseBackend(settings)
+    try:
+        run_with(backend, settings)
+    finally:
+        backend.close()
+
+
+def run_with(backend: Backend, settings: GatewaySettings) -> None:
+    """Serve `backend` as `settings` say, until SIGINT or SIGTERM; raises UsageError."""
+    _run(_serve(backend, settings))
+
+
+async def _serve(backend: Backend, settings: GatewaySettings) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    passed = sockets.passed_sockets()
+    own = [] if passed else sockets.open_sockets(settings.listen)
+    try:
+        await Gateway(backend, settings).serve(stop, [*passed, *own])
+    finally:
+        sockets.close(own)
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop
+    except ImportError:
+        log.warning("uvloop is missing: pages will come at half the speed")
+        asyncio.run(main)
+    else:
+        uvloop.run(main)

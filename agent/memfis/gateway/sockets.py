@@ -1,0 +1,104 @@
+"""Where clients connect: sockets that systemd passes on, or our own."""
+
+import asyncio
+import os
+import socket
+import stat
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+from memfis.config import ListenAddress
+from memfis.errors import UsageError
+
+BACKLOG = 1024
+"""Connections that may wait to be accepted."""
+
+MODE = 0o660
+"""Of a unix socket: its group may use it."""
+
+_FIRST = 3
+"""The first descriptor that systemd passes on (sd_listen_fds(3))."""
+
+
+def passed_sockets() -> list[socket.socket]:
+    """Return the sockets that systemd listens at for us (sd_listen_fds(3)); none without it."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    number = int(os.environ.get("LISTEN_FDS", "0"))
+    sockets = []
+    for descriptor in range(_FIRST, _FIRST + number):
+        os.set_inheritable(descriptor, False)
+        sockets.append(socket.socket(fileno=descriptor))
+    return sockets
+
+
+def open_sockets(addresses: Sequence[str]) -> list[socket.socket]:
+    """Return sockets that listen at `addresses`; raises UsageError.
+
+    A unix socket that nobody listens at any more is taken over.
+    """
+    sockets: list[socket.socket] = []
+    try:
+        for text in addresses:
+            address = ListenAddress.parse(text)
+            try:
+                sockets.append(_open(address))
+            except OSError as error:
+                raise UsageError(f"{text}: {error.strerror}") from error
+    except UsageError:
+        close(sockets)
+        raise
+    return sockets
+
+
+def _open(address: ListenAddress) -> socket.socket:
+    if address.path is None:
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        listener = socket.socket(family)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        place: str | tuple[str, int] = (address.host, address.port)
+    else:
+        _take_over(address.path)
+        listener = socket.socket(socket.AF_UNIX)
+        place = address.path
+    before = os.umask(0o777 & ~MODE)
+    try:
+        listener.bind(place)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    finally:
+        os.umask(before)
+    return listener
+
+
+def _take_over(path: str) -> None:
+    """Remove the socket `path` if nobody listens at it; raises UsageError if somebody does."""
+    with suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise UsageError(f"{path}: is there and no socket")
+        with socket.socket(socket.AF_UNIX) as probe:
+            if probe.connect_ex(path) == 0:
+                raise UsageError(f"{path}: another process listens there")
+        os.unlink(path)
+
+
+def close(sockets: Sequence[socket.socket]) -> None:
+    """Close `sockets`, and remove the unix ones that we made."""
+    for each in sockets:
+        path = each.getsockname() if each.family == socket.AF_UNIX else None
+        each.close()
+        if path:
+            with suppress(OSError):
+                os.unlink(path)
+
+
+async def serve(
+    listener: socket.socket, new: Callable[[], asyncio.BaseProtocol]
+) -> asyncio.AbstractServer:
+    """Serve each client of `listener` by what `new` returns."""
+    loop = asyncio.get_running_loop()
+    if listener.family == socket.AF_UNIX:
+        return await loop.create_unix_server(new, sock=listener, backlog=BACKLOG)
+    return await loop.create_server(new, sock=listener, backlog=BACKLOG)

@@ -1,0 +1,43 @@
+"""Figures for Prometheus over HTTP, at a unix socket or a loopback address."""
+
+import asyncio
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.registry import Collector
+
+PATIENCE = 5.0
+"""Seconds that a client has for its request."""
+
+
+class Exposition:
+    """Answers GET requests with the figures of one collector."""
+
+    def __init__(self, collector: Collector) -> None:
+        """Ask `collector` at every request."""
+        self._registry = CollectorRegistry()
+        self._registry.register(collector)
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one client, one request."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                head = await reader.readuntil(b"\r\n\r\n")
+                status, body = self._answer(head)
+                writer.write(
+                    b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n"
+                    b"Connection: close\r\n\r\n%b"
+                    % (status, CONTENT_TYPE_LATEST.encode(), len(body), body)
+                )
+                await writer.drain()
+        except (OSError, EOFError, asyncio.LimitOverrunError):
+            return  # slow, gone, or no HTTP
+        finally:
+            writer.close()
+
+    def _answer(self, head: bytes) -> tuple[bytes, bytes]:
+        if not head.startswith(b"GET "):
+            return b"405 Method Not Allowed", b""
+        if head.split(b" ")[1].partition(b"?")[0] not in (b"/", b"/metrics"):
+            return b"404 Not Found", b""
+        return b"200 OK", generate_latest(self._registry)

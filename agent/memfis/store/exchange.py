@@ -1,0 +1,85 @@
+"""A few commands in one round trip, each with an answer of its own, served in order.
+
+Meta commands (memcached doc/protocol.txt), with CAS values: how one writer of many finds out what
+another did.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from memfis.store.wire import Wire, check_key
+
+Request = tuple[bytes, ...]
+"""The parts of one command, to be sent one after the other."""
+
+
+class Answer(NamedTuple):
+    """What the store says to one request."""
+
+    status: bytes
+    """HD or VA: done. EN, NF: absent. NS: not stored. EX: another CAS value. Empty: refused."""
+    value: bytes = b""
+    flags: int = 0
+    size: int = 0
+    """Bytes of the value, where it was asked for."""
+    cas: int = 0
+    refusal: str = ""
+    """Why the store refused it: no room, too large."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the request was carried out."""
+        return self.status in (b"HD", b"VA")
+
+
+def fetch(key: bytes) -> Request:
+    """Ask for the item; like a look, it does not count as a visitor's hit."""
+    return (b"mg %b v f c u\r\n" % check_key(key),)
+
+
+def look(key: bytes) -> Request:
+    """Ask for size, flags and CAS value of the item."""
+    return (b"mg %b s f c u\r\n" % check_key(key),)
+
+
+def put(key: bytes, value: bytes, flags: int = 0, *, cas: int = 0, new: bool = False) -> Request:
+    """Write the item: with `cas` only over that very one, if `new` only where there is none."""
+    condition = b" C%d" % cas if cas else b" ME" if new else b""
+    return (
+        b"ms %b %d F%d c%b\r\n" % (check_key(key), len(value), flags, condition),
+        value,
+        b"\r\n",
+    )
+
+
+def append(key: bytes, value: bytes) -> Request:
+    """Append to the item; NS where there is none, or it would grow over the item limit."""
+    return (b"ms %b %d MA c\r\n" % (check_key(key), len(value)), value, b"\r\n")
+
+
+def remove(key: bytes, cas: int = 0) -> Request:
+    """Remove the item: with `cas` only that very one."""
+    return (b"md %b%b\r\n" % (check_key(key), b" C%d" % cas if cas else b""),)
+
+
+def exchange(wire: Wire, requests: Sequence[Request]) -> list[Answer]:
+    """Send `requests` and return the answers, in order; raises StoreError."""
+    wire.send(*[part for request in requests for part in request])
+    return [_answer(wire) for _ in requests]
+
+
+def _answer(wire: Wire) -> Answer:
+    line = wire.line()
+    status, *words = line.split(b" ")
+    if status in (b"SERVER_ERROR", b"CLIENT_ERROR"):
+        return Answer(b"", refusal=line.partition(b" ")[2].decode("ascii", "backslashreplace"))
+    if status not in (b"HD", b"VA", b"EN", b"NF", b"NS", b"EX"):
+        raise wire.nonsense(line)
+    value = b""
+    try:
+        if status == b"VA":
+            value = wire.block(int(words.pop(0)) + 2)[:-2]
+        told = {word[:1]: int(word[1:]) for word in words}
+    except (ValueError, IndexError):
+        raise wire.nonsense(line) from None
+    return Answer(status, value, told.get(b"f", 0), told.get(b"s", 0), told.get(b"c", 0))
