@@ -57,7 +57,7 @@ def test_the_bucket_is_what_the_inventory_says(ask):
 
 
 def test_the_user_of_the_gateways_may_use_the_bucket(ask):
-    assert ask("/whoami", "memfis", "battery staple")["id"] == "memfis"
+    assert ask("/whoami", "memfis", "battery-staple")["id"] == "memfis"
     roles = ask("/settings/rbac/users/local/memfis")["roles"]
     assert [(role["role"], role["bucket_name"]) for role in roles] == [
         ("bucket_full_access", "memfis")
@@ -66,9 +66,9 @@ def test_the_user_of_the_gateways_may_use_the_bucket(ask):
 
 def test_no_password_is_in_the_journal(host):
     journal = host.check_output("journalctl --no-pager --output=cat")
-    assert "memfis_couchbase" in journal  # Ansible notes what modules are called with
+    assert "ram_quota=256" in journal  # Ansible notes what modules are called with
     assert "correct horse" not in journal
-    assert "battery staple" not in journal
+    assert "battery-staple" not in journal
 
 
 def test_the_kernel_is_told_at_boot(host):
