@@ -94,6 +94,14 @@ def hosts(session: nox.Session) -> None:
 
 
 @nox.session
+def couchbase(session: nox.Session) -> None:
+    """Test the role with Couchbase as the store: plays on this machine, then hosts."""
+    install(session, "test", "molecule", project=False)
+    session.run("pytest", "tests/provisioning", "-n", "2", *session.posargs)
+    session.run("molecule", "test", "-s", "couchbase", env=test_hosts(session, DISTRIBUTIONS[0]))
+
+
+@nox.session
 @nox.parametrize("distribution", DISTRIBUTIONS[1:])
 def matrix(session: nox.Session, distribution: str) -> None:
     """Test the role elsewhere; `-- short` leaves out check mode and idempotence."""

@@ -13,7 +13,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from memfis.compression import Compression
-from memfis.config import MAX_DELETE, MAX_PAGE, Settings, Site, settings_from
+from memfis.config import LEASE, MAX_DELETE, MAX_PAGE, Settings, Site, settings_from
 from memfis.serve.site import SITE_DEFAULTS, site_variables
 
 ROOT = Path(__file__).parents[2]
@@ -97,7 +97,9 @@ def test_a_default_of_the_agent_is_the_documented_one(key: str) -> None:
     assert f"By default V({default})." in option["description"]
 
 
-def toml_of_the_role(metrics: str = "", max_delete: str | int = "50%", **site: Any) -> Settings:
+def toml_of_the_role(
+    metrics: str = "", max_delete: str | int = "50%", couchbase: bool = False, **site: Any
+) -> Settings:
     """Return what the agent reads from the role's memfis.toml."""
     place = {} if site.get("source") == "store" else {"root": "/srv/a"}
     complete = of_the_role(server_names=["a.example"], **place, **site)
@@ -111,6 +113,10 @@ def toml_of_the_role(metrics: str = "", max_delete: str | int = "50%", **site: A
         __memfis_run_directory="/run/memfis",
         memfis_metrics=metrics,
         memfis_max_delete=max_delete,
+        __memfis_couchbase=couchbase,
+        __memfis_lease=yaml.safe_load((ROOT / "roles/memfis/vars/main.yml").read_text())[
+            "__memfis_lease"
+        ],
         __memfis_sites=[complete],
     )
     return settings_from(tomllib.loads(text), "memfis.toml")
@@ -141,6 +147,11 @@ def test_the_agent_reads_from_the_role_that_the_store_is_the_source() -> None:
     [site] = toml_of_the_role(source="store", exclude=["*.iso"]).sites
     assert (site.source, site.root, site.origin) == ("store", "", None)
     assert site.exclude == ("*.iso",)
+
+
+def test_pages_in_couchbase_are_renewed_seldom() -> None:
+    assert toml_of_the_role().sites[0].lease == LEASE
+    assert toml_of_the_role(couchbase=True).sites[0].lease == 7 * 24 * 3600
 
 
 GOOD: dict[str, Any] = {

@@ -246,6 +246,66 @@ def store_url(address):
     return "memcached://" + address.removeprefix("unix:")
 
 
+def store_addresses(hosts):
+    """Return the addresses of Couchbase's nodes; `hosts` are their variables."""
+    return [
+        host.get("memfis_couchbase_address")
+        or host.get("ansible_host")
+        or {"localhost": "127.0.0.1"}.get(host["inventory_hostname"], host["inventory_hostname"])
+        for host in hosts
+    ]
+
+
+# What the role writes itself.
+_GATEWAY_OWN = ("connection", "bucket", "user", "password_file", "certificate", "listen")
+
+
+def couchbase_problems(given):
+    """Return one line for every mistake in what is said of Couchbase."""
+    found = []
+    if not re.fullmatch(r"couchbases?://[^\s/@]+(?:\?\S*)?", given["connection"]):
+        found.append(
+            f"memfis_couchbase_connection: {given['connection']!r}: expected couchbase://HOST,HOST "
+            "or couchbases://HOST; by default it is made of the hosts of the group memfis_store"
+        )
+    if not given["password"]:
+        found.append("memfis_couchbase_password: a password is needed; keep it in a vault")
+    if not given["user"]:
+        found.append("memfis_couchbase_user: a user is needed")
+    if not re.fullmatch(r"[A-Za-z0-9_.%-]{1,100}", given["bucket"]):
+        found.append(f"memfis_couchbase_bucket: {given['bucket']!r}: expected a bucket's name")
+    if given["certificate"] and not given["connection"].startswith("couchbases://"):
+        found.append("memfis_couchbase_certificate: only couchbases:// is TLS")
+    if given["embedded"]:
+        found.append("memfis_store_embedded: must be false with memfis_store: couchbase")
+    if given["publisher"] not in given["web"]:
+        found.append(
+            f"memfis_publisher: {given['publisher']!r} is not a host of memfis_web, so nobody "
+            "would fill the bucket"
+        )
+    found += [
+        f"memfis_gateway.{key}: set by a variable of its own"
+        for key in given["gateway"]
+        if key in _GATEWAY_OWN
+    ]
+    return found
+
+
+def with_extra(requirement, extra):
+    """Return what pip is to install with an `extra` of it; an empty one changes nothing.
+
+    `requirement` is a wheel's path or URL, or a name with or without a version.
+    """
+    if not extra:
+        return requirement
+    if "://" in requirement and "@" not in requirement.partition("://")[0]:
+        return f"memfis[{extra}] @ {requirement}"
+    if "/" in requirement.partition("@")[0]:
+        return f"{requirement}[{extra}]"
+    name = re.match(r"[A-Za-z0-9._-]*[A-Za-z0-9]", requirement)
+    return f"{name[0]}[{extra}]{requirement[name.end() :]}" if name else requirement
+
+
 def gone(listed, packed):
     """Return what the list of the last run has and `packed` has not, as files and directories.
 
@@ -315,6 +375,9 @@ class FilterModule:
             "memfis_mount_problems": mount_problems,
             "memfis_mount_settings": mount_settings,
             "memfis_store_url": store_url,
+            "memfis_store_addresses": store_addresses,
+            "memfis_couchbase_problems": couchbase_problems,
+            "memfis_with_extra": with_extra,
             "memfis_gone": gone,
             "memfis_doctor_advice": doctor_advice,
             "memfis_not_raised": not_raised,

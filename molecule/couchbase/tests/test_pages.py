@@ -1,0 +1,161 @@
+"""Pages that one host publishes and all serve, from one store."""
+
+import json
+import os
+import time
+from dataclasses import dataclass
+
+import pytest
+import testinfra
+
+ENGINE = os.environ.get("MOLECULE_ENGINE") or "podman"
+WEB = ("web1.memfis-couchbase", "web2.memfis-couchbase")
+HOT_TTL = 1.0
+
+_FETCH = """
+import http.client, json, sys, time
+connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=10)
+begun = time.monotonic()
+connection.request("GET", sys.argv[1], headers={"Host": "pages.example.org"})
+answer = connection.getresponse()
+body = answer.read().decode("latin-1")
+print(json.dumps([answer.status, answer.getheader("X-Memfis"), body, time.monotonic() - begun]))
+"""
+
+
+@dataclass(frozen=True)
+class Answer:
+    status: int
+    source: str  # HIT or FALLBACK
+    body: str
+    seconds: float
+
+
+def host(name):
+    return testinfra.get_host(f"{ENGINE}://{name}")
+
+
+def fetch(name, path="/"):
+    done = host(name).run("python3 -c %s %s", _FETCH, path)
+    assert done.rc == 0, done.stderr
+    return Answer(*json.loads(done.stdout))
+
+
+def eventually(ask, seconds=20):
+    end = time.monotonic() + seconds
+    while not (found := ask()) and time.monotonic() < end:
+        time.sleep(0.2)
+    return found
+
+
+def put(name, path, text):
+    host(name).check_output("printf %%s %s > %s.new && mv %s.new %s", text, path, path, path)
+
+
+@pytest.mark.parametrize("name", WEB)
+def test_services_run_now_and_at_boot(name):
+    for unit in ("nginx.service", "memfis-gateway.socket", "memfis-gateway.service"):
+        service = host(name).service(unit)
+        assert service.is_running, unit
+        assert service.is_enabled, unit
+    assert host(name).check_output("systemctl --failed --no-legend --plain") == ""
+    assert not host(name).package("memcached").is_installed
+
+
+def test_one_host_publishes():
+    agents = [host(name).service("memfis-agent") for name in WEB]
+    assert [agent.is_running for agent in agents] == [True, False]
+    assert [agent.is_enabled for agent in agents] == [True, False]
+
+
+@pytest.mark.parametrize("name", WEB)
+@pytest.mark.parametrize(
+    ("path", "user", "group", "mode"),
+    [
+        ("/etc/memfis-gateway", "root", "memfis-gateway", 0o750),
+        ("/etc/memfis-gateway/gateway.toml", "root", "memfis-gateway", 0o640),
+        ("/etc/memfis-gateway/password", "memfis-gateway", "memfis-gateway", 0o600),
+        ("/run/memfis-gateway/gateway.sock", "root", "www-data", 0o660),
+    ],
+)
+def test_owners_and_modes(name, path, user, group, mode):
+    found = host(name).file(path)
+    assert (found.user, found.group, oct(found.mode)) == (user, group, oct(mode))
+
+
+@pytest.mark.parametrize(
+    ("user", "allowed"), [("www-data", True), ("memfis", True), ("nobody", False)]
+)
+def test_who_may_use_the_gateway(user, allowed):
+    connect = "import socket, sys; socket.socket(socket.AF_UNIX).connect(sys.argv[1])"
+    socket = "/run/memfis-gateway/gateway.sock"
+    done = host(WEB[0]).run("runuser -u %s -- python3 -c %s %s", user, connect, socket)
+    assert (done.rc == 0) is allowed, done.stderr
+
+
+@pytest.mark.parametrize("name", WEB)
+def test_the_password_is_nowhere_else(name):
+    lines = host(name).check_output("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '")
+    assert "memfis gateway" in lines.replace("/opt/memfis/venv/bin/", "")
+    assert "battery-staple" not in lines
+    assert "battery-staple" not in host(name).check_output("journalctl --no-pager --output=cat")
+    found = host(name).run("grep -rl battery-staple /etc /opt/memfis /var/lib/memfis")
+    assert found.stdout.split() == ["/etc/memfis-gateway/password"]
+
+
+@pytest.mark.parametrize("name", WEB)
+def test_pages_come_from_the_store(name):
+    answer = eventually(lambda: (found := fetch(name)).source == "HIT" and found)
+    assert answer
+    assert answer.status == 200
+
+
+def test_a_change_is_seen_on_the_other_host():
+    for text in ("first", "second"):
+        put(WEB[0], "/srv/www/pages/news.html", text)
+        assert eventually(lambda text=text: fetch(WEB[0], "/news.html").body == text)
+        assert eventually(lambda: fetch(WEB[0], "/news.html").source == "HIT")
+        # The other host has no such file: it can only be from the store.
+        begun = time.monotonic()
+        assert eventually(lambda text=text: fetch(WEB[1], "/news.html").body == text, 10)
+        took = time.monotonic() - begun
+        assert fetch(WEB[1], "/news.html").source == "HIT"
+        # hot_ttl and a second, and a second for each look through the engine.
+        assert took < HOT_TTL + 1 + 2, took
+
+
+def test_a_removed_page_is_gone_on_the_other_host():
+    put(WEB[0], "/srv/www/pages/passing.html", "soon gone")
+    assert eventually(lambda: fetch(WEB[1], "/passing.html").status == 200)
+    host(WEB[0]).check_output("rm /srv/www/pages/passing.html")
+    assert eventually(lambda: fetch(WEB[1], "/passing.html").status == 404)
+
+
+@pytest.mark.skipif(
+    bool(os.environ.get("MEMFIS_COUCHBASE_CONNECTION")), reason="a real cluster is not frozen"
+)
+def test_a_frozen_store_costs_nobody_a_page():
+    store = host("store.memfis-couchbase")
+    assert eventually(lambda: all(fetch(name).source == "HIT" for name in WEB))
+    store.check_output("systemctl kill --signal=STOP couchbase-mock.service")
+    try:
+        time.sleep(HOT_TTL + 1)
+        for _ in range(5):
+            for name in WEB:
+                answer = fetch(name)
+                assert (answer.status, answer.source) == (200, "FALLBACK")
+                assert answer.seconds < 1
+    finally:
+        store.check_output("systemctl kill --signal=CONT couchbase-mock.service")
+    assert eventually(lambda: all(fetch(name).source == "HIT" for name in WEB), 30)
+
+
+def test_a_gateway_that_is_restarted_loses_no_request():
+    done = host(WEB[0]).run(
+        "systemctl restart --no-block memfis-gateway;"
+        " for i in $(seq 40); do python3 -c %s / || exit 1; done",
+        _FETCH,
+    )
+    assert done.rc == 0
+    statuses = {json.loads(line)[0] for line in done.stdout.splitlines()}
+    assert statuses == {200}

@@ -1,0 +1,72 @@
+"""The role's own code, and a Couchbase that is a stand-in."""
+
+import importlib.util
+import itertools
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from support.couchbase_rest import Servers, World, machines
+
+ROOT = Path(__file__).parents[2]
+ROLE = ROOT / "roles" / "memfis_couchbase"
+
+
+def load(path: Path) -> ModuleType:
+    """Import a file that is in no package."""
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def couchbase() -> Any:
+    """module_utils of the role, in a hurry."""
+    module: Any = load(ROLE / "module_utils" / "memfis_couchbase.py")
+    module._PAUSE = 0.02
+    module._GRACE = 3
+    return module
+
+
+@pytest.fixture(scope="session")
+def filters() -> Any:
+    """The role's filters."""
+    return load(ROLE / "filter_plugins" / "memfis_couchbase.py")
+
+
+@pytest.fixture(scope="session")
+def role_filters() -> Any:
+    """The filters of the role memfis."""
+    return load(ROOT / "roles" / "memfis" / "filter_plugins" / "memfis.py")
+
+
+_networks = itertools.count(1)
+
+
+@pytest.fixture
+def servers() -> Iterator[Callable[..., Servers]]:
+    """Start machines that run Couchbase, on addresses of the loopback network that are free."""
+    started = []
+
+    def servers(count: int = 1, **world: Any) -> Servers:
+        # Every address of 127.0.0.0/8 is this machine; a network of its own for each test.
+        network = f"127.{os.getpid() % 200 + 20}.{next(_networks) % 250 + 1}"
+        made = World(machines(f"{network}.{n}" for n in range(1, count + 1)), **world)
+        made.seconds = world.get("seconds", 0.1)
+        servers = Servers(made)
+        servers.start()
+        started.append(servers)
+        return servers
+
+    yield servers
+    for each in started:
+        each.stop()
