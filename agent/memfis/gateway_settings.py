@@ -42,6 +42,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that a write may take while Couchbase does answer others."""
     breaker_failures: Number = 3
     breaker_retry: SomeTime = 0.5
+    room: Annotated[int, Meta(ge=MIB)] = 1 << 40
+    """Bytes that the bucket has room for, as clients are told: Couchbase tells it nobody here."""
     max_item: Annotated[int, Meta(ge=1024, le=20 * MIB)] = 20 * MIB
     max_connections: Number = 10_000
     buffer_bytes: Annotated[int, Meta(ge=64 * MIB)] = 256 * MIB
@@ -63,6 +65,7 @@ EXPECTED_OF_GATEWAY = {
     "gateway.stale_if_error": "expected a number of seconds, 0 to 86400",
     "gateway.timeout": "expected a number of seconds, 0.01 to 60",
     "gateway.max_item": "expected a number of bytes, 1024 to 20971520",
+    "gateway.room": "expected a number of bytes, 1048576 (1 MiB) or more",
     "gateway.buffer_bytes": "expected a number of bytes, 67108864 (64 MiB) or more",
 }
 """What to say of a setting that cannot be used."""

@@ -14,6 +14,7 @@ from memfis.store import Store
 from memfis.sync import Discrepancy, MaxDelete, Options, Report, sync, verify
 from support.agent import Agent
 from support.directory import reachable_directory
+from support.gateway import store_under_test
 from support.memcached import Memcached
 
 EVERYTHING = MaxDelete(100, percent=True)
@@ -35,7 +36,7 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture
 def memcached(directory: Path) -> Iterator[Memcached]:
-    memcached = Memcached(directory)
+    memcached = store_under_test(directory)
     memcached.start()
     yield memcached
     memcached.end()

@@ -13,6 +13,7 @@ from memfis.keys import page_key, private_key
 from memfis.pages import Page, content_of
 from memfis.store import Store
 from support.directory import reachable_directory
+from support.gateway import store_under_test
 from support.memcached import Memcached
 from support.mount import Mount
 
@@ -35,7 +36,7 @@ def directory() -> Iterator[Path]:
 @pytest.fixture
 def memcached(directory: Path) -> Iterator[Memcached]:
     """A store that says no when it is full, as one must that has the only copy."""
-    memcached = Memcached(directory, "-M")
+    memcached = store_under_test(directory, "-M")
     memcached.start()
     yield memcached
     memcached.end()

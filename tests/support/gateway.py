@@ -80,3 +80,10 @@ class Gateway(Memcached):
     def signal(self, number: Signals) -> None:
         """Send it a signal."""
         self._process.signal(number)
+
+
+def store_under_test(directory: Path, *options: str) -> Memcached:
+    """Return a memcached with `options`, or in its place a gateway: MEMFIS_TEST_STORE=gateway."""
+    if os.environ.get("MEMFIS_TEST_STORE") == "gateway":
+        return Gateway(directory, allow_flush=True, room=64 << 20)
+    return Memcached(directory, *options)

@@ -39,6 +39,7 @@ def gateway(path: str | None, verbose: bool) -> None:
       write_timeout     seconds that a write may take while Couchbase does answer others (2.5)
       breaker_failures  questions in a row without an answer until nobody waits any more (3)
       breaker_retry     seconds between two looks whether Couchbase is back (0.5)
+      room              what the bucket has room for, as df and doctor are told (1 TiB)
       max_item          largest value in bytes (20 MiB, Couchbase's own limit)
       max_connections   clients at once (10000)
       buffer_bytes      memory for what clients send and are sent (256 MiB)

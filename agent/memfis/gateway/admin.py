@@ -105,10 +105,12 @@ def _general(items: Items) -> Iterator[tuple[str, object]]:
     yield "bytes_read", figures.bytes_read
     yield "bytes_written", figures.bytes_written
     yield "curr_items", len(items.seen)
-    yield "bytes", items.hot.bytes
-    yield "limit_maxbytes", items.settings.hot_bytes
+    yield "bytes", items.seen.bytes
+    yield "limit_maxbytes", items.settings.room
     yield "evictions", 0
     yield "hot_items", len(items.hot)
+    yield "hot_bytes", items.hot.bytes
+    yield "hot_limit_bytes", items.settings.hot_bytes
     yield "hot_evictions", items.hot.evictions
     yield "hits_hot", figures.hits_hot
     yield "hits_revalidated", figures.hits_revalidated
@@ -124,7 +126,7 @@ def _general(items: Items) -> Iterator[tuple[str, object]]:
 
 def _settings(items: Items) -> Iterator[tuple[str, object]]:
     settings = items.settings
-    yield "maxbytes", settings.hot_bytes
+    yield "maxbytes", settings.room
     yield "maxconns", settings.max_connections
     yield "item_size_max", settings.max_item
     yield "evictions", "off"

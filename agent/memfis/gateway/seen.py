@@ -15,16 +15,19 @@ class Seen:
 
     def __init__(self) -> None:
         self._items: dict[bytes, tuple[int, int]] = {}
+        self.bytes = 0
+        """Of all of them."""
 
     def __len__(self) -> int:
         return len(self._items)
 
     def note(self, key: bytes, size: int, expires: int) -> None:
         """Remember an item."""
-        self._items.pop(key, None)
+        self.forget(key)
         self._items[key] = (size, expires)
+        self.bytes += size
         if len(self._items) > LIMIT:
-            del self._items[next(iter(self._items))]
+            self.forget(next(iter(self._items)))
 
     def expire(self, key: bytes, expires: int) -> None:
         """Remember when an item expires."""
@@ -32,11 +35,14 @@ class Seen:
 
     def forget(self, key: bytes) -> None:
         """Forget an item, which is not there."""
-        self._items.pop(key, None)
+        found = self._items.pop(key, None)
+        if found is not None:
+            self.bytes -= found[0]
 
     def clear(self) -> None:
         """Forget all."""
         self._items.clear()
+        self.bytes = 0
 
     def size(self, key: bytes) -> int:
         """Return how many bytes the item has, or may have."""
