@@ -50,6 +50,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def gateway(session: nox.Session) -> None:
+    """Compare the gateway with memcached for longer, and let it hear more noise."""
+    install(session, "test")
+    tests = ("tests/gateway/test_differential.py", "tests/gateway/test_clients.py")
+    more = {"MEMFIS_GATEWAY_EXAMPLES": "2000"}
+    session.run("pytest", "-n", "auto", *tests, *session.posargs, env=more)
+
+
+@nox.session
 def histories(session: nox.Session) -> None:
     """Let random histories happen to sites, then the fault drills in short form."""
     install(session, "test")

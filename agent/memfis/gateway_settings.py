@@ -44,7 +44,7 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     breaker_retry: SomeTime = 0.5
     max_item: Annotated[int, Meta(ge=1024, le=20 * MIB)] = 20 * MIB
     max_connections: Number = 10_000
-    buffer_bytes: Annotated[int, Meta(ge=32 * MIB)] = 256 * MIB
+    buffer_bytes: Annotated[int, Meta(ge=64 * MIB)] = 256 * MIB
     client_timeout: SomeTime = 30.0
     """Seconds that a client may take to go on sending a value or reading an answer."""
     drain_timeout: Seconds = 10.0
@@ -63,6 +63,6 @@ EXPECTED = {
     "gateway.stale_if_error": "expected a number of seconds, 0 to 86400",
     "gateway.timeout": "expected a number of seconds, 0.01 to 60",
     "gateway.max_item": "expected a number of bytes, 1024 to 20971520",
-    "gateway.buffer_bytes": "expected a number of bytes, 33554432 (32 MiB) or more",
+    "gateway.buffer_bytes": "expected a number of bytes, 67108864 (64 MiB) or more",
 }
 """What to say of a setting that cannot be used."""

@@ -1,41 +1,82 @@
 """Every store that the suite runs against."""
 
 from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
 
 import pytest
+from pymemcache.client.base import Client
 
 from memfis.config import StoreAddress
 from memfis.store import Store
+from support.couchbase_mock import CouchbaseMock, jar
 from support.directory import reachable_directory
+from support.gateway import Gateway
 from support.memcached import Memcached
 from support.ports import answers, free_port
 from support.process import Process, unprivileged, wait_for
 
+STORES = ("memcached-unix", "memcached-tcp", "gateway", "gateway-couchbase")
 
-@pytest.fixture(scope="module", params=["memcached-unix", "memcached-tcp"])
-def address(request: pytest.FixtureRequest) -> Iterator[StoreAddress]:
+
+@pytest.fixture(scope="module", params=STORES)
+def kind(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def address(kind: str) -> Iterator[StoreAddress]:
     with reachable_directory() as directory:
-        if request.param == "memcached-unix":
-            memcached = Memcached(directory)
-            memcached.start()
-            yield StoreAddress(str(memcached.socket))
-            memcached.end()
-            return
-        port = free_port()
-        user = unprivileged()
-        command = ["memcached", "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-I", "20m"]
-        process = Process(
-            [*command, *(("-u", user.pw_name) if user else ())], directory / "memcached.log"
-        )
-        process.start(lambda: answers(port))
-        yield StoreAddress(None, "127.0.0.1", port)
-        process.end()
-        wait_for(lambda: not answers(port), "memcached to end")
+        if kind == "memcached-tcp":
+            yield from _memcached_at_a_port(directory)
+        elif kind == "memcached-unix":
+            yield from _started(Memcached(directory))
+        elif kind == "gateway":
+            yield from _started(Gateway(directory, allow_flush=True))
+        else:
+            if jar() is None:
+                pytest.skip("needs Java and CouchbaseMock")
+            mock = CouchbaseMock(directory)
+            mock.start()
+            try:
+                yield from _started(Gateway(directory, mock, allow_flush=True))
+            finally:
+                mock.end()
+
+
+def _started(memcached: Memcached) -> Iterator[StoreAddress]:
+    memcached.start()
+    yield StoreAddress(str(memcached.socket))
+    memcached.end()
+
+
+def _memcached_at_a_port(directory: Path) -> Iterator[StoreAddress]:
+    port = free_port()
+    user = unprivileged()
+    command = ["memcached", "-l", "127.0.0.1", "-p", str(port), "-U", "0", "-I", "20m"]
+    process = Process(
+        [*command, *(("-u", user.pw_name) if user else ())], directory / "memcached.log"
+    )
+    process.start(lambda: answers(port))
+    yield StoreAddress(None, "127.0.0.1", port)
+    process.end()
+    wait_for(lambda: not answers(port), "memcached to end")
 
 
 @pytest.fixture
-def store(address: StoreAddress) -> Iterator[Store]:
+def store(kind: str, address: StoreAddress) -> Iterator[Store]:
     store = Store(address)
-    store.delete_many(list(store.all_keys()))
+    if kind == "gateway-couchbase":
+        with closing(Client(address.path)) as client:
+            assert client.flush_all(noreply=False)
+    else:
+        store.delete_many(list(store.all_keys()))
     yield store
     store.close()
+
+
+@pytest.fixture
+def lists_keys(kind: str) -> None:
+    """Leave out what needs a list of all keys where no mock can make one."""
+    if kind == "gateway-couchbase":
+        pytest.skip("CouchbaseMock has no scans")

@@ -8,6 +8,7 @@ import pytest
 from memfis.config import StoreAddress
 from memfis.errors import StoreError, StoreRefusedError, UsageError
 from memfis.store import Item, Store
+from memfis.store import exchange as to
 from memfis.store.wire import MONTH, WINDOW, WINDOW_BYTES
 
 
@@ -133,6 +134,7 @@ def test_cas_gives_way_to_who_came_between(store: Store) -> None:
     assert store.cas(b"log", b"mine", token)
 
 
+@pytest.mark.usefixtures("lists_keys")
 def test_all_keys_are_listed_as_they_were_written(store: Store) -> None:
     keys = {b"memfis://a/%20%25", b"memfis://a/caf\xe9", b"memfis://a/x?y&z=1", b"\x7f\xff"}
     store.set_many([Item(key, b"", 0) for key in keys])
@@ -140,6 +142,7 @@ def test_all_keys_are_listed_as_they_were_written(store: Store) -> None:
 
 
 @pytest.mark.parametrize("key", [b"", b"x" * 251, b"a b", b"a\r\nflush_all", b"a\0b"])
+@pytest.mark.usefixtures("lists_keys")
 def test_a_key_that_could_be_read_as_commands_is_never_sent(store: Store, key: bytes) -> None:
     store.set(b"witness", b"1")
     for call in (
@@ -183,6 +186,7 @@ def test_a_connection_is_opened_again_after_an_error(store: Store) -> None:
     assert store.look_many([b"a"])[0] is not None
 
 
+@pytest.mark.usefixtures("lists_keys")
 def test_two_listings_at_once_both_get_everything(address: StoreAddress, store: Store) -> None:
     items = [Item(b"k%d" % n, b"", 0) for n in range(50_000)]
     store.set_many(items)
@@ -191,3 +195,53 @@ def test_two_listings_at_once_both_get_everything(address: StoreAddress, store: 
         for listed in pool.map(lambda each: set(each.all_keys()), (store, other)):
             assert listed == {item.key for item in items}
     other.close()
+
+
+def test_requests_in_one_round_trip_have_their_answers_in_order(store: Store) -> None:
+    value = os.urandom(100_000) + b"\r\nEN\r\n"
+    put, more, found, seen, none = store.exchange(
+        to.put(b"k", value, 0xFFFFFFFC),
+        to.append(b"k", b"more"),
+        to.fetch(b"k"),
+        to.look(b"k"),
+        to.fetch(b"absent"),
+    )
+    assert put.done
+    assert more.done
+    assert seen.done
+    assert (found.value, found.flags) == (value + b"more", 0xFFFFFFFC)
+    assert (seen.size, seen.flags) == (len(value) + 4, 0xFFFFFFFC)
+    assert more.cas == found.cas == seen.cas != put.cas
+    assert none.status == b"EN"
+    assert not none.done
+
+
+def test_conditions_of_a_request_are_met_or_nothing_happens(store: Store) -> None:
+    nothing, gone = store.exchange(to.append(b"k", b"x"), to.remove(b"k"))
+    assert (nothing.status, gone.status) == (b"NS", b"NF")
+    made, again = store.exchange(to.put(b"k", b"one", new=True), to.put(b"k", b"two", new=True))
+    assert made.done
+    assert again.status == b"NS"
+    stale, kept, fresh = store.exchange(
+        to.put(b"k", b"two", cas=made.cas + 1),
+        to.remove(b"k", made.cas + 1),
+        to.put(b"k", b"three", cas=made.cas),
+    )
+    assert (stale.status, kept.status, fresh.done) == (b"EX", b"EX", True)
+    removed, found = store.exchange(to.remove(b"k", fresh.cas), to.fetch(b"k"))
+    assert removed.done
+    assert not found.done
+
+
+def test_refused_request_says_why_and_the_others_are_served(store: Store) -> None:
+    large = store.statistics().item_limit + 1
+    refused, found = store.exchange(to.put(b"k", bytes(large)), to.fetch(b"k"))
+    assert not refused.done
+    assert "too large" in refused.refusal
+    assert found.status == b"EN"
+
+
+def test_request_with_an_impossible_key_is_not_sent(store: Store) -> None:
+    for key in (b"a b", b"k" * 251, b""):
+        with pytest.raises(UsageError):
+            to.fetch(key)

@@ -74,7 +74,7 @@ def _visit(
         enters = stat.S_ISDIR(status.st_mode)
         link = os.path.islink(path)
         if (
-            _refused(url == b"/", name)
+            refused(url == b"/", name)
             or _EXCLUDED.match(name)
             or (enters and name == b"drafts")
             or len(b"memfis-private://" + SITE + escaped(url + name)) > 250
@@ -99,7 +99,7 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _refused(at_root: bool, name: bytes) -> bool:
+def refused(at_root: bool, name: bytes) -> bool:
     """Whether nginx refuses every URL with that name."""
     if name.startswith(b"."):
         return not (at_root and name == b".well-known")
@@ -111,7 +111,7 @@ def _link_is_public(root: bytes, reader: Reader, path: bytes) -> bool:
     if not target.startswith(root + b"/"):
         return False
     names = target[len(root) + 1 :].split(b"/")
-    if any(_refused(depth == 0, name) for depth, name in enumerate(names)):
+    if any(refused(depth == 0, name) for depth, name in enumerate(names)):
         return False
     directories = [b"/".join([root, *names[:depth]]) for depth in range(len(names))]
     return all(reader.may(1, os.stat(each)) for each in directories)
@@ -125,7 +125,9 @@ def _fits(name: bytes, content: bytes) -> bool:
     return compressed and len(zlib.compress(content)) <= MAX_PAGE
 
 
-class _Plain:
+class Plain:
+    """For pymemcache: values as they are, with their client flags."""
+
     def serialize(self, key: bytes, value: bytes) -> tuple[bytes, int]:
         return value, 0
 
@@ -144,7 +146,7 @@ def differences(root: bytes, reader: Reader, store: Memcached) -> list[str]:
     """Return what is not in the store as the web root has it, a line each."""
     expected = public(root, reader)
     with store.client() as client:
-        client.serde = _Plain()
+        client.serde = Plain()
         there = keys(store)
         found = client.get_many(there)
     wrong = [f"missing: {key!r}" for key in sorted(expected.pages.keys() - found.keys())]
@@ -155,13 +157,14 @@ def differences(root: bytes, reader: Reader, store: Memcached) -> list[str]:
             wrong.append(f"not expected: {key!r}")
             continue
         value, flags = found[key]
-        reason = _wrong_page(value, flags, expected.pages[key])
+        reason = wrong_page(value, flags, expected.pages[key])
         if reason:
             wrong.append(f"{reason}: {key!r}")
     return wrong
 
 
-def _wrong_page(value: bytes, flags: int, content: bytes) -> str | None:
+def wrong_page(value: bytes, flags: int, content: bytes) -> str | None:
+    """Return what is wrong with an item that is to hold `content`."""
     try:
         identity = zlib.decompress(value, wbits=31) if flags & 2 else value
     except zlib.error:

@@ -26,6 +26,7 @@ def memfis(
     powerless: bool = False,
     env: dict[str, str] | None = None,
     timeout: float = 120,
+    cwd: Path | None = None,
 ) -> "subprocess.CompletedProcess[str]":
     """Run `memfis` to its end and return what it said; it must never show a traceback.
 
@@ -39,6 +40,7 @@ def memfis(
         errors="surrogateescape",
         timeout=timeout,
         env=env or environment(),
+        cwd=cwd,
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done

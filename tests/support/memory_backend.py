@@ -29,9 +29,13 @@ class MemoryBackend:
         self._cas = itertools.count(int(time.time()) << 16)
         self.fetched: list[bytes] = []
         """Every key that was asked for."""
+        self.calls = 0
+        """How many times it was asked for keys."""
         self.answers = asyncio.Event()
         """Cleared: it answers nothing."""
         self.answers.set()
+        self.slow: dict[bytes, asyncio.Event] = {}
+        """Keys that come only when their event is set."""
         self.gone: BackendError | None = None
         """What it fails with."""
 
@@ -54,8 +58,13 @@ class MemoryBackend:
         self._documents[write.key] = (Document(write.value, write.flags, cas), write.expires)
         return cas
 
-    async def fetch(self, keys: Sequence[bytes]) -> Sequence[Document | None | BackendError]:
+    async def fetch(
+        self, keys: Sequence[bytes], limit: float
+    ) -> Sequence[Document | BackendError | None]:
         self.fetched += keys
+        self.calls += 1
+        for key in self.slow.keys() & set(keys):
+            await self.slow[key].wait()
         await self._ready()
         found = map(self._find, keys)
         return [None if each is None else each[0] for each in found]

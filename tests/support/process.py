@@ -70,6 +70,12 @@ class Process:
             raise AssertionError(f"{self.command[0]} ended: {self.log.read_text()}")
 
     @property
+    def pid(self) -> int:
+        """The program's process."""
+        assert self._child is not None
+        return self._child.pid
+
+    @property
     def running(self) -> bool:
         """Whether the program was started and has neither been ended nor ended by itself."""
         return self._child is not None and self._child.poll() is None

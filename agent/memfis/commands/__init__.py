@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-from typing import Any
 
 import click
 
@@ -13,6 +12,7 @@ COMMANDS = {
     "serve": ("serve", "Serve a directory from memory, in the foreground."),
     "sync": ("sync", "Make the store equal to the web root, once."),
     "agent": ("agent", "Keep the store equal to the web roots (the daemon)."),
+    "mount": ("mount", "Mount a site of the store as a filesystem."),
     "gateway": ("gateway", "Serve a Couchbase bucket in memcached's protocol (the daemon)."),
     "verify": ("verify", "Compare the store with the web root."),
     "ls": ("look", "List a directory of the store."),
@@ -72,26 +72,31 @@ def memfis() -> None:
     """
 
 
-def main(arguments: list[str] | None = None) -> Any:
-    """Run the command line and exit: every error is one clear line on stderr."""
+def run_command(arguments: list[str] | None = None) -> int:
+    """Run the command line and return its exit code: every error is one clear line on stderr."""
     try:
         code = memfis.main(arguments, prog_name="memfis", standalone_mode=False)
-        sys.exit(code if isinstance(code, int) else 0)
     except click.exceptions.Abort:
-        sys.exit(130)
+        return 130
     except click.exceptions.Exit as leaving:
-        sys.exit(leaving.exit_code)
+        return leaving.exit_code
     except click.ClickException as error:
         error.show()
-        sys.exit(2)
+        return 2
     except MemfisError as error:
         lines = error.problems if isinstance(error, ConfigurationError) else [str(error)]
         source = f"{error.source}: " if isinstance(error, ConfigurationError) else ""
         for line in lines:
             click.echo(f"memfis: {source}{line}", err=True)
-        sys.exit(error.exit_code)
+        return error.exit_code
     except BrokenPipeError:
         sys.stderr.close()
-        sys.exit(141)
+        return 141
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+    return code if isinstance(code, int) else 0
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line and exit."""
+    sys.exit(run_command(arguments))

@@ -12,7 +12,7 @@ import click
 from msgspec.structs import replace
 
 from memfis import config
-from memfis.config import Settings, Site, StoreAddress
+from memfis.config import Settings, Site, Source, StoreAddress
 from memfis.errors import UsageError
 from memfis.store import Store
 
@@ -29,11 +29,11 @@ class SiteFlags:
     store: str | None = None
     index: tuple[str, ...] = ()
 
-    def settings(self, *, need_root: bool = False) -> Settings:
+    def settings(self, *, need_root: bool = False, source: Source = "root") -> Settings:
         """Return the settings of the configuration with the flags put over them.
 
-        A site that the configuration does not have is made of the flags alone; it may do without
-        a web root unless `need_root`. Raises UsageError and ConfigurationError.
+        A site that the configuration does not have is made of the flags alone, with that `source`;
+        it may do without a web root unless `need_root`. Raises UsageError and ConfigurationError.
         """
         path = config.configuration_path(self.config)
         settings = config.load(path) if path else Settings()
@@ -49,14 +49,16 @@ class SiteFlags:
         known = [site for site in settings.sites if self.name in (None, site.name)]
         if not known or (self.root and not self.name):
             if not self.name:
+                flags = "--root DIR --name SITE" if source == "root" else "--site NAME"
                 raise UsageError(
-                    "no site: give --root DIR --name SITE --store URL, or a configuration with"
-                    f" sites ({path or f'{config.DEFAULT_PATH} is not there, or not for you'})"
+                    f"no site: give {flags} --store URL, or a configuration with sites"
+                    f" ({path or f'{config.DEFAULT_PATH} is not there, or not for you'})"
                 )
             if need_root and not self.root:
                 place = path or f"{config.DEFAULT_PATH} (not there, or not for you)"
                 raise UsageError(f"site {self.name!r} is not in {place}, and there is no --root")
-            table = {"name": self.name, "root": "/", "store": settings.store} | over
+            filled = {"root": "/"} if source == "root" else {"source": source}
+            table = {"name": self.name, "store": settings.store} | filled | over
             made = config.settings_from({"sites": [table]}, "flags")
             return replace(settings, sites=made.sites)
         if over and len(known) > 1:
@@ -65,9 +67,9 @@ class SiteFlags:
             StoreAddress.parse(self.store)
         return replace(settings, sites=tuple(replace(site, **over) for site in known))
 
-    def site(self) -> Site:
-        """Return the one site meant; raises UsageError when there are several."""
-        return self.settings().site(self.name)
+    def site(self, source: Source = "root") -> Site:
+        """Return the one site meant, see `settings`; raises UsageError when there are several."""
+        return self.settings(source=source).site(self.name)
 
 
 _OPTIONS = (

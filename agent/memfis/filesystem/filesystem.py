@@ -24,7 +24,7 @@ class Filesystem(OpenFiles, Names, AttributeChanges):
         """Return what stat(2) tells of `path`, or of the file open as `handle`."""
         node = self._node(path, handle)
         if not node.is_directory:
-            return node.attributes(1)
+            return node.attributes(0 if node.directory is None else 1)
         try:
             return node.attributes(self._tree.below(node).links)
         except OSError as error:

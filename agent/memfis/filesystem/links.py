@@ -40,11 +40,15 @@ class Links:
         self._dependents: defaultdict[bytes, set[bytes]] = defaultdict(set)
 
     def know(self, paths: list[bytes]) -> None:
-        """Know the links at `paths`, and no others."""
+        """Know the links at `paths`, and no others.
+
+        Publish what is not as it should be: another mount may not have known of a link yet when it
+        changed what that points to.
+        """
         self._ways.clear()
         self._dependents.clear()
-        for path in paths:
-            self._resolve(path)
+        for path in sorted(paths):
+            self._refresh(path)
 
     def add(self, path: bytes) -> None:
         """Publish the new link at `path`."""

@@ -117,7 +117,7 @@ class Node:
 class Directory:
     """A directory item as it was read, with what was appended to it since."""
 
-    __slots__ = ("cas", "checked", "children", "node", "path", "records", "size")
+    __slots__ = ("_directories", "cas", "checked", "children", "node", "path", "records", "size")
 
     def __init__(self, path: bytes, node: Node) -> None:
         """Know nothing yet of the directory at `path`, which ends with `/`."""
@@ -126,9 +126,12 @@ class Directory:
         self.children: dict[bytes, Node] = {}
         self.cas = self.size = self.records = 0
         self.checked = float("-inf")
+        self._directories = 0  # asked for after each change in here: not to be counted anew
 
     def add(self, node: Node) -> None:
         """Let `node` be a name in here."""
+        before = self.children.get(node.name)
+        self._directories += node.is_directory - (before is not None and before.is_directory)
         self.children[node.name] = node
         node.directory = self
 
@@ -136,14 +139,16 @@ class Directory:
         """Let the name `node` be gone."""
         if self.children.get(node.name) is node:
             del self.children[node.name]
+            self._directories -= node.is_directory
         node.directory = None
 
     def forget(self) -> Self:
         """Let the next look read it anew."""
         self.checked = float("-inf")
+        self.cas = 0
         return self
 
     @property
     def links(self) -> int:
         """How many names it has: its own, `.`, and `..` in each directory below."""
-        return 2 + sum(child.is_directory for child in self.children.values())
+        return 2 + self._directories

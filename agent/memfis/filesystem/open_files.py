@@ -5,6 +5,8 @@ import logging
 import os
 import stat
 
+from msgspec.structs import replace
+
 from memfis.filesystem.interface import Caller
 from memfis.filesystem.items import failure
 from memfis.filesystem.nodes import Content
@@ -17,7 +19,8 @@ log = logging.getLogger(__name__)
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
 ALLOCATIONS = {0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KEEP_SIZE}
 
-WRITING = os.O_WRONLY | os.O_RDWR
+CHANGING = os.O_WRONLY | os.O_RDWR | os.O_TRUNC
+"""Flags with which an open file may be changed: by O_TRUNC even if it is only read."""
 
 
 class OpenFiles(Volume):
@@ -47,10 +50,10 @@ class OpenFiles(Volume):
             raise failure(errno.EISDIR)
         if node.is_link:
             raise failure(errno.ELOOP)
-        if flags & WRITING:
+        if flags & CHANGING:
             self._check_writable()
-            if flags & os.O_TRUNC:
-                self._contents.resize(node, 0)
+        if flags & os.O_TRUNC:
+            self._contents.resize(node, 0)
         return self._handle(node, flags)
 
     def read(self, handle: int, size: int, offset: int) -> bytes:
@@ -80,6 +83,10 @@ class OpenFiles(Volume):
             zeros = min(end, node.entry.size) - offset
             if zeros > 0:
                 self._contents.change(node, offset, bytes(zeros))
+        now = self._now()
+        node.ctime_ns = now
+        node.entry = replace(node.entry, mtime_ns=now)
+        self._later(node)
 
     def truncate(self, path: bytes | None, length: int, handle: int | None = None) -> None:
         """Let the file have `length` bytes."""
@@ -97,7 +104,7 @@ class OpenFiles(Volume):
     def flush(self, handle: int) -> None:
         """Publish what was written to an open file (close(2))."""
         node, flags = self._open(handle)
-        if flags & WRITING:
+        if flags & CHANGING:
             self._save(node)
 
     def sync(self, handle: int) -> None:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from memfis.entries import COMPACT_FROM, Entry, Log, decode_log, encode_log, encode_records
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.nodes import Directory, Node
-from memfis.filesystem.rules import Rules
+from memfis.filesystem.rules import NAME_LIMIT, Rules
 from memfis.store import Answer, Request
 from memfis.store import exchange as to
 
@@ -71,13 +71,16 @@ class Tree:
         return directory
 
     def find(self, path: bytes) -> Node:
-        """Return the node at `path` (no `/` at the end); raises ENOENT, ENOTDIR and EIO."""
+        """Return the node at `path` (no `/` at the end); raises ENOENT, ENOTDIR, EIO.
+
+        ENAMETOOLONG when there can be no such name.
+        """
         if path in (b"/", b""):
             return self.root
         above, name = split(path)
         node = self.directory(above).children.get(name)
         if node is None:
-            raise failure(errno.ENOENT)
+            raise failure(errno.ENAMETOOLONG if len(name) > NAME_LIMIT else errno.ENOENT)
         return node
 
     def exists(self, path: bytes) -> Node | None:
@@ -85,7 +88,7 @@ class Tree:
         try:
             return self.find(path)
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR):
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG):
                 return None
             raise
 
@@ -93,12 +96,19 @@ class Tree:
         """Return the directory that `node` is."""
         return self.directory(b"/" if node is self.root else node.path + b"/")
 
-    def node(self, directory: Directory, entry: Entry) -> Node:
-        """Return a new node for `entry`, which is not yet in `directory`."""
+    def node(self, directory: Directory, entry: Entry, *, made: int = 0) -> Node:
+        """Return a new node for `entry`, which is not yet in `directory`.
+
+        `made`: when it was made, in nanoseconds, if that has only just happened.
+        """
         name = entry.raw
         path = directory.path + name
         fit = self._rules.fit(directory.path, name, is_directory=entry.is_directory)
-        return Node(name, entry, hash(path) & 0x7FFFFFFFFFFFFFFF, fit=fit)
+        # What had the name before may go on under another one, and two files must not have one
+        # number. A directory that was forgotten must have its old one when it is read again, though
+        # its time has changed: fts(3) checks that.
+        since = made if made or entry.is_directory else entry.mtime_ns
+        return Node(name, entry, hash((path, since)) & 0x7FFFFFFFFFFFFFFF, fit=fit)
 
     def make_root(self) -> bool:
         """Make the item of the root directory; False when there was one."""

@@ -257,8 +257,9 @@ class Volume:
         gid = parent.gid if (parent.mode or 0) & stat.S_ISGID else caller.gid
         flags = 0 if stat.S_ISDIR(mode) else NO_PAGE
         text = name.decode("latin-1")
-        entry = Entry(text, mode, 0, self._now(), caller.uid, gid, flags=flags)
-        return self._tree.node(directory, entry)
+        now = self._now()
+        entry = Entry(text, mode, 0, now, caller.uid, gid, flags=flags)
+        return self._tree.node(directory, entry, made=now)
 
     def _check_writable(self) -> None:
         if self._read_only:

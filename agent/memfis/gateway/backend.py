@@ -72,8 +72,13 @@ class Backend(Protocol):
     of one call are different.
     """
 
-    async def fetch(self, keys: Sequence[bytes]) -> Sequence[Document | BackendError | None]:
-        """Return the documents; None for one that is certainly not there."""
+    async def fetch(
+        self, keys: Sequence[bytes], limit: float
+    ) -> Sequence[Document | BackendError | None]:
+        """Return the documents; None for one that is certainly not there.
+
+        After `limit` seconds what has not come yet is a TimedOutError.
+        """
         ...
 
     async def store(self, writes: Sequence[Write]) -> Sequence[int | BackendError]:

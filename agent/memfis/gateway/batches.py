@@ -43,11 +43,6 @@ class Batches(Generic[Job, Result]):
         """Return how many jobs wait for a batch."""
         return len(self._waiting)
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits and nothing is underway."""
-        return not self._waiting and not self._tasks
-
     def submit(self, job: Job) -> "asyncio.Future[Result]":
         """Return what will be the result of `job`."""
         loop = asyncio.get_running_loop()

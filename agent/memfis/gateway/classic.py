@@ -247,7 +247,7 @@ def _get(words: list[bytes], _: int) -> Command:
     if touches and exptime is None:
         return Failure(b"CLIENT_ERROR invalid exptime argument\r\n")
     if not keys:
-        return Failure(ERROR)
+        return Failure(b"END\r\n")
     if not all(map(key_fits, keys)):
         return Failure(BAD_FORMAT)
     if len(words) == 2 and words[0] == b"get":

@@ -32,7 +32,11 @@ class Connections:
     def __init__(self, items: Items) -> None:
         self.items = items
         self.open: set[Connection] = set()
-        self.budget = Budget(items.settings.buffer_bytes)
+        half = items.settings.buffer_bytes // 2
+        self.incoming = Budget(half)
+        """For what clients send: however many hang there, pages are still answered."""
+        self.outgoing = Budget(half)
+        """For what they are sent."""
         self.scratch = memoryview(bytearray(AT_ONCE))
         """Where bytes are read into, before they are copied to whom they belong."""
         self.draining = False
@@ -112,6 +116,8 @@ class Connection(asyncio.BufferedProtocol):
                     return
         self._progress = items.clock()
         self._reading.feed(data)
+        if len(self._reading) >= FREE and not self._allowed and self._all.incoming.try_take(MORE):
+            self._allowed = MORE  # it sends many: let them be done many at a time
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work())
         elif len(self._reading) >= FREE + self._allowed:
@@ -188,23 +194,23 @@ class Connection(asyncio.BufferedProtocol):
         wanted = max(self._reading.wanted, kept + 1)
         if wanted > FREE + self._allowed:
             more = max(wanted - FREE, MORE) - self._allowed
-            if self._all.budget.try_take(more):
+            if self._all.incoming.try_take(more):
                 self._allowed += more
             else:
                 self._pause()
                 needed = wanted - FREE - self._allowed
-                self._allowed += await self._all.budget.take(needed)
+                self._allowed += await self._all.incoming.take(needed)
         return len(self._reading) != kept
 
     def _give_back(self) -> None:
-        self._all.budget.give(self._allowed)
+        self._all.incoming.give(self._allowed)
         self._allowed = 0
 
     async def _do(self, group: Sequence[Command]) -> None:
         taken = 0
         if group[0].lane == "read":
             taken = sum(self._items.seen.size(command.key) for command in group)
-            taken = await self._all.budget.take(taken)
+            taken = await self._all.outgoing.take(taken)
         try:
             if isinstance(group[0], Stream):
                 await self._stream(group[0])
@@ -213,7 +219,7 @@ class Connection(asyncio.BufferedProtocol):
             if self._drained is not None:
                 await self._drained
         finally:
-            self._all.budget.give(taken)
+            self._all.outgoing.give(taken)
 
     async def _together(self, group: Sequence[Command]) -> None:
         underway = [self._begin(command, alone=len(group) == 1) for command in group]

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from couchbase.auth import PasswordAuthenticator
 from couchbase.cluster import Cluster
 from couchbase.exceptions import (
+    AmbiguousTimeoutException,
     AuthenticationException,
     BucketNotFoundException,
     CasMismatchException,
@@ -27,7 +28,10 @@ from couchbase.exceptions import (
     DocumentExistsException,
     DocumentNotFoundException,
     RequestCanceledException,
+    ServiceUnavailableException,
+    TemporaryFailException,
     TimeoutException,
+    UnAmbiguousTimeoutException,
 )
 from couchbase.kv_range_scan import RangeScan
 from couchbase.options import ClusterOptions, ClusterTimeoutOptions, ScanOptions
@@ -59,6 +63,9 @@ BOOTSTRAP = timedelta(seconds=5)
 AGAIN = 1.0
 """Seconds between two attempts to connect."""
 
+_TIMEOUTS = (TimeoutException, AmbiguousTimeoutException, UnAmbiguousTimeoutException)
+_AWAY = (RequestCanceledException, ServiceUnavailableException, TemporaryFailException)
+
 log = logging.getLogger("memfis.gateway")
 
 
@@ -82,7 +89,6 @@ class CouchbaseBackend:
         """
         self._settings = settings
         self._password = _password(settings.password_file)
-        self._read = timedelta(seconds=settings.timeout)
         self._write = timedelta(seconds=settings.write_timeout)
         self._plain = _Plain()
         self._cluster: Any = None
@@ -129,13 +135,16 @@ class CouchbaseBackend:
                 log.info("connected to bucket %s of %s", settings.bucket, settings.connection)
                 return
 
-    async def fetch(self, keys: Sequence[bytes]) -> Sequence[Document | BackendError | None]:
+    async def fetch(
+        self, keys: Sequence[bytes], limit: float
+    ) -> Sequence[Document | BackendError | None]:
         """See Backend.fetch."""
+        timeout = timedelta(seconds=limit)
         names = [document_id(key) for key in keys]
 
         def get(collection: Any) -> list[Document | BackendError | None]:
             wanted = [name for name in names if name is not None]
-            answers = collection.get_multi(wanted, transcoder=self._plain, timeout=self._read)
+            answers = collection.get_multi(wanted, transcoder=self._plain, timeout=timeout)
             found: list[Document | BackendError | None] = []
             for name in names:
                 result = answers.results.get(name)
@@ -309,9 +318,9 @@ def _translate(call: Callable[[Any], T], collection: Any) -> T:
 def _translated(error: Exception | None) -> BackendError:
     """Return what the gateway calls an error of the SDK's."""
     text = _text(error)
-    if isinstance(error, TimeoutException):
+    if isinstance(error, _TIMEOUTS):
         return TimedOutError(f"Couchbase does not answer in time ({text})")
-    if isinstance(error, RequestCanceledException):
+    if isinstance(error, _AWAY):
         return UnavailableError(f"Couchbase is not there ({text})")
     if isinstance(error, AuthenticationException):
         return ForbiddenError("Couchbase does not know this user or password")

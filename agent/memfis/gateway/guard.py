@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from typing import TypeVar
 
 from memfis.gateway.backend import (
@@ -26,6 +27,9 @@ T = TypeVar("T")
 RATE = 20 * 1024 * 1024
 """Bytes a second that a large value may take longer: a fifth of what 1 Gbit/s carries."""
 
+MARGIN = 0.03
+"""Seconds that the SDK has to say which of many answers did not come in time."""
+
 PROBE = b"memfis-gateway://probe"
 """The key that is looked for to see whether the database answers."""
 
@@ -35,9 +39,9 @@ log = logging.getLogger("memfis.gateway")
 class Guard:
     """A Backend that gives up in time, and does not try while the breaker is open.
 
-    A read is given up after `timeout`. A write is given up when the database has answered nothing
-    at all for `timeout`, and in any case after `write_timeout`: one of many writes may well take
-    longer than a visitor would wait.
+    A visitor's read is given up after `timeout`. What the agent and the mount read and write is
+    given up when the database has answered nothing at all for `timeout`, and in any case after
+    `write_timeout`: what is large, or one of many, may well take longer than a visitor would wait.
     """
 
     def __init__(
@@ -54,17 +58,20 @@ class Guard:
         self._answered = 0.0
 
     async def fetch(
-        self, keys: Sequence[bytes], size: int
+        self, keys: Sequence[bytes], size: int, *, patient: bool
     ) -> Sequence[Document | BackendError | None]:
-        """Return documents as Backend.fetch; `size` is how many bytes they are thought to take."""
-        return await self._many(
-            "fetch", self.backend.fetch, keys, self._timeout + size / RATE, patient=False
-        )
+        """Return documents as Backend.fetch; `size` is how many bytes they are known to take."""
+        limit = self._timeout + size / RATE
+        most = self._write_timeout + limit if patient else limit
+
+        def fetch(some: Sequence[bytes]) -> Awaitable[Sequence[Document | BackendError | None]]:
+            return self.backend.fetch(some, most)
+
+        return await self._many("fetch", fetch, keys, limit, patient)
 
     async def store(self, writes: Sequence[Write]) -> Sequence[int | BackendError]:
         """Write as Backend.store."""
-        size = sum(len(write.value) for write in writes)
-        return await self._many("store", self.backend.store, writes, self._timeout + size / RATE)
+        return await self._many("store", self.backend.store, writes, self._timeout)
 
     async def remove(self, keys: Sequence[bytes]) -> Sequence[bool | BackendError]:
         """Remove as Backend.remove."""
@@ -74,17 +81,15 @@ class Guard:
         """Touch as Backend.touch."""
         return await self._many("touch", self.backend.touch, touches, self._timeout)
 
-    async def one(
-        self, operation: str, call: Callable[[], Awaitable[T]], size: int = 0, *, limit: float = 0
-    ) -> T:
-        """Return what `call` does, which concerns `size` bytes; raises what Backend says.
+    async def one(self, operation: str, call: Callable[[], Awaitable[T]], *, limit: float = 0) -> T:
+        """Return what `call` does; raises what Backend says.
 
         `limit`: seconds that it may take at least.
         """
         self._check()
         started = self._clock()
         try:
-            done = await self._limited(call(), max(limit, self._timeout) + size / RATE)
+            done = await self._limited(call(), max(limit, self._timeout))
         except (MissingError, MismatchError):
             self._succeeded(operation, started, 1)
             raise
@@ -96,11 +101,23 @@ class Guard:
 
     async def probe(self) -> None:
         """Ask the database once, although the breaker is open."""
-        [found] = await self._ask("probe", self.backend.fetch, [PROBE], self._timeout, False)
+        [found] = await self._ask("probe", self._fetch_probe, [PROBE], self._timeout, False)
         if not self.breaker.is_open:
             log.info("Couchbase answers again")
         elif isinstance(found, Exception):
             log.debug("Couchbase is still away: %s", found)
+
+    def _fetch_probe(
+        self, keys: Sequence[bytes]
+    ) -> Awaitable[Sequence[Document | BackendError | None]]:
+        return self.backend.fetch(keys, self._timeout)
+
+    async def _listen(self) -> None:
+        """Find out whether the database answers anything, for those who wait for much."""
+        with suppress(BackendError):
+            [found] = await self._fetch_probe([PROBE])
+            if not isinstance(found, BackendError):
+                self._answered = self._clock()
 
     def _check(self) -> None:
         if self.breaker.is_open:
@@ -158,18 +175,26 @@ class Guard:
             log.warning("Couchbase is away, nobody waits for it until it is back: %s", error)
 
     async def _limited(self, job: Awaitable[T], limit: float, *, patient: bool = True) -> T:
+        """Return what `job` returns; raises TimedOutError as the class says."""
         task = asyncio.ensure_future(job)
+        listening: asyncio.Task[None] | None = None
         started = self._clock()
-        last = started + limit + (self._write_timeout if patient else 0.0)
+        last = started + limit + (self._write_timeout if patient else MARGIN)
         try:
             while True:
-                until = max(started, self._answered if patient else 0.0) + limit
-                left = min(until, last) - self._clock()
+                heard = max(started, self._answered) if patient else started + MARGIN
+                silence = self._clock() - heard
+                left = min(heard + limit, last) - self._clock()
                 if left <= 0:
                     raise TimedOutError(f"no answer within {self._clock() - started:.2f} s")
+                if patient and silence < limit / 2:
+                    left = min(left, limit / 2 - silence)
+                elif patient and (listening is None or listening.done()):
+                    listening = asyncio.create_task(self._listen())
                 done, _ = await asyncio.wait((task,), timeout=left)
                 if done:
                     return task.result()
         finally:
-            if not task.done():
-                task.cancel()
+            for each in (task, listening):
+                if each is not None and not each.done():
+                    each.cancel()

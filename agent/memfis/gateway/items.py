@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from enum import Enum
+from functools import partial
 from math import inf
 
 from memfis.gateway.backend import (
@@ -69,7 +70,11 @@ class Items:
         self.seen = Seen()
         self._asked: dict[bytes, _Asked] = {}
         self._fetches: Batches[bytes, Document | None] = Batches(
-            self._fetch, lambda key: key, self.seen.size
+            partial(self._fetch, patient=False), lambda key: key, self.seen.size
+        )
+        self._asked_patiently: dict[bytes, _Asked] = {}
+        self._patient_fetches: Batches[bytes, Document | None] = Batches(
+            partial(self._fetch, patient=True), lambda key: key, self.seen.size
         )
         self._stores: Batches[Write, int] = Batches(
             self._store, lambda write: write.key, lambda write: len(write.value)
@@ -121,16 +126,20 @@ class Items:
         return self.ask(key)
 
     def ask(self, key: bytes, *, keep: bool = False) -> "asyncio.Future[Document | None]":
-        """Return what the database will say; one question a key at a time."""
-        asked = self._asked.get(key)
+        """Return what the database will say; one question a key at a time.
+
+        `keep`: a visitor asks, who does not wait for long; else it may be something large.
+        """
+        underway = self._asked if keep else self._asked_patiently
+        asked = underway.get(key)
         if asked is None:
-            asked = _Asked(self._fetches.submit(key))
-            self._asked[key] = asked
+            asked = _Asked((self._fetches if keep else self._patient_fetches).submit(key))
+            underway[key] = asked
             question = asked
 
             def answered(future: "asyncio.Future[Document | None]") -> None:
-                if self._asked.get(key) is question:  # else it was written to meanwhile
-                    del self._asked[key]
+                if underway.get(key) is question:  # else it was written to meanwhile
+                    del underway[key]
                     self._learn(key, future, question.keep)
 
             asked.answer.add_done_callback(answered)
@@ -161,9 +170,7 @@ class Items:
             return (Outcome.DONE, 0) if found is None else (Outcome.NOT_STORED, 0)
         try:
             with self._writing(write.key):
-                cas = await self.guard.one(
-                    "insert", lambda: self.guard.backend.insert(write), len(write.value)
-                )
+                cas = await self.guard.one("insert", lambda: self.guard.backend.insert(write))
         except MismatchError:
             return Outcome.NOT_STORED, 0
         self.seen.note(write.key, len(write.value), write.expires)
@@ -180,7 +187,6 @@ class Items:
                 new = await self.guard.one(
                     "replace",
                     lambda: self.guard.backend.replace(write, cas, keep_expiry=keep_expiry),
-                    len(write.value),
                 )
         except MissingError:
             self.seen.forget(write.key)
@@ -206,7 +212,6 @@ class Items:
                 new = await self.guard.one(
                     "extend",
                     lambda: self.guard.backend.extend(key, value, cas, front=front),
-                    size + len(value),
                 )
         except MissingError:
             self.seen.forget(key)
@@ -253,6 +258,7 @@ class Items:
         await self.guard.one("flush", self.guard.backend.flush, limit=LISTING)
         self.hot.clear()
         self._asked.clear()
+        self._asked_patiently.clear()
         self.seen.clear()
 
     async def keys(self) -> AsyncIterator[bytes]:
@@ -264,13 +270,6 @@ class Items:
         """Whether what expires at `expires` is already gone."""
         return expires != 0 and expires <= self.wall()
 
-    @property
-    def idle(self) -> bool:
-        """Whether nothing waits for the database."""
-        return all(
-            each.idle for each in (self._fetches, self._stores, self._removals, self._touches)
-        )
-
     def _writing(self, key: bytes) -> "_Writing":
         return _Writing(self, key)
 
@@ -278,6 +277,7 @@ class Items:
         """Let nothing that was read before now be answered for `key` from now on."""
         self.hot.drop(key)
         self._asked.pop(key, None)
+        self._asked_patiently.pop(key, None)
 
     def _learn(self, key: bytes, future: "asyncio.Future[Document | None]", keep: bool) -> None:
         if future.cancelled() or future.exception() is not None:
@@ -295,8 +295,11 @@ class Items:
             if keep:
                 entry.accessed = self.clock()
 
-    async def _fetch(self, keys: Sequence[bytes]) -> Sequence[Document | BackendError | None]:
-        return await self.guard.fetch(keys, sum(map(self.seen.known_or_zero, keys)))
+    async def _fetch(
+        self, keys: Sequence[bytes], *, patient: bool
+    ) -> Sequence[Document | BackendError | None]:
+        size = sum(map(self.seen.known_or_zero, keys))
+        return await self.guard.fetch(keys, size, patient=patient)
 
     async def _store(self, writes: Sequence[Write]) -> Sequence[int | BackendError]:
         gone = [write for write in writes if self.past(write.expires)]

@@ -61,18 +61,22 @@ class Meta(Command):
 class Mg(Meta):
     """`mg`: look at an item, with its value or without."""
 
-    __slots__ = ("_before", "lane")
+    __slots__ = ("_before", "_ttl_before", "lane")
 
     def __init__(self, key: bytes, flags: Flags) -> None:
         super().__init__(key, flags)
         self.lane = None if b"h" in flags or b"l" in flags else "read"  # those before it count
         self._before = 0.0
+        self._ttl_before: int | None = None
 
     def begin(self, items: Items) -> Any:
         """Ask for it; what tells a CAS value comes from the database itself."""
         entry = items.hot.get(self.key)
         self._before = entry.accessed if entry is not None else 0.0
         if b"T" in self.flags:
+            letters = list(self.flags)
+            if b"t" in letters and letters.index(b"t") < letters.index(b"T"):
+                self._ttl_before = self._ttl(items)  # flags are obeyed in their order
             return self._touched(items)
         if b"c" in self.flags:
             return items.ask(self.key, keep=b"u" not in self.flags)
@@ -116,7 +120,8 @@ class Mg(Meta):
             elif letter == b"c":
                 told[letter] = b"%d" % result.cas
             elif letter == b"t":
-                told[letter] = b"%d" % self._ttl(items)
+                before = self._ttl_before
+                told[letter] = b"%d" % (self._ttl(items) if before is None else before)
             elif letter in (b"h", b"l"):
                 told[letter] = self._access(items, letter)
         return told
@@ -170,7 +175,7 @@ class Ms(Meta):
     def answer(self, items: Items, result: "int | tuple[Outcome, int]") -> bytes:
         """Say what came of it."""
         outcome, cas = (Outcome.DONE, result) if isinstance(result, int) else result
-        if outcome is Outcome.NOT_FOUND and self._mode == b"R":
+        if outcome is Outcome.NOT_FOUND and self._mode == b"R" and b"C" not in self.flags:
             outcome = Outcome.NOT_STORED
         if outcome is Outcome.DONE and b"q" in self.flags:
             return b""

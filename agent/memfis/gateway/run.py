@@ -40,12 +40,16 @@ async def _serve(backend: Backend, settings: GatewaySettings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    gateway = Gateway(backend, settings)
     passed = sockets.passed_sockets()
-    own = [] if passed else sockets.open_sockets(settings.listen)
+    if passed:
+        await gateway.serve(stop, passed)
+        return
+    own = sockets.open_sockets(settings.listen)
     try:
-        await Gateway(backend, settings).serve(stop, [*passed, *own])
+        await gateway.serve(stop, own)
     finally:
-        sockets.close(own)
+        sockets.remove(settings.listen)
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:

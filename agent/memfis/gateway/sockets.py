@@ -46,7 +46,8 @@ def open_sockets(addresses: Sequence[str]) -> list[socket.socket]:
             except OSError as error:
                 raise UsageError(f"{text}: {error.strerror}") from error
     except UsageError:
-        close(sockets)
+        for each in sockets:
+            each.close()
         raise
     return sockets
 
@@ -84,12 +85,11 @@ def _take_over(path: str) -> None:
         os.unlink(path)
 
 
-def close(sockets: Sequence[socket.socket]) -> None:
-    """Close `sockets`, and remove the unix ones that we made."""
-    for each in sockets:
-        path = each.getsockname() if each.family == socket.AF_UNIX else None
-        each.close()
-        if path:
+def remove(addresses: Sequence[str]) -> None:
+    """Remove the unix sockets of `addresses`, which nobody listens at any more."""
+    for text in addresses:
+        path = ListenAddress.parse(text).path
+        if path is not None:
             with suppress(OSError):
                 os.unlink(path)
 

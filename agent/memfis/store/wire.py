@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from memfis.config import StoreAddress
-from memfis.errors import StoreError, UsageError
+from memfis.errors import StoreError, StoreRefusedError, UsageError
 from memfis.keys import KEY_LIMIT
 
 WINDOW = 1000
@@ -39,6 +39,7 @@ LISTING = 30.0
 
 _END = b"\r\n"
 _LIST = b"lru_crawler metadump hash\r\n"
+_REFUSALS = (b"SERVER_ERROR ", b"CLIENT_ERROR ", b"ERROR")
 _SPACE = re.compile(rb"[\x00-\x20]")
 _STATE = re.compile(rb"HD s(\d+) f(\d+) t(-?\d+)\r\n|EN\r\n")
 _CONFIRMATIONS = re.compile(rb"(?:HD (?:s\d+ )?f\d+\r\n|EN\r\n)*")
@@ -173,7 +174,8 @@ class Wire:
         """Yield every key in the store, in no order.
 
         By `lru_crawler metadump hash`: `all` walks the LRU lists and leaves out what moves between
-        them meanwhile (seen: 4 of 20 items that were being read).
+        them meanwhile (seen: 4 of 20 items that were being read). Raises StoreRefusedError where
+        the store answers and cannot: Couchbase before 7.6, behind the gateway.
         """
         deadline = time.monotonic() + LISTING
         self.send(_LIST)
@@ -184,7 +186,8 @@ class Wire:
                 continue
             if not line.startswith(b"key="):
                 self.close()
-                raise StoreError(f"store {self._address} cannot list its keys: {_text(line)}")
+                kind = StoreRefusedError if line.startswith(_REFUSALS) else StoreError
+                raise kind(f"store {self._address} cannot list its keys: {_text(line)}")
             yield unquote_to_bytes(line[4:].partition(b" ")[0])
 
     def close(self) -> None:

@@ -1,12 +1,13 @@
 """One sync of a whole site, from the comparison to the report."""
 
+import logging
 import secrets
 import time
 from collections.abc import Generator
 
 from memfis.catalog import Catalog, SiteItem
 from memfis.config import Site
-from memfis.errors import UsageError
+from memfis.errors import StoreRefusedError, UsageError
 from memfis.store import Store
 from memfis.sync.difference import Task
 from memfis.sync.options import Options
@@ -14,6 +15,8 @@ from memfis.sync.orphans import orphans
 from memfis.sync.report import Report
 from memfis.sync.walk import Walk
 from memfis.webroot import WebRoot
+
+log = logging.getLogger("memfis")
 
 
 class Sync:
@@ -98,7 +101,15 @@ class Sync:
         report.seconds = time.monotonic() - self._started
 
     def _remove_orphans(self, published: int) -> int:
-        strays = orphans(self._store, self._catalog, self._site.name, self._site.index_name)
+        try:
+            strays = orphans(self._store, self._catalog, self._site.name, self._site.index_name)
+        except StoreRefusedError as error:
+            log.warning(
+                "%s: pages that nothing records stay until their lease ends: %s",
+                self._site.name,
+                error,
+            )
+            return 0
         if published == 0:  # else they are what the disk, seen whole, does not have
             limit = self._options.max_delete
             limit.check(self._site.name, len(strays), len(strays), published)

@@ -1,6 +1,7 @@
 """Compare every page in the store with the file it was made from, byte by byte."""
 
 import contextlib
+import logging
 from collections.abc import Iterator
 from itertools import islice
 from typing import NamedTuple
@@ -8,7 +9,7 @@ from typing import NamedTuple
 from memfis.catalog import Catalog
 from memfis.config import Site
 from memfis.entries import Entry
-from memfis.errors import MemfisError
+from memfis.errors import MemfisError, StoreRefusedError
 from memfis.keys import page_key
 from memfis.pages import Page, content_of, make_page, may_fit
 from memfis.store import Store
@@ -16,6 +17,8 @@ from memfis.sync.orphans import orphans
 from memfis.webroot import Files, Listing, WebRoot
 
 BATCH = 200
+
+log = logging.getLogger("memfis")
 
 
 class Discrepancy(NamedTuple):
@@ -45,8 +48,16 @@ def verify(site: Site, store: Store) -> Iterator[Verified]:
         if log is None and listing.entries:
             yield Verified(listing.path, Discrepancy("records", listing.path))
         yield from _verify_directory(site, store, webroot, listing)
-    for key in orphans(store, catalog, site.name, site.index_name):
+    for key in _orphans(site, store, catalog):
         yield Verified(key, Discrepancy("stray", key))
+
+
+def _orphans(site: Site, store: Store, catalog: Catalog) -> list[bytes]:
+    try:
+        return orphans(store, catalog, site.name, site.index_name)
+    except StoreRefusedError as error:
+        log.warning("%s: pages that nothing records were not looked for: %s", site.name, error)
+        return []
 
 
 def _verify_directory(

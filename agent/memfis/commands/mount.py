@@ -1,0 +1,108 @@
+"""`memfis mount`."""
+
+import logging
+import os
+from collections.abc import Callable
+
+import click
+from click.shell_completion import CompletionItem
+
+from memfis.commands.logs import has_journal, log_to_stderr, log_to_syslog
+from memfis.commands.options import SiteFlags
+
+log = logging.getLogger(__name__)
+
+
+def directories(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """Let the shell complete names of directories."""
+    return [CompletionItem(incomplete, type="dir")]
+
+
+@click.command()
+@click.argument("mountpoint", metavar="MOUNTPOINT", shell_complete=directories)
+@click.option("--config", "-c", metavar="FILE", help="Read this configuration.")
+@click.option("--site", "name", metavar="NAME", help="The site; default: the only one configured.")
+@click.option(
+    "--store",
+    metavar="URL",
+    help="Its store: memcached://HOST:PORT or memcached:///path/to.sock.",
+)
+@click.option("--read-only", "-r", is_flag=True, help="Let nothing be changed through this mount.")
+@click.option(
+    "--allow-other/--no-allow-other",
+    default=None,
+    help="Let other users in, by the permissions of the files. Default: if you may allow it (root,"
+    " or user_allow_other in /etc/fuse.conf).",
+)
+@click.option(
+    "--attribute-timeout",
+    type=click.FloatRange(min=0, max=3600),
+    default=1.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="When, at the latest, what other hosts change is seen here. 0: nothing is cached.",
+)
+@click.option("--foreground", "-f", is_flag=True, help="Stay, and log to stderr.")
+@click.option("--verbose", "-v", is_flag=True, help="Log more.")
+@click.option("--option", "-o", "flags", multiple=True, hidden=True)
+def mount(
+    mountpoint: str,
+    config: str | None,
+    name: str | None,
+    store: str | None,
+    read_only: bool,
+    allow_other: bool | None,
+    attribute_timeout: float,
+    foreground: bool,
+    verbose: bool,
+    flags: tuple[str, ...],
+) -> int:
+    """Mount a site of the store at MOUNTPOINT, an empty directory.
+
+    A site whose source is the store is filled, changed and looked at with cp, rsync, an editor, or
+    whatever works on files. A file is published when it is closed: visitors get the old page or
+    the new one. What nginx's user may not read, dotfiles, and sources like .php are kept, and not
+    published. The first mount makes the site; no configuration is needed with --site and --store.
+
+    A site that an agent keeps equal to a web root is mounted read-only.
+
+    \b
+    memfis mount --site example.org --store memcached://127.0.0.1:11211 /mnt
+    cp -a site/. /mnt
+    fusermount3 -u /mnt
+
+    Goes to the background when the mount answers, and logs to syslog from then on. Ends, with all
+    that was written on the store, when it is unmounted (umount, fusermount3 -u) and by SIGTERM or
+    Ctrl-C. What closed files hold is on the store when close(2) returns.
+    """
+    from memfis.mount import (
+        Options,
+        check,
+        run,
+        wait_until_answering,
+    )  # libfuse need not be there for --help
+    from memfis.mount.background import in_background
+
+    site = SiteFlags(config, name, store=store).site(source="store")
+    options = Options(os.path.abspath(mountpoint), read_only, allow_other, attribute_timeout, flags)
+    level = logging.DEBUG if verbose else logging.INFO
+    log_to_stderr(level)
+    check(options)
+    journal = has_journal()
+
+    def work(ready: Callable[[], None]) -> int:
+        def mounted() -> None:
+            ready()
+            if not foreground and not journal:
+                log_to_syslog(level)
+            log.info("%s is mounted at %s", site.name, options.mountpoint)
+
+        return 0 if run(site, options, mounted) else 1
+
+    if foreground:
+        return work(lambda: None)
+    in_background(work, keep_errors=journal)
+    wait_until_answering(options.mountpoint)
+    return 0

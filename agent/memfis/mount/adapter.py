@@ -1,0 +1,282 @@
+"""What libfuse asks, answered by the filesystem: its paths, handles and errors become ours."""
+
+import ctypes
+import errno
+import itertools
+import logging
+import os
+import stat
+import threading
+import time
+from collections.abc import Callable, Mapping
+
+from memfis.errors import MemfisError, StoreError
+from memfis.filesystem import RENAME_NOREPLACE, Filesystem
+from memfis.mount.libfuse import (
+    FILL_ATTRIBUTES,
+    STAT_SIZE,
+    Filler,
+    Request,
+    Session,
+    caller,
+    flags_of,
+    handle_of,
+    moments_at,
+    set_handle,
+    stat_bytes,
+    write_statistics,
+)
+from memfis.mount.openfiles import OpenFiles
+
+_log = logging.getLogger(__name__)
+
+_USER = b"user."
+"""How the names of those extended attributes begin that mean nothing to the kernel (xattr(7))."""
+
+Callback = Callable[..., int | None]
+
+
+class Adapter:
+    """The callbacks of a session: arguments as in fuse_operations (fuse.h), pointers as numbers.
+
+    Each returns what the kernel is to get; None is 0, and an OSError its errno. With `nullpath_ok`
+    libfuse gives no path, but None, where it gives a handle.
+    """
+
+    def __init__(self, filesystem: Filesystem, now: Callable[[], int] = time.time_ns) -> None:
+        """Answer from `filesystem`."""
+        self.lock = threading.Lock()
+        """Held while the filesystem is asked something; for whoever else asks it."""
+        self.session: Session
+        """To be set before the first request."""
+        self._files = filesystem
+        self._now = now
+        self._open = OpenFiles()
+        self._directories: dict[int, bytes] = {}
+        self._numbers = itertools.count(1)
+        self._told = ""
+
+    def callbacks(self) -> Mapping[str, Callable[..., int]]:
+        """Return the callbacks by their names in fuse_operations."""
+        offered: tuple[Callback, ...] = (
+            *(self.getattr, self.readlink, self.mknod, self.mkdir, self.unlink, self.rmdir),
+            *(self.symlink, self.rename, self.link, self.chmod, self.chown, self.truncate),
+            *(self.open, self.read, self.write, self.statfs, self.flush, self.release),
+            *(self.fsync, self.setxattr, self.getxattr, self.listxattr, self.removexattr),
+            *(self.opendir, self.readdir, self.releasedir, self.fsyncdir, self.create),
+            *(self.utimens, self.fallocate),
+        )
+        return {function.__name__: self.guarded(function) for function in offered}
+
+    def guarded(self, function: Callback) -> Callable[..., int]:
+        """Return `function` for libfuse, which knows no exceptions."""
+        lock = self.lock
+
+        def answer(*arguments: object) -> int:
+            try:
+                with lock:
+                    return function(*arguments) or 0
+            except OSError as error:
+                if error.errno == errno.EIO and not isinstance(error.__cause__, StoreError):
+                    self.tell(error.strerror or str(error))  # the other is told where it happens
+                return -(error.errno or errno.EIO)
+            except MemfisError as error:
+                self.tell(str(error))
+            except Exception as error:  # ours, but what is mounted goes on
+                _log.debug("%s", function.__name__, exc_info=True)
+                self.tell(f"{function.__name__}: {error!r}")
+            return -errno.EIO
+
+        return answer
+
+    def tell(self, trouble: str) -> None:
+        """Log what went wrong, unless it is what went wrong before."""
+        if trouble != self._told:
+            _log.error("%s", trouble)
+        self._told = trouble
+
+    def _found(self, path: bytes | None, info: int | None) -> tuple[bytes | None, int | None]:
+        """Return path and handle as the filesystem wants them for what libfuse calls so."""
+        if path is None:
+            return None, None if info is None else handle_of(info)
+        handle = self._open.handle(path)
+        if handle is not None and self.session.request() != Request.LOOKUP:
+            return None, handle
+        return path, None
+
+    def write_pending(self) -> None:
+        """Let the filesystem write what may wait."""
+        self._files.write_pending()
+
+    # --- attributes
+
+    def getattr(self, path: bytes | None, target: int, info: int | None) -> None:
+        found = self._files.attributes(*self._found(path, info))
+        ctypes.memmove(target, stat_bytes(found), STAT_SIZE)
+
+    def chmod(self, path: bytes | None, mode: int, info: int | None) -> None:
+        path, handle = self._found(path, info)
+        self._files.change_mode(path, mode, handle)
+
+    def chown(self, path: bytes | None, uid: int, gid: int, info: int | None) -> None:
+        path, handle = self._found(path, info)
+        self._files.change_owner(path, uid, gid, handle)
+
+    def truncate(self, path: bytes | None, length: int, info: int | None) -> None:
+        path, handle = self._found(path, info)
+        self._files.truncate(path, length, handle)
+
+    def utimens(self, path: bytes | None, times: int, info: int | None) -> None:
+        path, handle = self._found(path, info)
+        self._files.change_times(path, *moments_at(times, self._now), handle)
+
+    # --- files
+
+    def create(self, path: bytes, mode: int, info: int) -> None:
+        handle = self._files.create(path, flags_of(info), mode, caller())
+        self._open.opened(handle, path)
+        set_handle(info, handle)
+
+    def mknod(self, path: bytes, mode: int, device: int) -> None:
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM))  # mknod(2) has it for such
+        handle = self._files.create(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode, caller())
+        try:
+            self._files.flush(handle)
+        finally:
+            self._files.release(handle)
+
+    def open(self, path: bytes, info: int) -> None:
+        hidden = self._open.handle(path)  # by way of /proc/PID/fd
+        if hidden is not None:
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+        handle = self._files.open(path, flags_of(info))
+        self._open.opened(handle, path)
+        set_handle(info, handle)
+
+    def read(self, path: None, target: int, size: int, offset: int, info: int) -> int:
+        data = self._files.read(handle_of(info), size, offset)
+        ctypes.memmove(target, data, len(data))
+        return len(data)
+
+    def write(self, path: None, source: int, size: int, offset: int, info: int) -> int:
+        return self._files.write(handle_of(info), ctypes.string_at(source, size), offset)
+
+    def flush(self, path: None, info: int) -> None:
+        self._files.flush(handle_of(info))
+
+    def fsync(self, path: None, data_only: int, info: int) -> None:
+        self._files.sync(handle_of(info))
+
+    def fallocate(self, path: None, mode: int, offset: int, length: int, info: int) -> None:
+        self._files.allocate(handle_of(info), mode, offset, length)
+
+    def release(self, path: None, info: int) -> None:
+        handle = handle_of(info)
+        self._open.closed(handle)
+        self._files.release(handle)
+
+    # --- names
+
+    def unlink(self, path: bytes) -> None:
+        # When a hidden file is closed, libfuse removes it by that name.
+        if self.session.request() == Request.UNLINK:
+            self._files.remove(path)
+
+    def rename(self, old: bytes, new: bytes, flags: int) -> None:
+        request = self.session.request()
+        if request == Request.UNLINK:  # libfuse hides the open file `old` instead of removing it
+            self._files.remove(old)
+            self._open.hide(old, new)
+        elif new.rpartition(b"/")[2] != self.session.new_name():
+            self._open.hide(old, new)  # the next call renames another over it
+        elif flags & ~RENAME_NOREPLACE:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        else:
+            self._files.rename(old, new, flags)
+            self._open.renamed(old, new)
+            for number, directory in self._directories.items():
+                if (directory + b"/").startswith(old + b"/"):
+                    self._directories[number] = new + directory[len(old) :]
+
+    def link(self, old: bytes, new: bytes) -> None:
+        raise OSError(errno.EPERM, os.strerror(errno.EPERM))  # link(2): no hard links here
+
+    def symlink(self, target: bytes, path: bytes) -> None:
+        self._files.make_link(path, target, caller())
+
+    def readlink(self, path: bytes, target: int, size: int) -> None:
+        value = self._files.target(path)[: size - 1] + b"\0"
+        ctypes.memmove(target, value, len(value))
+
+    # --- directories
+
+    def mkdir(self, path: bytes, mode: int) -> None:
+        self._files.make_directory(path, mode, caller())
+
+    def rmdir(self, path: bytes) -> None:
+        self._files.remove_directory(path)
+
+    def opendir(self, path: bytes, info: int) -> None:
+        number = next(self._numbers)
+        self._directories[number] = path
+        set_handle(info, number)
+
+    def readdir(
+        self, path: None, target: int, filler: int, offset: int, info: int, flags: int
+    ) -> None:
+        directory = self._directories[handle_of(info)]
+        fill = Filler(filler)
+        fill(target, b".", stat_bytes(self._files.attributes(directory)), 0, 0)
+        fill(target, b"..", None, 0, 0)
+        for name, found in self._files.names(directory):
+            if fill(target, name, stat_bytes(found), 0, FILL_ATTRIBUTES):
+                raise OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+
+    def releasedir(self, path: None, info: int) -> None:
+        del self._directories[handle_of(info)]
+
+    def fsyncdir(self, path: None, data_only: int, info: int) -> None:
+        self._files.write_pending()
+
+    # --- the rest
+
+    def statfs(self, path: bytes, target: int) -> None:
+        write_statistics(target, self._files.space())
+
+    def getxattr(self, path: bytes, name: bytes, target: int | None, size: int) -> int:
+        if not name.startswith(_USER):  # the kernel asks for some of them at each write
+            return -errno.EOPNOTSUPP
+        if self._open.handle(path) is not None:
+            return -errno.ENODATA
+        value = self._files.extended(path).get(name)
+        if value is None:
+            return -errno.ENODATA
+        return _put(value, target, size)
+
+    def listxattr(self, path: bytes, target: int | None, size: int) -> int:
+        if self._open.handle(path) is not None:
+            return 0
+        return _put(b"".join(name + b"\0" for name in self._files.extended(path)), target, size)
+
+    def setxattr(self, path: bytes, name: bytes, source: int, size: int, flags: int) -> int | None:
+        if not name.startswith(_USER) or self._open.handle(path) is not None:
+            return -errno.EOPNOTSUPP
+        value = ctypes.string_at(source, size) if size else b""
+        self._files.set_extended(path, name, value, flags)
+        return None
+
+    def removexattr(self, path: bytes, name: bytes) -> int | None:
+        if not name.startswith(_USER) or self._open.handle(path) is not None:
+            return -errno.EOPNOTSUPP
+        self._files.remove_extended(path, name)
+        return None
+
+
+def _put(value: bytes, target: int | None, size: int) -> int:
+    """Write `value` to `target`, or only tell its length when that is asked (getxattr(2))."""
+    if size:
+        if len(value) > size:
+            return -errno.ERANGE
+        ctypes.memmove(target, value, len(value))  # type: ignore[arg-type]
+    return len(value)

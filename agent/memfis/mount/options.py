@@ -1,0 +1,20 @@
+"""How a site is to be mounted."""
+
+from dataclasses import dataclass
+
+ATTRIBUTE_TIMEOUT = 1.0
+"""Seconds after which what another host changed is seen at the latest."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command line, or /etc/fstab, says of a mount."""
+
+    mountpoint: str
+    """Absolute path of a directory."""
+    read_only: bool = False
+    allow_other: bool | None = None
+    """Whether other users may look into it; None: if this user may allow that."""
+    attribute_timeout: float = ATTRIBUTE_TIMEOUT
+    flags: tuple[str, ...] = ()
+    """More mount options, of those that the kernel knows (`noexec`, `noatime` …)."""

@@ -1,0 +1,150 @@
+"""nginx, the agent and the mount work on a gateway as on a memcached."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from memfis.keys import page_key
+from support.agent import Agent
+from support.command import memfis
+from support.couchbase_mock import CouchbaseMock, environment, jar
+from support.directory import reachable_directory
+from support.gateway import Gateway
+from support.mount import mounted
+from support.nginx import Nginx, Site
+from support.process import wait_for
+from support.raw import Raw
+
+SITE = "site.example"
+
+
+@pytest.fixture
+def directory() -> Iterator[Path]:
+    with reachable_directory() as directory:
+        yield directory
+
+
+@pytest.fixture
+def mock(directory: Path) -> Iterator[CouchbaseMock]:
+    if jar() is None:
+        pytest.skip("needs Java and CouchbaseMock")
+    mock = CouchbaseMock(directory)
+    mock.start()
+    yield mock
+    mock.end()
+
+
+@pytest.fixture(params=["memory", "couchbase"])
+def gateway(request: pytest.FixtureRequest, directory: Path) -> Iterator[Gateway]:
+    mock = request.getfixturevalue("mock") if request.param == "couchbase" else None
+    gateway = Gateway(directory, mock)
+    gateway.start()
+    yield gateway
+    gateway.end()
+    assert "Traceback" not in gateway.log.read_text()
+
+
+def fill(root: Path) -> dict[str, bytes]:
+    """Make a web root; return its files by path."""
+    files = {f"d{n % 7}/page{n}.html": f"<p>{n}</p>".encode() * n for n in range(1, 120)}
+    files |= {
+        "index.html": b"front page",
+        "d1/gr\xfc\xdf.html": b"x",
+        "noise.bin": os.urandom(9000),
+    }
+    for name, content in files.items():
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(content)
+    return files
+
+
+def test_sync_verify_and_a_second_site(directory: Path, gateway: Gateway) -> None:
+    for site in (SITE, "other.example"):  # in one bucket: the second finds items that it knows not
+        root = directory / site
+        files = fill(root)
+        flags = ("--root", root, "--name", site, "--store", f"memcached://{gateway.socket}")
+        done = memfis("sync", *flags)
+        assert (done.returncode, f"{len(files)} pages" in done.stdout) == (0, True), done
+    (root / "index.html").write_text("another")
+    (root / "noise.bin").unlink()
+    assert memfis("sync", *flags).returncode == 0
+    assert memfis("verify", *flags).returncode == 0
+    assert memfis("cat", "/", *flags).stdout == "another"
+    assert memfis("status", *flags).returncode == 0
+
+
+def test_the_agent_keeps_a_site_and_nginx_serves_it(directory: Path, gateway: Gateway) -> None:
+    site = Site(directory, gateway, SITE)
+    files = fill(site.root)
+    agent = Agent(
+        directory,
+        {"store": f"memcached://{gateway.socket}"},
+        [{"name": SITE, "root": str(site.root), "lease": 604800}],
+    )
+    nginx = Nginx(directory, site)
+    try:
+        agent.start()
+        nginx.start()
+        for name in ("d3/page3.html", "noise.bin"):
+            answer = site.get(f"/{name}")
+            assert (answer.status, answer.source, answer.body) == (200, "HIT", files[name])
+        assert site.get("/never.html").status == 404
+        site.write("d3/page3.html", b"changed")
+        wait_for(lambda: site.get("/d3/page3.html").body == b"changed", "the change")
+        assert site.get("/d3/page3.html").source == "HIT"
+        (site.root / "d3" / "page3.html").unlink()
+        wait_for(lambda: site.get("/d3/page3.html").status == 404, "the removal")
+        with Raw(gateway.socket) as client:  # the lease is known, so it is not renewed all the time
+            found = client.ask(b"mg %b t u\r\n" % page_key(SITE, b"/noise.bin"))
+            assert 604000 < int(found[4:-2]) <= 604800
+    finally:
+        nginx.end()
+        agent.end()
+
+
+@pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK), reason="needs /dev/fuse")
+def test_a_mount_of_a_site_that_is_only_in_the_store(directory: Path, gateway: Gateway) -> None:
+    with mounted(directory, gateway.socket) as mount:
+        files = fill(mount.path)
+        (mount.path / "d1").rename(mount.path / "renamed")
+        (mount.path / "large.bin").write_bytes(bytes(range(256)) * 20_000)
+    with mounted(directory, gateway.socket, name="again") as mount:
+        for name, content in files.items():
+            assert (mount.path / name.replace("d1/", "renamed/")).read_bytes() == content
+        assert (mount.path / "large.bin").read_bytes() == bytes(range(256)) * 20_000
+        assert sorted(os.listdir(mount.path)) == sorted(
+            {"renamed", "large.bin", *(name.split("/")[0] for name in files)} - {"d1"}
+        )
+
+
+def test_sockets_that_systemd_listens_at_lose_no_request_at_a_restart(directory: Path) -> None:
+    path = directory / "gateway.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(os.fspath(path))
+        listener.listen(100)
+        gateway = Gateway(directory)
+        # As systemd does it (sd_listen_fds(3)): descriptor 3, and the process's own number.
+        start = (
+            "import os, sys; os.dup2(int(sys.argv[1]), 3); os.set_inheritable(3, True);"
+            "os.environ |= {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '1'};"
+            "os.execv(sys.argv[2], sys.argv[2:])"
+        )
+        command = [sys.executable, "-c", start, str(listener.fileno()), *gateway.command]
+        for number in range(3):
+            waiting = Raw(path)  # before it is there
+            waiting.send(b"set k 0 0 1\r\n%d\r\nget k\r\nmn\r\n" % number)
+            with subprocess.Popen(
+                command, env=environment(), pass_fds=(listener.fileno(),)
+            ) as process:
+                assert (
+                    waiting.until(b"MN\r\n") == b"STORED\r\nVALUE k 0 1\r\n%d\r\nEND\r\n" % number
+                )
+                waiting.socket.close()
+                process.terminate()
+                assert process.wait(20) == 0
+            assert path.exists()  # it is systemd's

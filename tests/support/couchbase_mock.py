@@ -1,0 +1,80 @@
+"""CouchbaseMock, Couchbase's own stand-in for its server (docs/gateway.md has its limits)."""
+
+import base64
+import json
+import os
+import shutil
+import signal
+import subprocess
+import urllib.request
+from functools import cache
+from pathlib import Path
+
+from support.ports import answers, free_port
+from support.process import Process
+
+VERSION = "1.5.27"
+COORDINATES = f"com.couchbase.mock:CouchbaseMock:{VERSION}"
+BUCKET, PASSWORD = "memfis", "secret"
+
+
+@cache
+def jar() -> Path | None:
+    """Return the mock's jar, fetched by Maven; None where there is no Java or no jar."""
+    if not shutil.which("java"):
+        return None
+    repository = Path.home() / ".m2" / "repository"
+    path = repository / f"com/couchbase/mock/CouchbaseMock/{VERSION}/CouchbaseMock-{VERSION}.jar"
+    if not path.exists() and shutil.which("mvn"):
+        fetch = ("mvn", "-q", "-B", "dependency:get", f"-Dartifact={COORDINATES}")
+        subprocess.run([*fetch, "-Dtransitive=false"], check=False, timeout=300)
+    return path if path.exists() else None
+
+
+class CouchbaseMock:
+    """A cluster of one node with one bucket; may be frozen, killed and started again, empty."""
+
+    def __init__(self, directory: Path) -> None:
+        self.port = free_port()
+        found = jar()
+        assert found is not None
+        self.password_file = directory / "couchbase.password"
+        self.password_file.write_text(f"{PASSWORD}\n")
+        java = ("java", "-XX:+UseSerialGC", "-Xmx1g", "-XX:TieredStopAtLevel=4", "-jar", found)
+        options = ("--cccp", "-n", "1", "-R", "0", "-v", "64", "-h", "127.0.0.1")
+        where = ("-p", str(self.port), "-b", f"{BUCKET}:{PASSWORD}")
+        self._process = Process([*java, *options, *where], directory / "couchbase.log")
+
+    def start(self) -> None:
+        """Start it, with an empty bucket."""
+        self._process.start(lambda: answers(self.port))
+
+    def end(self) -> None:
+        """End it, also when it is frozen."""
+        self._process.end(signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Let it accept connections and answer nothing."""
+        self._process.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on after `freeze`."""
+        self._process.signal(signal.SIGCONT)
+
+    @property
+    def connection(self) -> str:
+        """The connection string; it changes when the mock is started again."""
+        login = base64.b64encode(f"{BUCKET}:{PASSWORD}".encode()).decode()
+        request = urllib.request.Request(
+            f"http://127.0.0.1:{self.port}/pools/default/b/{BUCKET}",
+            headers={"Authorization": f"Basic {login}"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            config = json.load(answer)
+        return f"couchbase://127.0.0.1:{config['nodesExt'][0]['services']['kv']}"
+
+
+def environment() -> dict[str, str]:
+    """Return the environment that a gateway in tests runs in."""
+    tests = os.fspath(Path(__file__).parents[1])
+    return {**os.environ, "PYTHONPATH": tests}

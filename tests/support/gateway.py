@@ -1,0 +1,82 @@
+"""A gateway as a process of its own, in memcached's place."""
+
+import os
+import sys
+from pathlib import Path
+from signal import Signals
+
+import msgspec
+
+from memfis.gateway_settings import GatewaySettings
+from support.agent import toml
+from support.command import COMMAND
+from support.couchbase_mock import BUCKET, CouchbaseMock, environment
+from support.memcached import Memcached
+from support.process import Process, listening
+
+PATIENT = 20.0
+"""Seconds for the database to answer where a test is about something else."""
+
+
+class Gateway(Memcached):
+    """A gateway in `directory`, over a database in memory or over CouchbaseMock."""
+
+    def __init__(
+        self, directory: Path, mock: CouchbaseMock | None = None, **settings: object
+    ) -> None:
+        self.socket = directory / "gateway.sock"
+        given: dict[str, object] = {
+            "connection": "couchbase://nowhere" if mock is None else mock.connection,
+            "bucket": BUCKET,
+            "user": BUCKET,
+            "password_file": "/nowhere" if mock is None else os.fspath(mock.password_file),
+            "listen": [f"unix:{self.socket}"],
+            "timeout": PATIENT,
+            "write_timeout": PATIENT,
+            **settings,
+        }
+        if mock is None:
+            checked = msgspec.convert(given, GatewaySettings)
+            encoded = msgspec.json.encode(checked).decode()
+            command = [sys.executable, "-m", "support.memory_backend", encoded]
+        else:
+            config = directory / "gateway.toml"
+            config.write_text("[gateway]\n" + toml(given, []))
+            command = [*COMMAND, "gateway", "--config", os.fspath(config), "-v"]
+        self.log = directory / "gateway.log"
+        self._mock = mock
+        self.command = command
+        self._process = Process(command, self.log, environment())
+
+    def start(self) -> None:
+        """Start it, and wait until it is connected."""
+        begun = self.log.read_text().count("connected to") if self.log.exists() else 0
+
+        def ready() -> bool:
+            connected = self._mock is None or self.log.read_text().count("connected to") > begun
+            return connected and listening(self.socket)
+
+        self._process.start(ready)
+        self.socket.chmod(0o777)  # for an nginx of another user
+
+    def start_alone(self) -> None:
+        """Start it, and wait until it listens, connected or not."""
+        self._process.start(lambda: listening(self.socket))
+
+    def stop(self) -> None:
+        """End it as systemd does: it lets its clients end first."""
+        self._process.end()
+
+    @property
+    def pid(self) -> int:
+        """The process."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.running
+
+    def signal(self, number: Signals) -> None:
+        """Send it a signal."""
+        self._process.signal(number)
