@@ -75,7 +75,7 @@ def test_one_host_publishes():
         ("/etc/memfis-gateway", "root", "memfis-gateway", 0o750),
         ("/etc/memfis-gateway/gateway.toml", "root", "memfis-gateway", 0o640),
         ("/etc/memfis-gateway/password", "memfis-gateway", "memfis-gateway", 0o600),
-        ("/run/memfis-gateway/gateway.sock", "root", "www-data", 0o660),
+        ("/run/memfis-gateway/gateway.sock", "memfis", "www-data", 0o660),
     ],
 )
 def test_owners_and_modes(name, path, user, group, mode):
