@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from memfis.entries import Entry
 from memfis.filesystem.items import failure
+from memfis.filesystem.moving import is_marked, marked
 from memfis.filesystem.nodes import Node
 from memfis.filesystem.volume import Volume
 
@@ -108,6 +109,8 @@ class AttributeChanges(Volume):
                 self._links.changed(node.path)
         except OSError:
             node.entry = before
+            if node.directory is not None:
+                node.directory.forget()  # whatever of it the store has
             raise
         self._pending.discard(node)
         node.pending = False
@@ -116,10 +119,9 @@ class AttributeChanges(Volume):
         self._write_records()
         directory = self._tree.below(node)
         was = self._rules.is_public_directory(directory)
-        if node.directory is None:
-            self._state.update(lambda item: replace(item, top=entry))
-        else:
-            self._tree.record(node.directory, entry)
-        node.entry = entry
-        if self._rules.is_public_directory(directory) != was:
-            self._renames.expose_below(directory)
+        begun = is_marked(entry)
+        node.entry = entry = marked(entry, on=False)
+        if begun or self._rules.is_public_directory(directory) != was:
+            self._record_directory(node, marked(entry, on=True))  # until all is done
+            self._renames.expose_below(directory, again=begun)
+        self._record_directory(node, entry)

@@ -15,7 +15,7 @@ from memfis.entries import Entry, decode_log, encode_log, encode_records
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.rules import Rules
 from memfis.pages import NO_PAGE
-from memfis.store import Item
+from memfis.store import Answer, Item
 from memfis.store import exchange as to
 
 log = logging.getLogger(__name__)
@@ -25,6 +25,23 @@ BATCH = 100
 
 BATCH_BYTES = 8 * 1024 * 1024
 """Bytes of files, as their records have them, that are copied at once."""
+
+EXPOSING = "memfis.exposing"
+"""Extended attribute of a directory whose new mode has not yet moved all pages below it."""
+
+
+def is_marked(entry: Entry) -> bool:
+    """Whether the pages below the directory `entry` may not be where its mode wants them."""
+    return EXPOSING in (entry.extended or {})
+
+
+def marked(entry: Entry, *, on: bool) -> Entry:
+    """Return `entry` with that mark, or without it."""
+    extended = dict(entry.extended or {})
+    extended.pop(EXPOSING, None)
+    if on:
+        extended[EXPOSING] = ""
+    return replace(entry, extended=extended or None)
 
 
 class Mover:
@@ -46,14 +63,17 @@ class Mover:
         self._copy(old, new, public=public)
         self._remove(old, new, public=public)
 
-    def expose(self, path: bytes, *, public: bool) -> None:
-        """Move the pages below `path` to where they belong now that it is `public`, or not."""
-        for entry, data in self._expose_one(path, public=public):
-            self.expose(data, public=public and self._enters(path, entry))
+    def expose(self, path: bytes, *, public: bool, again: bool = False) -> None:
+        """Move the pages below `path` to where they belong now that it is `public`, or not.
 
-    def _expose_one(self, path: bytes, *, public: bool) -> list[tuple[Entry, bytes]]:
+        `again`: that was begun and may have been interrupted.
+        """
+        for entry, data in self._expose_one(path, public=public, again=again):
+            self.expose(data, public=public and self._enters(path, entry), again=again)
+
+    def _expose_one(self, path: bytes, *, public: bool, again: bool) -> list[tuple[Entry, bytes]]:
         entries = self._entries(path)
-        changed = []
+        changed = self._waiting(path, entries) if again and public else []
         for entry in entries:
             if entry.is_directory:
                 continue
@@ -74,6 +94,22 @@ class Mover:
                 self._record(path, rest)
             self._items.delete_many([self._rules.private_key(path, each.raw) for each in pages])
         return [(each, path + each.raw + b"/") for each in entries if each.is_directory]
+
+    def _waiting(self, path: bytes, entries: Sequence[Entry]) -> list[Entry]:
+        """Return those of `entries` that name pages which are not there yet, as they were before.
+
+        A record is written before its page.
+        """
+        named = [each for each in entries if not (each.is_directory or each.flags & NO_PAGE)]
+        found: list[Answer] = []
+        for batch in _batches(named):
+            keys = [self._rules.page_key(path, each.raw) for each in batch]
+            found += self._items.exchange(*map(to.look, keys))
+        return [
+            replace(entry, flags=entry.flags | NO_PAGE)
+            for entry, answer in zip(named, found, strict=True)
+            if not answer.done and entry.target is None
+        ]
 
     def _copy(self, old: bytes, new: bytes, *, public: bool) -> None:
         entries = self._entries(old)

@@ -57,12 +57,17 @@ class Names(Volume):
         if parent is None:
             raise failure(errno.EBUSY)
         directory = self._empty(path)
-        if directory is not None:
-            key = self._rules.directory_key(path + b"/")
-            [removed] = self._items.exchange(to.remove(key, directory.cas))
-            if removed.status == b"EX":
+        gone = self._tree.append(parent, [tombstone(node.entry.name)])
+        if directory is None:
+            [written] = self._items.exchange(gone)
+            self._tree.appended(parent, gone, written, 1)
+        else:
+            remove = to.remove(self._rules.directory_key(path + b"/"), directory.cas)
+            removed, written = self._items.exchange(remove, gone)
+            self._tree.appended(parent, gone, written, 1)
+            if removed.status == b"EX":  # somebody has put something into it meanwhile
+                self._tree.record(parent, node.entry)
                 raise failure(errno.ENOTEMPTY)
-        self._tree.record(parent, tombstone(node.entry.name))
         parent.take_out(node)
         self._tree.drop(path + b"/")
         self._pending.discard(node)

@@ -166,10 +166,13 @@ class Renames:
         self._tree.record(place, done)
         self._tree.forget_all()
 
-    def expose_below(self, directory: Directory) -> None:
-        """Move the pages below `directory` to where its mode, or its place, wants them."""
+    def expose_below(self, directory: Directory, *, again: bool) -> None:
+        """Move the pages below `directory` to where its mode, or its place, wants them.
+
+        `again`: that was begun and may have been interrupted.
+        """
         public = self._rules.is_public_directory(directory)
-        self._mover.expose(directory.path, public=public)
+        self._mover.expose(directory.path, public=public, again=again)
         self._tree.forget_below(directory.path)
         path = directory.path.rstrip(b"/")
         self._links.changed_below(path)

@@ -18,6 +18,7 @@ from memfis.filesystem.contents import Contents
 from memfis.filesystem.interface import Caller
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.links import Links
+from memfis.filesystem.moving import is_marked, marked
 from memfis.filesystem.nodes import Directory, Node
 from memfis.filesystem.renames import Renames
 from memfis.filesystem.rules import Rules
@@ -122,13 +123,18 @@ class Volume:
         return self._tree.make_root()
 
     def _know_links(self, *, beginning: bool = False) -> None:
-        """Find the links of the site; in the `beginning` go on with moves that were interrupted."""
+        """Find the links of the site; in the `beginning` go on with what was interrupted."""
         entries = self._entries()
         moves = [each for each in entries if MOVING in (each[1].extended or {})]
         if beginning and moves:
             for path, entry in moves:
                 self._take_up(path, entry)
             entries = self._entries()
+        if beginning:
+            for path in [path + entry.raw for path, entry in entries if is_marked(entry)]:
+                self._expose_again(self._tree.find(path))
+            if is_marked(self._tree.root.entry):
+                self._expose_again(self._tree.root)
         self._links.know([path + entry.raw for path, entry in entries if entry.target is not None])
 
     def _take_up(self, path: bytes, entry: Entry) -> None:
@@ -137,6 +143,22 @@ class Volume:
             self._renames.take_up(path, entry)
         except OSError as error:
             log.error("cannot end it: %s", error.strerror)  # noqa: TRY400 - clear enough
+
+    def _expose_again(self, node: Node) -> None:
+        log.info("going on with the mode of /%s", node.name)
+        try:
+            self._renames.expose_below(self._tree.below(node), again=True)
+            node.entry = marked(node.entry, on=False)
+            self._record_directory(node, node.entry)
+        except OSError as error:
+            log.error("cannot end it: %s", error.strerror)  # noqa: TRY400 - clear enough
+
+    def _record_directory(self, node: Node, entry: Entry) -> None:
+        """Write the record of the directory `node`, whose entry is to be `entry`."""
+        if node.directory is None:
+            self._state.update(lambda item: replace(item, top=entry))
+        else:
+            self._tree.record(node.directory, entry)
 
     def _entries(self) -> list[tuple[bytes, Entry]]:
         """Return the links and whatever has extended attributes, each with where it is."""
