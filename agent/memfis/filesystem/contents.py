@@ -139,13 +139,13 @@ class Contents:
         record = self._tree.append(directory, [entry])
         path = directory.path
         put = to.put(self._rules.key(path, node.name, flags), page.value, page.flags)
-        other = to.remove(self._rules.key(path, node.name, flags ^ NO_PAGE))
-        known_kind = node.unwritten or node.has_page == public
-        if known_kind:
+        if node.unwritten or node.has_page == public:
             written, stored = self._items.exchange(record, put)
         elif public:
+            other = to.remove(self._rules.private_key(path, node.name))
             written, stored, _ = self._items.exchange(record, put, other)
         else:  # what may no longer be seen goes first
+            other = to.remove(self._rules.page_key(path, node.name))
             _, written, stored = self._items.exchange(other, record, put)
         self._check_recorded(node, directory, record, written, put)
         node.entry = entry
