@@ -10,7 +10,6 @@ nox.options.sessions = ["lint", "tests", "histories", "posix", "hosts", "first_r
 
 DISTRIBUTIONS = ("debian:12", "debian:13", "ubuntu:24.04")
 
-
 SUITES = ("pjdfstest@0.2.2", "fsx@0.3.2")
 """Public suites for file systems, on crates.io."""
 
@@ -81,10 +80,10 @@ def posix(session: nox.Session) -> None:
         session.skip("needs cargo, to build " + " and ".join(SUITES))
     install(session, "test")
     cargo = session.cache_dir / "cargo"
-    for suite in SUITES:
-        if not (cargo / "bin" / suite.split("@")[0]).exists():
-            command = ("cargo", "install", "--quiet", "--locked", "--debug", "--root", str(cargo))
-            session.run(*command, suite, external=True)
+    missing = [each for each in SUITES if not (cargo / "bin" / each.split("@")[0]).exists()]
+    if missing:
+        options = ("--quiet", "--locked", "--debug", "--root", str(cargo))
+        session.run("cargo", "install", *options, *missing, external=True)
     path = os.pathsep.join([*session.bin_paths, str(cargo / "bin"), os.environ["PATH"]])
     session.run("pytest", "tests/conformance/test_suites.py", *session.posargs, env={"PATH": path})
 

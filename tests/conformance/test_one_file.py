@@ -142,7 +142,7 @@ class File:
         self.expected += bytes(max(0, length - len(self.expected)))
 
 
-@pytest.mark.parametrize("number", numbers(2))
+@pytest.mark.parametrize("number", numbers(1))
 def test_a_file_holds_what_was_written_to_it(mount: Mount, number: int) -> None:
     file = File(mount.path / "file.bin", number)
     for _ in range(OPERATIONS):

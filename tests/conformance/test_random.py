@@ -37,7 +37,7 @@ def nothing_more(tested: Actor, right: Actor) -> None:
     """Nothing else is compared in the end of each history."""
 
 
-@pytest.mark.parametrize("number", numbers(2))
+@pytest.mark.parametrize("number", numbers(1))
 def test_a_mount_is_like_a_tmpfs(
     mount: Mount, memory: Path, memcached: Memcached, number: int
 ) -> None:

@@ -52,9 +52,11 @@ def site(new_site: Callable[[], Site]) -> Site:
 def mount() -> Iterator[Mount]:
     """Return what opens a site as a mount does; they are closed in the end."""
     opened = []
+    stores = []
 
     def make(site: Site, **more: Any) -> Filesystem:
         store = Store(StoreAddress.parse(site.store))
+        stores.append(store)
         filesystem = Filesystem(store, site, **{"timeout": 0.05, **more})
         filesystem.start(Caller(os.geteuid(), os.getegid()))
         opened.append(filesystem)
@@ -63,3 +65,5 @@ def mount() -> Iterator[Mount]:
     yield make
     for filesystem in opened:
         filesystem.close()
+    for store in stores:
+        store.close()

@@ -1,6 +1,7 @@
 """A store that a mount can ask only so many times more, as one that is killed."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 from memfis.config import StoreAddress
@@ -13,13 +14,20 @@ T = TypeVar("T")
 class DyingStore(Store):
     """Answers `left` times; what comes then never reaches the store.
 
-    Commands that are sent together are carried out together: they are one write to the socket.
+    Commands that are sent together are carried out together, since they are one write to the
+    socket; unless `apart`, for those of which a part was read when the store ended.
     """
 
     left = 1 << 60
+    apart = False
 
     def exchange(self, *requests: Request) -> list[Answer]:
-        return self._alive(lambda: super(DyingStore, self).exchange(*requests))
+        if self.apart:
+            return [self._alive(partial(self._exchange, each))[0] for each in requests]
+        return self._alive(lambda: self._exchange(*requests))
+
+    def _exchange(self, *requests: Request) -> list[Answer]:
+        return super().exchange(*requests)
 
     def get_many(self, keys: Sequence[bytes]) -> dict[bytes, Value]:
         return self._alive(lambda: super(DyingStore, self).get_many(keys))

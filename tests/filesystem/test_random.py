@@ -86,7 +86,7 @@ class Scene:
         assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("number", numbers(4))
+@pytest.mark.parametrize("number", numbers(2))
 def test_a_mount_is_like_a_directory(
     new_site: Callable[[], Site], mount: Mount, memory: Path, memcached: Memcached, number: int
 ) -> None:
@@ -95,7 +95,7 @@ def test_a_mount_is_like_a_directory(
     assert done > RUNS * STEPS // 2
 
 
-@pytest.mark.parametrize("number", numbers(2))
+@pytest.mark.parametrize("number", numbers(1))
 def test_two_mounts_are_like_one_directory(
     new_site: Callable[[], Site], mount: Mount, memory: Path, memcached: Memcached, number: int
 ) -> None:
