@@ -25,7 +25,7 @@ async def listen_unix(path: Path, mode: int, serve: Serve) -> asyncio.Server:
         pass  # nobody is there
     else:
         writer.close()
-        raise UsageError(f"{path}: another process listens there")
+        raise UsageError(f"{path}: another agent or gateway listens there")
     before = os.umask(0o777 & ~mode)
     try:
         path.unlink(missing_ok=True)
