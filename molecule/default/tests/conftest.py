@@ -15,6 +15,9 @@ SCENARIO = Path(__file__).parents[1]
 ROOT = SCENARIO.parents[1]
 INVENTORY = SCENARIO / "inventory"
 ENGINE = os.environ.get("MOLECULE_ENGINE") or "podman"
+DISTRIBUTION = os.environ.get("MOLECULE_DISTRO") or "debian:12"
+# As inventory/hosts.py has it.
+NAME = "memfis-" + DISTRIBUTION.replace(":", "-")
 
 # http.client sends the path as it is, which curl and requests do not.
 _FETCH = """
@@ -47,7 +50,7 @@ class Answer:
 
 @pytest.fixture(scope="session")
 def host():
-    return testinfra.get_host(f"{ENGINE}://memfis-web")
+    return testinfra.get_host(f"{ENGINE}://{NAME}")
 
 
 @pytest.fixture(scope="session")
