@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from pathlib import Path
 
 import nox
 
@@ -26,7 +27,13 @@ def test_hosts(session: nox.Session, distribution: str) -> dict[str, str]:
 
     With MOLECULE_ENGINE set the machine has an engine and can fetch public images: nothing is done.
     """
-    chosen = {"MOLECULE_DISTRO": distribution}
+    # A directory of its own, so that several can be tested at a time.
+    directory = Path(".cache", "molecule", distribution.replace(":", "-")).absolute()
+    directory.mkdir(parents=True, exist_ok=True)
+    chosen = {
+        "MOLECULE_DISTRO": distribution,
+        "MOLECULE_EPHEMERAL_DIRECTORY": str(directory),
+    }
     if "MOLECULE_ENGINE" in os.environ:
         return chosen
     printed = session.run(".ci/test-hosts", "image", distribution, external=True, silent=True)
@@ -104,7 +111,7 @@ def couchbase(session: nox.Session) -> None:
 
 
 @nox.session
-@nox.parametrize("distribution", DISTRIBUTIONS[1:])
+@nox.parametrize("distribution", DISTRIBUTIONS[1:], ids=DISTRIBUTIONS[1:])
 def matrix(session: nox.Session, distribution: str) -> None:
     """Test the role elsewhere; `-- short` leaves out check mode and idempotence."""
     install(session, "molecule", project=False)

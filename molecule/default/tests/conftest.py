@@ -18,6 +18,9 @@ VARIABLES = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["childr
     "vars"
 ]
 ENGINE = os.environ.get("MOLECULE_ENGINE") or "podman"
+DISTRIBUTION = os.environ.get("MOLECULE_DISTRO") or "debian:12"
+# As inventory/hosts.py has it.
+NAME = "memfis-" + DISTRIBUTION.replace(":", "-")
 
 # http.client sends the path as it is, which curl and requests do not.
 _FETCH = """
@@ -50,7 +53,7 @@ class Answer:
 
 @pytest.fixture(scope="session")
 def host():
-    return testinfra.get_host(f"{ENGINE}://memfis-web")
+    return testinfra.get_host(f"{ENGINE}://{NAME}")
 
 
 @pytest.fixture(scope="session")
@@ -135,8 +138,12 @@ def eventually():
 
 @pytest.fixture(scope="session")
 def sites():
-    """memfis_sites of the scenario."""
-    return VARIABLES["memfis_sites"]
+    """memfis_sites of the scenario, without the content, a third of a play: that is there already.
+
+    Copying it is tested by molecule's own plays, and with a small site in test_zz_changes.py.
+    """
+    listed = VARIABLES["memfis_sites"]
+    return [{key: site[key] for key in site if key != "src"} for site in listed]
 
 
 @pytest.fixture(scope="session")
