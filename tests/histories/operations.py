@@ -109,7 +109,10 @@ class Tree:
         os.rename(self.path(path), self._with_parents(to))
 
     def chmod(self, path: bytes, mode: int) -> None:
-        os.chmod(self.path(path), mode)
+        """Change a mode, but not that of the web root: one that is closed is refused."""
+        here = self.path(path)
+        if os.path.realpath(here) != os.path.realpath(self.root):  # there may be a link to it
+            os.chmod(here, mode)
 
     def symlink(self, path: bytes, target: bytes) -> None:
         """Make a link, or point the one that is there elsewhere.

@@ -316,6 +316,21 @@ def test_a_link_to_the_directory_above_a_link(agent: Agent, filled: Filled) -> N
     linked("two")
 
 
+def test_what_changes_while_a_new_link_to_it_is_followed(agent: Agent, filled: Filled) -> None:
+    page = filled.root / "large" / "page.html"
+    for number in range(1500):
+        directory = filled.root / "large" / f"{number:04}"
+        directory.mkdir(parents=True)
+        (directory / "page.html").write_text("one")
+    page.write_text("one")
+    shows(filled, b"/large/1499/page.html")("one")
+    linked = shows(filled, b"/link/page.html")
+    (filled.root / "link").symlink_to("large")
+    linked("one")
+    page.write_text("two")
+    linked("two")
+
+
 # -- files that are being written ----------------------------------------------------------------
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +21,7 @@ from memfis.keys import site_key
 from memfis.store import Store
 from memfis.sync import Deletions, MaxDelete, Options, Report, Sync, Walk, try_lock
 from memfis.watch import Changes
-from memfis.webroot import WebRoot
+from memfis.webroot import Link, WebRoot
 
 QUIET = 0.02
 """Seconds without a change before a burst counts as over."""
@@ -75,6 +75,8 @@ class SiteKeeper:
         self._watching = Watching(site.root, self.journal, self)
         self._webroot: WebRoot | None = None
         self._pending = Pending()
+        self._noted: list[Changes] | None = None
+        """What changed since the present look began; None while there is none."""
         self._requests: deque[Request] = deque()
         self._wake = asyncio.Event()
         self._all_due = 0.0
@@ -187,6 +189,8 @@ class SiteKeeper:
             self._look_soon()
             return
         self._pending.add(self._webroot, changes)
+        if self._noted is not None:
+            self._noted.append(changes)
         if changes.elsewhere:
             self._look_soon(much=False, after=RETRY)
         now = _now()
@@ -211,6 +215,8 @@ class SiteKeeper:
             # what changed and what is new is served all the same
             self.journal.once(logging.ERROR, str(error), "deletions")
             done = await self._sync(replace(options, delete=False))
+            if done is not None and done.did_something:
+                self._look_soon(much=False, after=SETTLING)  # with it there may not be too many
         if done is not None:
             self.begun.set()
 
@@ -241,6 +247,7 @@ class SiteKeeper:
             one = self._new_sync(options)
             self._webroot = one.webroot
             self._pending.clear()
+            self._noted = []
             with closing(one.steps()) as steps:
                 for waiting in steps:
                     await self._between(one.walk, waiting=waiting)
@@ -248,13 +255,15 @@ class SiteKeeper:
                         return None
                     if self._some_due <= _now():
                         await self._look_at_some(one.walk)
+            if options.dry_run:
+                self._look_soon(much=much, after=RETRY)
+            else:
+                self._seen_all(one)
         except BaseException:
             self._look_soon(much=much, after=RETRY)
             raise
-        if options.dry_run:
-            self._look_soon(much=much, after=RETRY)
-        else:
-            self._seen_all(one)
+        finally:
+            self._noted = None
         return one.report
 
     def _new_sync(self, options: Options) -> Sync:
@@ -270,7 +279,7 @@ class SiteKeeper:
         report = one.report
         self._item, self.pages = one.item, report.pages
         self.health.filled = True
-        self._pending.links.update(one.walk.links)
+        self._know_links(one.walk.links, 0)
         self._all_due = min(self._all_due, _now() + self._watching.period)
         self.problems.replace(report.problems)
         if self.report is None or report.did_something:
@@ -291,16 +300,23 @@ class SiteKeeper:
         if not tasks:
             return
         options = replace(self._options, writing=self._writing())
-        with Walk(
-            self.site, self._webroot, self._store, options, tasks, self._keep_what_is_gone
-        ) as walk:
-            for waiting in walk.steps():
-                await self._between(walk, waiting=waiting)
+        if self._noted is None or during is None:
+            self._noted = []
+        since = len(self._noted)
+        try:
+            with Walk(
+                self.site, self._webroot, self._store, options, tasks, self._keep_what_is_gone
+            ) as walk:
+                for waiting in walk.steps():
+                    await self._between(walk, waiting=waiting)
+            self._know_links(walk.links, since)
+        finally:
+            if during is None:
+                self._noted = None
         for path in walk.links:
             if during is not None:
                 during.forget(path)
             self.problems.forget(path)
-        self._pending.links.update(walk.links)
         self.problems.add(walk.report.problems)
         if walk.lost:
             self._look_soon()
@@ -308,6 +324,19 @@ class SiteKeeper:
             self.pages += walk.report.added - walk.report.removed
             self._item_due = min(self._item_due, _now() + NOTED)
             self.journal.say(logging.INFO, walk.report.brief(len(walk.links)))
+
+    def _know_links(self, links: Mapping[bytes, Sequence[Link]], since: int) -> None:
+        """Know the `links` that a look has found, and see by them what changed meanwhile.
+
+        That is all that was noted from number `since` on: a page that a new link gives may have
+        been read before the change, when the change was not yet known to be one of it.
+        """
+        self._pending.links.update(links)
+        if self._webroot is None or not self._noted or not any(links.values()):
+            return
+        for changes in self._noted[since:]:
+            self._pending.add(self._webroot, changes)
+        self._some_due = min(self._some_due, _now() + QUIET)
 
     async def _between(self, walk: Walk, *, waiting: bool) -> None:
         """Let other things happen between two steps; when `waiting`, until a helper speaks."""
