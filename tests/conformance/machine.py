@@ -26,6 +26,15 @@ ATTEMPTS = 300
 """Histories that are tried, at most, to find a shorter one."""
 
 
+RANDOM = settings(
+    deadline=None,
+    database=None,
+    verbosity=Verbosity.quiet,
+    phases=(Phase.generate,),
+    suppress_health_check=list(HealthCheck),
+)
+
+
 class Difference(AssertionError):
     """An answer that is not the right one."""
 
@@ -41,12 +50,16 @@ class Pair:
 
     def happen(self, operation: Operation) -> None:
         """Do `operation` in the places that it means now."""
+        resolved = self.resolved(operation)
+        if resolved[0] != "rename" or self._shallow(*resolved[1:3]):
+            self.do(resolved)
+
+    def resolved(self, operation: Operation) -> Operation:
+        """Return `operation` with paths for the places that it means now."""
         found: list[bytes] = []
         if any(isinstance(each, There | Within) for each in operation):
             found = self.right.paths(b"top")
-        resolved: Operation = tuple(self._place(each, found) for each in operation)
-        if resolved[0] != "rename" or self._shallow(*resolved[1:3]):
-            self.do(resolved)
+        return tuple(self._place(each, found) for each in operation)
 
     def _place(self, place: object, found: list[bytes]) -> object:
         if isinstance(place, There):
@@ -152,15 +165,7 @@ def compare(
                 failed.append(self.pair.history)
                 raise
 
-    chosen = settings(
-        max_examples=runs,
-        stateful_step_count=steps,
-        deadline=None,
-        database=None,
-        verbosity=Verbosity.quiet,
-        phases=(Phase.generate,),
-        suppress_health_check=list(HealthCheck),
-    )
+    chosen = settings(RANDOM, max_examples=runs, stateful_step_count=steps)
     with no_umask():
         try:
             run_state_machine_as_test(seed(number)(Machine), settings=chosen)

@@ -3,21 +3,28 @@
 For each operation, and each time that it asks the store for something: the mount dies before that.
 """
 
+import itertools
 import os
+import pprint
 import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, seed, settings
+from hypothesis import strategies as st
 
 from conformance.kernel import Kernel
-from conformance.machine import difference, no_umask
+from conformance.machine import RANDOM, Pair, difference, no_umask
 from conformance.memory import in_memory
 from conformance.operations import Actor, Operation
 from conformance.publication import differences
+from conformance.seeds import EFFORT, numbers
+from conformance.strategies import beginnings, chosen_names, operations
 from conformance.systems import Directory
 from filesystem.conftest import Mount
 from filesystem.dying import dying
@@ -81,6 +88,8 @@ OPERATIONS: list[Operation] = [
     ("rename", b"d", b"hidden/d", 0),
     ("rename", b"hidden", b"d/shown", 0),
 ]
+
+RUNS = 40 * EFFORT
 
 TIMES = 200
 """More than any operation asks the store."""
@@ -202,6 +211,49 @@ def test_nothing_is_public_that_is_not_found_to_be(
         seen = [each for each in wrong if "not expected: b'memfis://" in each]
         assert not seen, f"it said {answer}\n" + "\n".join(wrong)
         assert len(lost) < 2, f"it said {answer}, and there is no {lost}"
+
+
+@pytest.mark.parametrize("number", numbers(1))
+def test_the_items_are_those_of_the_tree_found(
+    new_site: Callable[[], Site], mount: Mount, memory: Path, memcached: Memcached, number: int
+) -> None:
+    counted = itertools.count()
+
+    @seed(number)
+    @settings(RANDOM, max_examples=RUNS)
+    @given(st.data())
+    def check(data: st.DataObject) -> None:
+        site = new_site()
+        right = memory / str(next(counted))
+        right.mkdir(0o755)
+        with closing(dying(site.store)) as store:
+            filesystem = Filesystem(store, site, timeout=0)
+            filesystem.start(Caller(0, 0))
+            pair = Pair(lambda: (Kernel(filesystem), Directory(os.fsencode(right))))
+            names = data.draw(chosen_names)
+            operation = operations(names, open_files=True)
+            for each in (
+                *data.draw(beginnings(names)),
+                *data.draw(st.lists(operation, max_size=20)),
+            ):
+                pair.happen(each)
+            store.left = data.draw(st.integers(1, 40))
+            said: list[tuple[Operation, object]] = []
+            while store.left and len(said) < 100:
+                each = pair.resolved(data.draw(operation))
+                said.append((each, pair.tested.do(each)))
+
+        again = mount(site)
+        root = memory / site.name
+        root.mkdir(0o755)
+        lost = copied(Actor(Kernel(again)), root)
+        again.close()
+        wrong = visible(os.fsencode(root), os.fsencode(site.name), memcached)
+        history = pprint.pformat((pair.history, said), width=100)
+        assert not wrong, f"{wrong}\nafter {history}"
+        assert not lost, f"{lost} cannot be read after {history}"
+
+    check()
 
 
 def copied(found: Actor, root: Path, path: bytes = b"") -> list[bytes]:
