@@ -10,7 +10,7 @@ from filesystem.conftest import Mount
 from filesystem.files import ROOT, get, put
 from memfis.config import Site, StoreAddress
 from memfis.filesystem import Filesystem
-from memfis.keys import page_key, private_key
+from memfis.keys import directory_key, page_key, private_key
 from memfis.pages import Page, content_of
 from memfis.store import Store
 
@@ -167,3 +167,20 @@ def test_a_link_that_leads_to_no_page(
     filesystem.make_link(b"/page.html", target, ROOT)
     assert filesystem.target(b"/page.html") == target
     assert visitor.page(b"/page.html") is None
+
+
+def test_nothing_stays_public_of_a_removed_directory_whose_records_were_lost(
+    filesystem: Filesystem, visitor: Visitor, site: Site
+) -> None:
+    for path in (b"/lost", b"/lost/below", b"/lostandfound"):
+        filesystem.make_directory(path, 0o755, ROOT)
+        put(filesystem, path + b"/page.html", b"text")
+        put(filesystem, path + b"/secret.html", b"text", 0o600)
+    with closing(Store(StoreAddress.parse(site.store))) as store:
+        store.delete_many([directory_key(site.name, b"/lost/")])
+    filesystem.remove_directory(b"/lost")
+    for path in (b"/lost", b"/lost/below"):
+        assert visitor.page(path + b"/page.html") is None
+        assert visitor.private(path + b"/secret.html") is None
+    assert visitor.page(b"/lostandfound/page.html") == b"text"
+    assert [name for name, _ in filesystem.names(b"/")] == [b"lostandfound"]

@@ -56,6 +56,10 @@ class Items:
         """Remove `keys`."""
         self._ask(lambda: self._store.delete_many(keys))
 
+    def all_keys(self) -> list[bytes]:
+        """Return every key in the store."""
+        return self._ask(lambda: list(self._store.all_keys()))
+
     def statistics(self) -> StoreStatistics:
         """Return the store's own figures."""
         return self._ask(self._store.statistics)

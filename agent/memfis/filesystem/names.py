@@ -59,6 +59,7 @@ class Names(Volume):
         directory = self._empty(path)
         gone = self._tree.append(parent, [tombstone(node.entry.name)])
         if directory is None:
+            self._sweep(path + b"/")
             [written] = self._items.exchange(gone)
             self._tree.appended(parent, gone, written, 1)
         else:
@@ -73,6 +74,15 @@ class Names(Volume):
         self._pending.discard(node)
         self._touch(parent)
         self._links.changed(path)
+
+    def _sweep(self, path: bytes) -> None:
+        """Remove all that is below the directory `path`, whose records are lost."""
+        below = (
+            self._rules.page_key(path, b""),
+            self._rules.private_key(path, b""),
+            self._rules.directory_key(path),
+        )
+        self._items.delete_many([key for key in self._items.all_keys() if key.startswith(below)])
 
     def _empty(self, path: bytes) -> Directory | None:
         """Return the directory `path`, None if its records are lost; raises ENOTEMPTY."""
