@@ -153,7 +153,7 @@ def play():
     def play(sites, *arguments):
         names = {site.get("name") or site["server_names"][0] for site in sites}
         mounts = [mount for mount in VARIABLES["memfis_mounts"] if mount["site"] in names]
-        return subprocess.run(
+        done = subprocess.run(
             [
                 "ansible-playbook",
                 f"--inventory={INVENTORY}",
@@ -175,5 +175,7 @@ def play():
             text=True,
             check=False,
         )
+        print(done.stdout)  # pytest shows it where a test fails, and cuts it short in assertions
+        return done
 
     return play
