@@ -8,8 +8,9 @@ from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError
 
 from memfis.config import StoreAddress
 from memfis.errors import StoreError, StoreRefusedError
+from memfis.store.connection import unreachable
 from memfis.store.exchange import Answer, Request, exchange
-from memfis.store.wire import Expected, Item, ItemState, Wire, check_key, expiry, unreachable
+from memfis.store.wire import Expected, Item, ItemState, Wire, check_key, expiry
 
 TIMEOUT = 5.0
 """Seconds to wait for an answer. Visitors never wait for it: nginx has timeouts of its own."""

@@ -70,6 +70,8 @@ def exchange(wire: Wire, requests: Sequence[Request]) -> list[Answer]:
 
 def _answer(wire: Wire) -> Answer:
     line = wire.line()
+    if line.startswith(b"HD c") and line[4:].isdigit():  # nearly always
+        return Answer(b"HD", cas=int(line[4:]))
     status, *words = line.split(b" ")
     if status in (b"SERVER_ERROR", b"CLIENT_ERROR"):
         return Answer(b"", refusal=line.partition(b" ")[2].decode("ascii", "backslashreplace"))

@@ -4,7 +4,8 @@ import asyncio
 
 from memfis.config import StoreAddress
 from memfis.errors import StoreError
-from memfis.store.wire import check_key, unreachable
+from memfis.store.connection import unreachable
+from memfis.store.wire import check_key
 
 LINE = 2048
 """Longest line in bytes of an answer to `stats`."""

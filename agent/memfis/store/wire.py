@@ -1,32 +1,22 @@
-"""A connection of our own for the bulk path: quiet meta commands and a reader of their answers.
+"""The bulk path: quiet meta commands, and what the store answers (memcached doc/protocol.txt).
 
-pymemcache's `raw_command` loses error lines, answers longer than one chunk and end tokens split
-across chunks, so what goes in bulk goes through here (memcached doc/protocol.txt, "Meta
-Commands"). Answers are read a line at a time. A window holds at most WINDOW commands: their
-answers fit the socket's buffers, so neither side ever waits for the other to read.
+A window holds at most WINDOW commands: their answers fit the socket's buffers, so neither side ever
+waits for the other to read.
 """
 
 import re
-import socket
 import time
 from collections.abc import Iterator, Sequence
-from io import BufferedReader
 from urllib.parse import unquote_to_bytes
 
 import msgspec
 
-from memfis.config import StoreAddress
 from memfis.errors import StoreError, StoreRefusedError, UsageError
 from memfis.keys import KEY_LIMIT
+from memfis.store.connection import Connection, text_of
 
 WINDOW = 1000
 """Commands between two answers that are waited for."""
-
-VECTORS = 1024
-"""Buffers in one call (IOV_MAX of Linux, writev(2))."""
-
-BUFFER = 64 * 1024
-"""Bytes that are read at once: the answers to a window of looks."""
 
 WINDOW_BYTES = 4 * 1024 * 1024
 """Bytes of values in one window of writes."""
@@ -88,15 +78,8 @@ def expiry(ttl: int) -> int:
     return ttl if ttl <= MONTH else int(time.time()) + ttl
 
 
-class Wire:
-    """One connection to the store. Every call raises StoreError when the store cannot be asked."""
-
-    def __init__(self, address: StoreAddress, timeout: float) -> None:
-        """Remember `address`; connect at the first call. `timeout` in seconds, for each answer."""
-        self._address = address
-        self._timeout = timeout
-        self._socket: socket.socket | None = None
-        self._answers: BufferedReader
+class Wire(Connection):
+    """Bulk commands over one connection. Raises StoreError when the store cannot be asked."""
 
     def look(self, keys: Sequence[bytes]) -> list[ItemState | None]:
         """Return the state of each of `keys`, None for what is absent.
@@ -187,15 +170,8 @@ class Wire:
             if not line.startswith(b"key="):
                 self.close()
                 kind = StoreRefusedError if line.startswith(_REFUSALS) else StoreError
-                raise kind(f"store {self._address} cannot list its keys: {_text(line)}")
+                raise kind(f"store {self._address} cannot list its keys: {text_of(line)}")
             yield unquote_to_bytes(line[4:].partition(b" ")[0])
-
-    def close(self) -> None:
-        """Close the connection; the next call opens a new one."""
-        if self._socket:
-            self._answers.close()
-            self._socket.close()
-            self._socket = None
 
     def _each(self, command: bytes, keys: Sequence[bytes]) -> None:
         for start in range(0, len(keys), WINDOW):
@@ -213,60 +189,15 @@ class Wire:
                 continue
             if not line.startswith((b"SERVER_ERROR ", b"CLIENT_ERROR ", b"NS")):
                 raise self.nonsense(line)
-            reasons.append(_text(line.partition(b" ")[2] or line))
+            reasons.append(text_of(line.partition(b" ")[2] or line))
         return reasons
-
-    def send(self, *parts: bytes) -> None:
-        """Send `parts` one after the other; values are not copied together."""
-        try:
-            if self._socket is None:
-                self._socket = connect(self._address, self._timeout)
-                self._answers = BufferedReader(self._socket.makefile("rb", buffering=0), BUFFER)
-            rest: list[bytes | memoryview] = list(parts)
-            first = 0
-            while first < len(rest):
-                sent = self._socket.sendmsg(rest[first : first + VECTORS])
-                while first < len(rest) and sent >= len(rest[first]):
-                    sent -= len(rest[first])
-                    first += 1
-                if sent:
-                    rest[first] = memoryview(rest[first])[sent:]
-        except OSError as error:
-            self.close()
-            raise unreachable(self._address, error) from error
-
-    def line(self) -> bytes:
-        """Return the next line of what the store answers, without its end."""
-        try:
-            line = self._answers.readline(KEY_LIMIT * 4)
-        except OSError as error:
-            self.close()
-            raise unreachable(self._address, error) from error
-        if not line.endswith(b"\n"):
-            self.close()
-            if line:
-                raise self.nonsense(line)
-            raise StoreError(f"store {self._address} closed the connection")
-        return line.rstrip(b"\r\n")  # `metadump` ends its lines with a bare newline
-
-    def block(self, size: int) -> bytes:
-        """Return the next `size` bytes, of a value."""
-        try:
-            data = self._answers.read(size)
-        except OSError as error:
-            self.close()
-            raise unreachable(self._address, error) from error
-        if len(data) < size:
-            self.close()
-            raise StoreError(f"store {self._address} closed the connection")
-        return data
 
     def _states(self, number: int) -> list[ItemState | None]:
         """Read `number` answers to `mg`, many at a time."""
         states: list[ItemState | None] = []
         rest = b""
         while len(states) < number:
-            rest += self._read()
+            rest += self.some()
             whole = _STATES.match(rest)
             end = whole.end() if whole else 0
             states += [
@@ -285,7 +216,7 @@ class Wire:
         answers = b""
         whole = lines = 0
         while lines < number:
-            answers += self._read()
+            answers += self.some()
             found = _CONFIRMATIONS.match(answers, whole)
             end = found.end() if found else whole
             lines += answers.count(b"\n", whole, end)
@@ -296,45 +227,6 @@ class Wire:
         if lines > number or whole < len(answers):
             raise self.nonsense(answers[-KEY_LIMIT:])
         return answers
-
-    def _read(self) -> bytes:
-        """Return what the store says next, at least one byte."""
-        try:
-            data = self._answers.read1()
-        except OSError as error:
-            self.close()
-            raise unreachable(self._address, error) from error
-        if not data:
-            self.close()
-            raise StoreError(f"store {self._address} closed the connection")
-        return data
-
-    def nonsense(self, line: bytes) -> StoreError:
-        """Close the connection, and return what to raise for the answer `line`."""
-        self.close()
-        return StoreError(f"store {self._address} answered {_text(line)!r}: is it a memcached?")
-
-
-def connect(address: StoreAddress, timeout: float) -> socket.socket:
-    """Return a connected socket; raises OSError."""
-    if address.path is None:
-        connection = socket.create_connection((address.host, address.port), timeout)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        return connection
-    connection = socket.socket(socket.AF_UNIX)
-    connection.settimeout(timeout)
-    try:
-        connection.connect(address.path)
-    except OSError:
-        connection.close()
-        raise
-    return connection
-
-
-def unreachable(address: StoreAddress, error: OSError) -> StoreError:
-    """Return what to raise when `error` came instead of an answer."""
-    reason = "no answer in time" if isinstance(error, TimeoutError) else error.strerror or error
-    return StoreError(f"store {address} cannot be reached: {reason}; is it running?")
 
 
 def _windows(items: Sequence[Item]) -> Iterator[Sequence[Item]]:
@@ -359,7 +251,3 @@ def _writes(items: Sequence[Item], ttl: int) -> list[bytes]:
         line = b"ms %b %d F%d T%d q\r\n" % (item.key, len(value), item.flags, expires)
         parts += (line, value, _END)
     return parts
-
-
-def _text(line: bytes) -> str:
-    return line[:200].decode("ascii", "backslashreplace")
