@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from memfis.errors import StoreError
-from memfis.store import Answer, Item, Request, Store, StoreStatistics, Value
+from memfis.store import Answer, Item, Request, Store, StoreStatistics
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +41,6 @@ class Items:
     def exchange(self, *requests: Request) -> list[Answer]:
         """Return the answers to `requests`, in one round trip."""
         return self._ask(lambda: self._store.exchange(*requests))
-
-    def get_many(self, keys: Sequence[bytes]) -> dict[bytes, Value]:
-        """Return those of `keys` that are in the store."""
-        return self._ask(lambda: self._store.get_many(keys))
 
     def set_many(self, items: Sequence[Item]) -> None:
         """Write `items`; raises ENOSPC when the store has no room for one."""

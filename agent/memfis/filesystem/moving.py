@@ -171,14 +171,12 @@ class Mover:
     ) -> list[Item]:
         """Return the items of the files `entries` of `old` as they are kept in `new`."""
         keys = [self._rules.key(old, each.raw, each.flags) for each in entries]
-        found = self._items.get_many(keys)
         items = []
-        for entry, key in zip(entries, keys, strict=True):
-            if key not in found:
+        for entry, found in zip(entries, self._items.exchange(*map(to.fetch, keys)), strict=True):
+            if not found.done:
                 continue  # lost, or moved already
             flags = entry.flags ^ NO_PAGE if flip else self._at(new, entry, public=public).flags
-            value, stored = found[key]
-            items.append(Item(self._rules.key(new, entry.raw, flags), value, stored))
+            items.append(Item(self._rules.key(new, entry.raw, flags), found.value, found.flags))
         return items
 
     def _served(self, directory: bytes, entry: Entry) -> bool:
