@@ -197,6 +197,7 @@ def _prototyped(library: Any) -> Any:
         ("fuse_get_session", c_void_p, (c_void_p,)),
         ("fuse_session_receive_buf", c_int, (c_void_p, c_void_p)),
         ("fuse_session_process_buf", None, (c_void_p, c_void_p)),
+        ("fuse_session_fd", c_int, (c_void_p,)),
         ("fuse_get_context", c_void_p, ()),
     ):
         function = getattr(library, name)
