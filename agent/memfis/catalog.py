@@ -37,6 +37,9 @@ class SiteItem(msgspec.Struct, frozen=True, kw_only=True):
     """Attributes of the root directory, where the store is the only source."""
     links: int = 0
     """Grows with every symbolic link that a mount makes or removes, so that others notice."""
+    lost: float = 0.0
+    """When a mount found that the store had lost the site, and made it anew, empty; 0: never, or it
+    was mounted again since."""
 
     def with_pages(self, pages: int) -> "SiteItem":
         """Return the item as it is when the site has `pages` pages, now."""

@@ -142,6 +142,22 @@ def test_a_store_killed_and_started_while_files_are_copied(
     assert memfis("verify", *flags).returncode in (0, 1)
 
 
+def test_a_site_that_the_store_lost_as_a_whole_is_told_by_verify(
+    mount: Mount, memcached: Memcached, new_mount: Mounts
+) -> None:
+    flags = ("--name", SITE, "--store", f"memcached://{memcached.socket}")
+    (mount.path / "page.html").write_text("lost")
+    assert memfis("verify", *flags).returncode == 0
+    memcached.end()
+    memcached.start()
+    wait_for(lambda: succeeds(partial((mount.path / "new.html").write_text, "new")), "a new site")
+    done = memfis("verify", *flags)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (1, "lost /")
+    mount.unmount()
+    assert (new_mount(name="again").path / "new.html").read_text() == "new"
+    assert memfis("verify", *flags).returncode == 0
+
+
 def test_what_the_store_lost_is_told_by_verify(
     mount: Mount, memcached: Memcached, items: Items
 ) -> None:

@@ -16,11 +16,10 @@ from memfis.catalog import Catalog, SiteItem
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.config import Site
 from memfis.entries import Entry
-from memfis.errors import MemfisError, UsageError
+from memfis.errors import MemfisError, UsageError, shown
 from memfis.keys import check_site_name
 from memfis.pages import GZIP, NO_PAGE, Page, content_of
 from memfis.store import ItemState, Store
-from memfis.sync.report import shown
 
 
 def _open(

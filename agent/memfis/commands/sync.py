@@ -10,12 +10,11 @@ import click
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.commands.progress import file_progress
 from memfis.config import Settings, Site
-from memfis.errors import UsageError
+from memfis.errors import UsageError, shown
 from memfis.handover import hand_over
 from memfis.sync import Change, MaxDelete, Options, Report, try_lock
 from memfis.sync import sync as sync_site
 from memfis.sync.lock import runtime_directory
-from memfis.sync.report import shown
 
 WAIT = 0.2
 """Seconds between two looks at a lock that somebody has."""

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from memfis.sync.report import shown
+from memfis.errors import shown
 
 Status = Literal["ok", "warning", "problem"]
 """warning: something is left to the disk, or comes late; problem: it does not work like this."""

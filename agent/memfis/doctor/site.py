@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from memfis.doctor.census import Cases, Census
 from memfis.doctor.findings import Finding, Status, counted, examples
-from memfis.sync.report import shown, size
+from memfis.errors import shown
+from memfis.sync.report import size
 from memfis.watch.mounts import Mount
 from memfis.webroot import Reader
 

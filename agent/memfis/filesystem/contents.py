@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from memfis.compression import Compression
 from memfis.entries import tombstone
-from memfis.errors import MemfisError
+from memfis.errors import MemfisError, shown
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.nodes import Content, Directory, Node
 from memfis.filesystem.rules import Rules
@@ -59,7 +59,7 @@ class Contents:
         if node.content is None:
             found = self.fetch(node)
             if found is None:
-                raise failure(errno.EIO, f"the store has lost {node.name!r}")
+                raise failure(errno.EIO, f"the store has lost {shown(node.name)}")
             try:
                 node.content = Content(content_of(found))
             except MemfisError as error:
@@ -178,7 +178,7 @@ class Contents:
             return
         page = self.fetch(node)
         if page is None:
-            raise failure(errno.EIO, f"the store has lost {node.name!r}")
+            raise failure(errno.EIO, f"the store has lost {shown(node.name)}")
         path = directory.path
         entry = replace(node.entry, flags=page.flags if public else page.flags | NO_PAGE)
         record = self._tree.append(directory, [entry])
@@ -217,7 +217,7 @@ class Contents:
         if node in self.unsaved or held + mine <= UNSAVED:
             self.unsaved[node] = reason
             return
-        log.error("cannot keep %s, which the store did not take: %s", node.path, reason)
+        log.error("cannot keep %s, which the store did not take: %s", shown(node.path), reason)
         node.content = None
         if node.unwritten and node.directory:
             node.directory.take_out(node)
@@ -233,12 +233,12 @@ class Contents:
             except OSError as error:  # save has kept it, and why
                 if error.errno != errno.ENOENT:
                     return
-                log.warning("%s is lost: its directory is gone", node.path)
+                log.warning("%s is lost: its directory is gone", shown(node.path))
                 del self.unsaved[node]
                 continue
             if not node.handles:
                 node.content = None
-            log.info("%s is written now", node.path)
+            log.info("%s is written now", shown(node.path))
 
 
 def _place(node: Node) -> Directory:

@@ -5,7 +5,7 @@ import errno
 from msgspec.structs import replace
 
 from memfis.entries import MOVING, Entry, tombstone
-from memfis.errors import MemfisError
+from memfis.errors import MemfisError, shown
 from memfis.filesystem.contents import Contents
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.links import Links
@@ -59,7 +59,7 @@ class Renames:
         page = self._contents.fetch(node)
         before = self._contents.fetch(target) if target and not target.is_link else None
         if page is None:
-            raise failure(errno.EIO, f"the store has lost {node.name!r}")
+            raise failure(errno.EIO, f"the store has lost {shown(node.name)}")
         public = (
             self._rules.fit(new.path, name, is_directory=False)
             and self._rules.open_to_visitors(node.entry)

@@ -58,8 +58,11 @@ class SiteState:
             exclude=self._site.exclude or item.exclude,
         )
 
-    def make(self, top: Entry) -> bool:
-        """Make the item of a new site with the root `top`; False when somebody was faster."""
+    def make(self, top: Entry, *, lost: float = 0.0) -> bool:
+        """Make the item of a new site with the root `top`; False when somebody was faster.
+
+        `lost`: when it was found that the store has lost the site, in seconds since the epoch.
+        """
         item = SiteItem(
             source="store",
             epoch=secrets.token_hex(8),
@@ -68,6 +71,7 @@ class SiteState:
             compression=self._site.compression,
             top=top,
             links=self.links,
+            lost=lost,
         )
         [made] = self._items.exchange(to.put(self._key, msgspec.json.encode(item), new=True))
         if made.refusal:

@@ -8,6 +8,7 @@ from itertools import islice
 from msgspec.structs import replace
 
 from memfis.entries import COMPACT_FROM, Entry, Log, decode_log, encode_log, encode_records
+from memfis.errors import shown
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.nodes import Directory, Node
 from memfis.filesystem.rules import NAME_LIMIT, Rules
@@ -264,7 +265,7 @@ class Tree:
         if node is None or not node.is_directory:
             raise failure(errno.ENOENT)
         if known or damaged:
-            log.warning("the store has lost the records of directory %s", path)
+            log.warning("the store has lost the records of directory %s", shown(path))
         raise failure(errno.EIO, "the store has lost the records of this directory")
 
     def _keep(self, directory: Directory) -> None:

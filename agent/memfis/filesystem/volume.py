@@ -2,7 +2,6 @@
 
 import errno
 import logging
-import os
 import stat
 import time
 from collections.abc import Callable
@@ -13,7 +12,7 @@ from msgspec.structs import replace
 from memfis.catalog import Catalog
 from memfis.config import Site
 from memfis.entries import MOVING, Entry
-from memfis.errors import MemfisError, StoreError, UsageError
+from memfis.errors import MemfisError, StoreError, UsageError, shown
 from memfis.filesystem.contents import Contents
 from memfis.filesystem.interface import Caller
 from memfis.filesystem.items import Items, failure
@@ -26,8 +25,6 @@ from memfis.filesystem.site import SiteState, check_source, root_entry
 from memfis.filesystem.tree import Tree, split
 from memfis.pages import NO_PAGE
 from memfis.store import Store
-
-log = logging.getLogger(__name__)
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +89,8 @@ class Volume:
                 raise UsageError(f"store {self._store.address} does not keep what is written to it")
         if not self._read_only:
             check_source(item, self._site.name)
+            if item.lost:  # whoever mounts it anew has been told
+                self._state.update(lambda item: replace(item, lost=0.0))
         site = self._state.settled(item)
         self._rules = Rules(site)
         self._tree = Tree(
@@ -118,7 +117,7 @@ class Volume:
         except MemfisError as error:
             raise failure(errno.EIO, str(error)) from error
         log.warning("the store has lost site %s: it begins anew, empty", self._site.name)
-        self._state.make(self._tree.root.entry)
+        self._state.make(self._tree.root.entry, lost=self._now() / 1e9)
         self._links.know([])
         return self._tree.make_root()
 
@@ -138,14 +137,14 @@ class Volume:
         self._links.know([path + entry.raw for path, entry in entries if entry.target is not None])
 
     def _take_up(self, path: bytes, entry: Entry) -> None:
-        log.info("going on with the move to %s%s", path, entry.raw)
+        log.info("going on with the move to %s", shown(path + entry.raw))
         try:
             self._renames.take_up(path, entry)
         except OSError as error:
             log.error("cannot end it: %s", error.strerror)  # noqa: TRY400 - clear enough
 
     def _expose_again(self, node: Node) -> None:
-        log.info("going on with the mode of /%s", node.name)
+        log.info("going on with the mode of %s", shown(node.path if node.directory else b"/"))
         try:
             self._renames.expose_below(self._tree.below(node), again=True)
             node.entry = marked(node.entry, on=False)
@@ -195,12 +194,12 @@ class Volume:
             try:
                 self._save(node)
             except OSError as error:
-                lost.append(f"{os.fsdecode(node.path)}: {error.strerror}")
+                lost.append(f"{shown(node.path)}: {error.strerror}")
         try:
             self._write_records()
         except OSError as error:
             lost += [
-                f"times of {os.fsdecode(node.path if node.directory else b'/')}: {error.strerror}"
+                f"times of {shown(node.path if node.directory else b'/')}: {error.strerror}"
                 for node in self._pending
             ]
         self._items.close()

@@ -1,6 +1,5 @@
 """What a sync did, for people and for machines."""
 
-import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
@@ -8,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from memfis.config import Site
+from memfis.errors import shown
 from memfis.store import Store
 from memfis.webroot import Problem, Skipped
 
@@ -120,16 +120,6 @@ _COUNTS = (
     *("bytes", "added", "changed", "removed", "restored", "unchanged", "renewed"),
     "bytes_written",
 )
-
-
-def shown(path: bytes) -> str:
-    """Return `path` for a terminal or JSON: what is not UTF-8, and control bytes, as \\xNN."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(each if each.isprintable() else _escaped(each) for each in text)
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def size(number: int) -> str:

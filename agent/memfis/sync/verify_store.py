@@ -46,6 +46,8 @@ def verify_store(site: Site, store: Store) -> Iterator[Verified]:
     check_filled_by_mount(item, site.name)
     if item is not None:
         site = replace(site, index=item.index)
+        if item.lost:
+            yield _wrong("lost", b"/")
     recorded = dict(catalog.tree(b"/"))
     if item is None and recorded[b"/"]:
         yield _wrong("records", b"/")
