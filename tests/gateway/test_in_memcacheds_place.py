@@ -86,7 +86,7 @@ def test_the_agent_keeps_a_site_and_nginx_serves_it(directory: Path, gateway: Ga
         {"store": f"memcached://{gateway.socket}"},
         [{"name": SITE, "root": str(site.root), "lease": 604800}],
     )
-    nginx = Nginx(directory, site)
+    nginx = Nginx(directory, site, patient=True)
     try:
         agent.start()
         nginx.start()

@@ -375,7 +375,7 @@ def served(stored: StoredSite, memcached: Memcached, directory: Path) -> Iterato
         source="store",
         listen=[address, f"unix:{directory}/{stored.site.name}.public"],
     )
-    nginx = Nginx(directory, site)
+    nginx = Nginx(directory, site, patient=True)
     nginx.start()
     yield site
     nginx.end()

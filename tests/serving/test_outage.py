@@ -70,7 +70,7 @@ class Visitors:
 def test_killed_store_costs_no_answer(web: Web) -> None:
     site = web.site()
     content = pages(site)
-    web.start()
+    web.start(patient=False)
     visitors = Visitors(site, content, 8)
     try:
         for _ in range(5):
@@ -88,7 +88,7 @@ def test_killed_store_costs_no_answer(web: Web) -> None:
 def test_frozen_store_costs_no_answer(web: Web) -> None:
     site = web.site()
     content = pages(site)
-    web.start()
+    web.start(patient=False)
     for target, page in content.items():
         site.put(target, page)
     visitors = Visitors(site, content, 4)
@@ -106,7 +106,7 @@ def test_frozen_store_costs_no_answer(web: Web) -> None:
 def test_frozen_store_is_left_alone_for_a_while(web: Web) -> None:
     """Or every visitor would wait for the timeout."""
     site = web.site()
-    web.start()
+    web.start(patient=False)
     site.write("index.html", b"disk")
     web.store.freeze()
     assert site.get("/").body == b"disk"
@@ -120,7 +120,7 @@ def test_frozen_store_is_left_alone_for_a_while(web: Web) -> None:
 
 def test_store_is_asked_again_when_it_is_back(web: Web) -> None:
     site = web.site()
-    web.start()
+    web.start(patient=False)
     site.write("index.html", b"disk")
     web.store.end()
     for _ in range(5):
@@ -134,7 +134,7 @@ def test_store_is_asked_again_when_it_is_back(web: Web) -> None:
 def test_urls_that_are_too_long_are_no_sign_of_an_outage(web: Web, target: str) -> None:
     """Somebody asking for such URLs must not be able to turn the store off for all."""
     site = web.site()
-    web.start()
+    web.start(patient=False)
     site.put("/", b"memory")
     for _ in range(20):
         assert site.get(target).status == 404
@@ -143,7 +143,7 @@ def test_urls_that_are_too_long_are_no_sign_of_an_outage(web: Web, target: str) 
 
 def test_slow_reader_gets_all_of_a_page(web: Web) -> None:
     site = web.site()
-    web.start()
+    web.start(patient=False)
     page = os.urandom(131072)
     site.put("/page.bin", page)
     with Connection(site.public) as connection:

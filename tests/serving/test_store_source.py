@@ -178,7 +178,7 @@ def test_store_that_is_back_is_used_again(web: Web) -> None:
 
 def test_frozen_store_is_an_error_in_time(web: Web) -> None:
     site = web.site(source="store")
-    web.start()
+    web.start(patient=False)
     site.put("/", b"memory")
     web.store.freeze()
     try:

@@ -1,6 +1,7 @@
 """A real nginx with the sites that our templates make."""
 
 import os
+import re
 import signal
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -19,6 +20,7 @@ from support.process import Process, listening, unprivileged
 
 TEMPLATES = Path(__file__).parents[2] / "templates" / "nginx"
 MIME_TYPES = Path("/etc/nginx/mime.types")
+STORE_TIMEOUT = re.compile(r"\b(memcached_(?:connect|send|read)_timeout) \w+;")
 
 
 @cache
@@ -110,16 +112,31 @@ class Site:
 
 
 class Nginx:
-    """nginx with sites, in `directory`; `more`: what else is at http level."""
+    """nginx with sites, in `directory`; `more`: what else is at http level.
 
-    def __init__(self, directory: Path, *sites: Site, workers: int = 1, more: str = "") -> None:
+    `patient`: it waits longer for the store than our templates let it, so that the fallback does
+    not answer just because the machine is busy. Not for tests of what happens without a store.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *sites: Site,
+        workers: int = 1,
+        more: str = "",
+        patient: bool = False,
+    ) -> None:
         user = unprivileged()
         included = directory / "sites.conf"
         self.sites = sites
         self.log = directory / "error.log"
         for site in sites:
             conf = directory / f"{site.name}.conf"
-            conf.write_bytes(os.fsencode(render("site.conf.j2", site=site.settings)))
+            text = render("site.conf.j2", site=site.settings)
+            if patient:
+                text, changed = STORE_TIMEOUT.subn(r"\1 20s;", text)
+                assert changed
+            conf.write_bytes(os.fsencode(text))
         lines = [f'include "{directory}/{site.name}.conf";\n' for site in sites]
         included.write_text("".join([*lines, more]))
         configuration = directory / "nginx.conf"
@@ -164,11 +181,11 @@ class Web:
         self.sites.append(site)
         return site
 
-    def start(self, workers: int = 1) -> None:
-        """Start the store and nginx."""
+    def start(self, workers: int = 1, *, patient: bool = True) -> None:
+        """Start the store and nginx, which is `patient` with it or as our templates have it."""
         self._ends.callback(self.store.end)
         self.store.start()
-        self.nginx = Nginx(self.directory, *self.sites, workers=workers)
+        self.nginx = Nginx(self.directory, *self.sites, workers=workers, patient=patient)
         self._ends.callback(self.nginx.end)
         self.nginx.start()
 
