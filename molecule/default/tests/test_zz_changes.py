@@ -121,6 +121,9 @@ def test_play_ends_and_tells_when_the_store_is_broken(host, fetch, play, sites, 
         f"printf '[Service]\\nExecStart=\\nExecStart=/bin/sleep inf\\n' > {drop_in}/broken.conf"
     )
     host.check_output("systemctl daemon-reload && systemctl restart memfis-memcached")
+    # As after an update of the agent, which restarts the mounts too.
+    unit = "/etc/systemd/system/memfis-mount-files.example.org.service"
+    host.check_output("echo '# changed' >> %s", unit)
     try:
         with few_watches(host, "ro"):
             done = play(sites)
