@@ -8,6 +8,9 @@ from msgspec import Meta
 SOCKET = "unix:/run/memfis-gateway/gateway.sock"
 """Where nginx, the agent and the mount find it."""
 
+NAME = "memfis-gateway"
+"""What the version ends with that a gateway answers: how clients know that it is no memcached."""
+
 MIB = 1024 * 1024
 
 Connection = Annotated[str, Meta(pattern=r"^couchbases?://[^\s/@]+(\?\S*)?\Z")]

@@ -7,8 +7,9 @@ from urllib.parse import quote_from_bytes
 from memfis import __version__
 from memfis.gateway.commands import BAD_FORMAT, ERROR, Command, Failure, Stream, signed
 from memfis.gateway.items import Items
+from memfis.gateway_settings import NAME
 
-NAME = f"{__version__}-memfis-gateway"
+VERSION = f"{__version__}-{NAME}"
 """What `version` says."""
 
 _LISTED = 500
@@ -88,7 +89,7 @@ class Stats(Command):
 def _general(items: Items) -> Iterator[tuple[str, object]]:
     figures, breaker = items.figures, items.guard.breaker
     yield from figures.process().items()
-    yield "version", NAME
+    yield "version", VERSION
     yield "pointer_size", 64
     yield "curr_connections", figures.connections
     yield "total_connections", figures.total_connections
@@ -142,7 +143,7 @@ def parse(words: list[bytes], _: int) -> Command:
     name = words[0]
     quiet = words[-1] == b"noreply"
     if name == b"version" and len(words) == 1:
-        return Say(f"VERSION {NAME}\r\n".encode())
+        return Say(f"VERSION {VERSION}\r\n".encode())
     if name == b"verbosity":
         if not 2 <= len(words) <= 3:
             return Failure(ERROR)
