@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memfis.gateway.admin import NAME
+from memfis.gateway.admin import VERSION
 from support.couchbase_mock import CouchbaseMock
 from support.gateway import Gateway
 from support.ports import free_port
@@ -210,7 +210,7 @@ def test_clients_that_do_not_send_on_cost_no_more_than_the_limit(small: Gateway)
 def test_connections_over_the_limit_are_told_so(small: Gateway) -> None:
     clients = [Raw(small.socket) for _ in range(50)]
     for client in clients:
-        assert client.ask(b"version\r\n") == f"VERSION {NAME}\r\n".encode()
+        assert client.ask(b"version\r\n") == f"VERSION {VERSION}\r\n".encode()
     with Raw(small.socket) as more:
         assert more.until(b"never") == b"ERROR Too many open connections\r\n"
     clients.pop().socket.close()
