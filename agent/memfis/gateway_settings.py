@@ -54,6 +54,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that a client may take to go on sending a value or reading an answer."""
     drain_timeout: Seconds = 10.0
     allow_flush: bool = False
+    read_only: bool = False
+    """Whether whatever would change something is refused: for hosts that do not publish."""
 
 
 EXPECTED_OF_GATEWAY = {

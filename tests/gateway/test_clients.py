@@ -277,3 +277,35 @@ def test_signals_end_it(directory: Path) -> None:
     gateway.start()
     gateway.signal(signal.SIGINT)
     wait_for(lambda: not gateway.running, "it to end")
+
+
+def test_a_read_only_gateway_changes_nothing(directory: Path, mock: CouchbaseMock) -> None:
+    place = directory / "reader"
+    place.mkdir()
+    writer = Gateway(directory, mock)
+    reader = Gateway(place, mock, read_only=True, allow_flush=True)
+    writer.start()
+    reader.start()
+    refused = b"CLIENT_ERROR this gateway is read-only: another host writes\r\n"
+    changes = (
+        *(b"set k 0 0 1\r\ny\r\n", b"add n 0 0 1\r\ny\r\n", b"replace k 0 0 1\r\ny\r\n"),
+        *(b"append k 0 0 1\r\ny\r\n", b"prepend k 0 0 1\r\ny\r\n", b"cas k 0 0 1 1\r\ny\r\n"),
+        *(b"delete k\r\n", b"incr k 1\r\n", b"decr k 1\r\n", b"touch k 0\r\n", b"gat 1 k\r\n"),
+        *(b"flush_all\r\n", b"mg k T1\r\n", b"ms k 1\r\ny\r\n", b"ms k 1 MA q\r\ny\r\n"),
+        *(b"md k q\r\n", b"set k 0 0 %d\r\n%b\r\n" % (21 * MIB, bytes(21 * MIB))),
+    )
+    try:
+        with Raw(writer.socket) as client:
+            assert client.ask(b"set k 0 0 1\r\n7\r\n") == b"STORED\r\n"
+        with Raw(reader.socket) as client:
+            for change in changes:
+                assert client.ask(change) == refused, change[:40]
+            client.send(b"set k 0 0 9 noreply\r\nget k\r\nxx\r\nmn\r\n")  # it is a value
+            assert client.until(b"MN\r\n") == b""
+            assert client.ask(b"mg k v s\r\n") == b"VA 1 s1\r\n7\r\n"
+            assert client.ask(b"get n\r\n") == b"END\r\n"
+        with Raw(writer.socket) as client:
+            assert client.ask(b"get k\r\n") == b"VALUE k 0 1\r\n7\r\nEND\r\n"
+    finally:
+        reader.end()
+        writer.end()

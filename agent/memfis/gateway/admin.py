@@ -37,6 +37,7 @@ class Flush(Command):
     """`flush_all`: everything goes, if that is allowed."""
 
     __slots__ = ()
+    writes = True
 
     async def begin(self, items: Items) -> bytes:
         """Return the answer."""
@@ -132,6 +133,7 @@ def _settings(items: Items) -> Iterator[tuple[str, object]]:
     yield "item_size_max", settings.max_item
     yield "evictions", "off"
     yield "cas_enabled", "yes"
+    yield "read_only", "yes" if settings.read_only else "no"
     yield "flush_enabled", "yes" if settings.allow_flush else "no"
     yield "backend", f"{settings.connection} {settings.bucket}"
     for name in ("hot_ttl", "stale_if_error", "timeout", "write_timeout", "breaker_failures"):

@@ -18,6 +18,7 @@ LONGEST = (1 << 31) - 3
 ERROR = b"ERROR\r\n"
 BAD_FORMAT = b"CLIENT_ERROR bad command line format\r\n"
 BAD_CHUNK = b"CLIENT_ERROR bad data chunk\r\n"
+READ_ONLY = b"CLIENT_ERROR this gateway is read-only: another host writes\r\n"
 TOO_LARGE = b"SERVER_ERROR object too large for cache\r\n"
 
 Found = Entry | Document | None
@@ -34,6 +35,8 @@ class Command:
 
     __slots__ = ("key", "length", "quiet", "value")
     lane: str | None = None
+    writes = False
+    """Whether it may change something."""
 
     def __init__(self, key: bytes = b"", length: int = -1, *, quiet: bool = False) -> None:
         self.key = key
@@ -95,6 +98,7 @@ class TooLarge(Failure):
     """
 
     __slots__ = ()
+    writes = True
 
     def __init__(self, key: bytes, length: int, *, quiet: bool = False) -> None:
         super().__init__(TOO_LARGE, length, quiet=quiet)

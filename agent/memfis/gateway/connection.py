@@ -64,7 +64,10 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, all_: Connections) -> None:
         self._all, self._items = all_, all_.items
         self._transport: asyncio.Transport
-        self._reading = Reading(self._items.settings.max_item, self._items.figures.commands)
+        settings = self._items.settings
+        self._reading = Reading(
+            settings.max_item, self._items.figures.commands, read_only=settings.read_only
+        )
         self._allowed = 0
         """Bytes taken of the budget for what is kept of this client's commands."""
         self._task: asyncio.Task[None] | None = None

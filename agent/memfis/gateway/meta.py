@@ -61,11 +61,12 @@ class Meta(Command):
 class Mg(Meta):
     """`mg`: look at an item, with its value or without."""
 
-    __slots__ = ("_before", "_ttl_before", "lane")
+    __slots__ = ("_before", "_ttl_before", "lane", "writes")
 
     def __init__(self, key: bytes, flags: Flags) -> None:
         super().__init__(key, flags)
         self.lane = None if b"h" in flags or b"l" in flags else "read"  # those before it count
+        self.writes = b"T" in flags
         self._before = 0.0
         self._ttl_before: int | None = None
 
@@ -152,6 +153,7 @@ class Ms(Meta):
     """`ms`: write an item."""
 
     __slots__ = ("_mode", "lane")
+    writes = True
 
     def __init__(self, key: bytes, flags: Flags, length: int, mode: bytes) -> None:
         super().__init__(key, flags, length)
@@ -194,6 +196,7 @@ class Md(Meta):
     """`md`: remove an item."""
 
     __slots__ = ("lane",)
+    writes = True
 
     def __init__(self, key: bytes, flags: Flags) -> None:
         super().__init__(key, flags)

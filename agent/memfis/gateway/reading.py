@@ -1,7 +1,7 @@
 """What a client sent, taken apart into commands."""
 
 from memfis.gateway import admin, classic, meta
-from memfis.gateway.commands import BAD_CHUNK, ERROR, Command, Failure, TooLarge
+from memfis.gateway.commands import BAD_CHUNK, ERROR, READ_ONLY, Command, Failure, TooLarge
 
 LINE = 2048
 """Longest line in bytes of most commands: as in memcached (proto_text.c)."""
@@ -32,9 +32,13 @@ class Quit(Exception):
 class Reading:
     """Bytes that came and were not understood yet, and the command that waits for its value."""
 
-    def __init__(self, max_item: int, count: dict[str, int]) -> None:
-        """Refuse values over `max_item` bytes; count commands in `count`."""
+    def __init__(self, max_item: int, count: dict[str, int], *, read_only: bool = False) -> None:
+        """Refuse values over `max_item` bytes, `read_only`: whatever changes something.
+
+        Commands are counted in `count`.
+        """
         self._max_item, self._count = max_item, count
+        self._read_only = read_only
         self._bytes = bytearray()
         self._at = 0
         self._open: Command | None = None
@@ -93,6 +97,8 @@ class Reading:
             if line is None:
                 return None
             command = line if isinstance(line, Command) else self._parse(line)
+            if self._read_only and command.writes:
+                command = Failure(READ_ONLY, command.length, quiet=command.quiet)
             if command.length < 0:
                 return command
             self._open = command

@@ -68,6 +68,17 @@ def test_one_host_publishes():
     assert [agent.is_enabled for agent in agents] == [True, False]
 
 
+def test_only_that_host_writes():
+    send = (
+        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
+        " s.sendall(b'set x 0 1 1\\r\\nx\\r\\n'); print(s.recv(200).decode())"
+    )
+    path = "/run/memfis-gateway/gateway.sock"
+    said = [host(name).check_output("python3 -c %s %s", send, path) for name in WEB]
+    assert said[0].strip() == "STORED"
+    assert said[1].startswith("CLIENT_ERROR this gateway is read-only")
+
+
 @pytest.mark.parametrize("name", WEB)
 @pytest.mark.parametrize(
     ("path", "user", "group", "mode"),
