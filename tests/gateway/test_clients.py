@@ -309,3 +309,17 @@ def test_a_read_only_gateway_changes_nothing(directory: Path, mock: CouchbaseMoc
     finally:
         reader.end()
         writer.end()
+
+
+def test_looks_at_what_was_seen_let_no_value_travel(gateway: Gateway) -> None:
+    value = os.urandom(MIB)
+    with Raw(gateway.socket) as client:
+        assert client.ask(b"set seen 6 0 %d\r\n%b\r\n" % (len(value), value)) == b"STORED\r\n"
+        before = int(gateway.stats()[b"looks_without_value"])
+        for _ in range(3):
+            assert client.ask(b"mg seen s f u\r\n") == b"HD s%d f6\r\n" % len(value)
+        head, _, cas = client.ask(b"mg seen s c u\r\n").strip().rpartition(b" c")
+        assert head == b"HD s%d" % len(value)
+        assert client.ask(b"gets seen\r\n").startswith(b"VALUE seen 6 %d %b\r\n" % (MIB, cas))
+        assert int(gateway.stats()[b"looks_without_value"]) == before + 4
+        assert client.ask(b"delete seen\r\nmg seen s f u\r\n") == b"DELETED\r\nEN\r\n"

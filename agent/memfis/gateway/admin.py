@@ -118,6 +118,7 @@ def _general(items: Items) -> Iterator[tuple[str, object]]:
     yield "hits_revalidated", figures.hits_revalidated
     yield "hits_stale", figures.hits_stale
     yield "hits_backend", figures.hits_backend
+    yield "looks_without_value", figures.glances
     for kind, number in sorted(figures.errors.items()):
         yield f"errors_{kind}", number
     yield "breaker", "open" if breaker.is_open else "closed"

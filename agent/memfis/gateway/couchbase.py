@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import couchbase.subdocument as subdocument
 from couchbase.auth import PasswordAuthenticator
 from couchbase.cluster import Cluster
 from couchbase.exceptions import (
@@ -30,6 +31,7 @@ from couchbase.exceptions import (
     TemporaryFailException,
     TimeoutException,
     UnAmbiguousTimeoutException,
+    UnsupportedOperation,
 )
 from couchbase.kv_range_scan import RangeScan
 from couchbase.options import ClusterOptions, ClusterTimeoutOptions, ScanOptions
@@ -60,6 +62,8 @@ BOOTSTRAP = timedelta(seconds=5)
 AGAIN = 1.0
 """Seconds between two attempts to connect."""
 
+_NO_ATTRIBUTE = "memfis"
+
 _TIMEOUTS = (TimeoutException, AmbiguousTimeoutException, UnAmbiguousTimeoutException)
 _AWAY = (RequestCanceledException, ServiceUnavailableException, TemporaryFailException)
 
@@ -84,6 +88,7 @@ class CouchbaseBackend:
 
         Raises UsageError when the password cannot be read.
         """
+        self.many_versions = True  # CouchbaseMock cannot, which is found out
         self._settings = settings
         self._password = password_in(settings.password_file)
         self._write = timedelta(seconds=settings.write_timeout)
@@ -195,6 +200,34 @@ class CouchbaseBackend:
             return [_there(answers, name) for name in names]
 
         return await self._call(remove)
+
+    async def versions(self, keys: Sequence[bytes]) -> Sequence[int | BackendError | None]:
+        """See Backend.versions."""
+        names = [document_id(key) for key in keys]
+
+        def look(collection: Any) -> list[int | BackendError | None]:
+            if self.many_versions:
+                wanted = [name for name in names if name is not None]
+                answers = collection.exists_multi(wanted, timeout=self._write)
+                errors = answers.exceptions.values()
+                if not any(isinstance(error, UnsupportedOperation) for error in errors):
+                    return [_version(answers, name) for name in names]
+                self.many_versions = False
+            return [None if name is None else self._version(collection, name) for name in names]
+
+        return await self._call(look)
+
+    def _version(self, collection: Any, name: str) -> int | BackendError | None:
+        """Return the CAS of one document by a look at an attribute that nothing has."""
+        try:
+            looked = collection.lookup_in(
+                name, [subdocument.exists(_NO_ATTRIBUTE, xattr=True)], timeout=self._write
+            )
+            return int(looked.cas)
+        except DocumentNotFoundException:
+            return None
+        except CouchbaseException as error:
+            return _translated(error)
 
     async def touch(self, touches: Sequence[tuple[bytes, int]]) -> Sequence[bool | BackendError]:
         """See Backend.touch."""
@@ -346,6 +379,13 @@ def _there(answers: Any, name: str | None) -> bool | BackendError:
         return True
     error = answers.exceptions.get(name)
     return False if isinstance(error, DocumentNotFoundException) else _translated(error)
+
+
+def _version(answers: Any, name: str | None) -> int | BackendError | None:
+    result = answers.results.get(name)
+    if name is None or result is not None:
+        return int(result.cas) if result is not None and result.exists else None
+    return _translated(answers.exceptions.get(name))
 
 
 def _storable(key: bytes) -> str:
