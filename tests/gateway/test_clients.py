@@ -280,10 +280,10 @@ def test_signals_end_it(directory: Path) -> None:
 
 
 def test_a_read_only_gateway_changes_nothing(directory: Path, mock: CouchbaseMock) -> None:
-    place = directory / "reader"
-    place.mkdir()
-    writer = Gateway(directory, mock)
-    reader = Gateway(place, mock, read_only=True, allow_flush=True)
+    for name in ("writer", "reader"):
+        (directory / name).mkdir()
+    writer = Gateway(directory / "writer", mock)
+    reader = Gateway(directory / "reader", mock, read_only=True, allow_flush=True)
     writer.start()
     reader.start()
     refused = b"CLIENT_ERROR this gateway is read-only: another host writes\r\n"

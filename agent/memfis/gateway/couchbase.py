@@ -98,12 +98,17 @@ class CouchbaseBackend:
         self._why: BackendError = UnavailableError("not connected yet")
         self._closed = threading.Event()
         self._threads = ThreadPoolExecutor(THREADS, "couchbase")
-        self._connecting = threading.Thread(target=self._connect, name="connect", daemon=True)
+        self._connecting = threading.Thread(target=self._connect, name="connect")
         self._connecting.start()
 
     def close(self) -> None:
-        """Disconnect."""
+        """Disconnect.
+
+        An attempt to connect is waited for: a process that ends in the middle of one is aborted by
+        the SDK, whatever its exit code was to be.
+        """
         self._closed.set()
+        self._connecting.join()
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._cluster is not None:
             self._cluster.close()
@@ -129,7 +134,7 @@ class CouchbaseBackend:
                 self._cluster = cluster
             except CouchbaseException as error:
                 self._why = _translated(error)
-                if str(self._why) != said:
+                if str(self._why) != said and not self._closed.is_set():
                     said = str(self._why)
                     log.warning("no connection to %s: %s", settings.connection, said)
                 self._closed.wait(AGAIN)
