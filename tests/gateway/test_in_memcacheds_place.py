@@ -181,3 +181,30 @@ def test_sockets_that_systemd_listens_at_lose_no_request_at_a_restart(directory:
                 process.terminate()
                 assert process.wait(20) == 0
             assert path.exists()  # it is systemd's
+
+
+def test_systemd_listens_for_prometheus_too(directory: Path) -> None:
+    paths = [directory / "gateway.sock", directory / "metrics.sock"]
+    gateway = Gateway(directory, metrics=f"unix:{paths[1]}")
+    listeners = [socket.socket(socket.AF_UNIX) for _ in paths]
+    for listener, path in zip(listeners, paths, strict=True):
+        listener.bind(os.fspath(path))
+        listener.listen(100)
+    start = (
+        "import os, sys;"
+        "[os.dup2(int(each), 9 + n) for n, each in enumerate(sys.argv[1:3])];"
+        "[os.dup2(9 + n, 3 + n) and os.set_inheritable(3 + n, True) for n in range(2)];"
+        "os.environ |= {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '2'};"
+        "os.execv(sys.argv[3], sys.argv[3:])"
+    )
+    numbers = [listener.fileno() for listener in listeners]
+    command = [sys.executable, "-c", start, *map(str, numbers), *gateway.command]
+    with subprocess.Popen(command, env=environment(), pass_fds=numbers) as process:
+        with Raw(paths[0]) as client:
+            assert client.ask(b"get k\r\n") == b"END\r\n"
+        assert gateway.figures()["memfis_gateway_misses_total"] == 1.0
+        process.terminate()
+        assert process.wait(20) == 0
+    assert paths[1].exists()  # it is systemd's
+    for listener in listeners:
+        listener.close()

@@ -26,7 +26,7 @@ def gateway(path: str | None, verbose: bool) -> None:
       connection = "couchbase://store1,store2"     couchbases:// for TLS
       bucket = "memfis"
       user = "memfis"
-      password_file = "/etc/memfis/couchbase.password"
+      password_file = "/etc/memfis-gateway/password"
 
     \b
       listen            ["unix:/run/memfis-gateway/gateway.sock"], or a port of 127.0.0.1

@@ -43,7 +43,7 @@ async def _serve(backend: Backend, settings: GatewaySettings) -> None:
     gateway = Gateway(backend, settings)
     passed = sockets.passed_sockets()
     if passed:
-        await gateway.serve(stop, passed)
+        await gateway.serve(stop, *sockets.apart(passed, settings.metrics))
         return
     own = sockets.open_sockets(settings.listen)
     try:
