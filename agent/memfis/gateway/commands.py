@@ -23,7 +23,6 @@ TOO_LARGE = b"SERVER_ERROR object too large for cache\r\n"
 
 Found = Entry | Document | None
 
-_NUMBER = re.compile(rb"[0-9]+\Z")
 _SIGNED = re.compile(rb"[+-]?[0-9]+\Z")
 
 
@@ -122,7 +121,7 @@ def key_fits(key: bytes) -> bool:
 
 def unsigned(word: bytes, bits: int = 64) -> int | None:
     """Return the number that `word` is, or None."""
-    if not _NUMBER.match(word) or len(word) > 20:
+    if not word.isdigit() or len(word) > 20:
         return None
     number = int(word)
     return number if number < 1 << bits else None
@@ -130,7 +129,7 @@ def unsigned(word: bytes, bits: int = 64) -> int | None:
 
 def signed(word: bytes) -> int | None:
     """Return the number of up to 32 bits that `word` is, or None."""
-    if not _SIGNED.match(word) or len(word) > 20:
+    if len(word) > 20 or not (word.isdigit() or _SIGNED.match(word)):
         return None
     number = int(word)
     return number if -(1 << 31) <= number < 1 << 31 else None

@@ -151,7 +151,9 @@ class CouchbaseBackend:
 
         def get(collection: Any) -> list[Document | BackendError | None]:
             wanted = [name for name in names if name is not None]
-            answers = collection.get_multi(wanted, transcoder=self._plain, timeout=timeout)
+            answers = _Answers(
+                collection.get_multi(wanted, transcoder=self._plain, timeout=timeout)
+            )
             found: list[Document | BackendError | None] = []
             for name in names:
                 result = answers.results.get(name)
@@ -175,21 +177,22 @@ class CouchbaseBackend:
         def upsert(collection: Any) -> dict[bytes, int | BackendError]:
             stored: dict[bytes, int | BackendError] = {}
             for expires, some in alike.items():
+                names = [document_id(write.key) for write in some]
                 documents = {
                     name: (write.value, write.flags)
-                    for write in some
-                    if (name := document_id(write.key)) is not None
+                    for name, write in zip(names, some, strict=True)
+                    if name is not None
                 }
-                answers = collection.upsert_multi(
-                    documents,
-                    transcoder=self._plain,
-                    timeout=self._write,
-                    expiry=expiry_of(expires),
-                )
-                for write in some:
-                    stored[write.key] = _result(
-                        answers, document_id(write.key), lambda done: int(done.cas)
+                answers = _Answers(
+                    collection.upsert_multi(
+                        documents,
+                        transcoder=self._plain,
+                        timeout=self._write,
+                        expiry=expiry_of(expires),
                     )
+                )
+                for name, write in zip(names, some, strict=True):
+                    stored[write.key] = _stored(answers, name)
             return stored
 
         results = await self._call(upsert)
@@ -201,7 +204,7 @@ class CouchbaseBackend:
 
         def remove(collection: Any) -> list[bool | BackendError]:
             wanted = [name for name in names if name is not None]
-            answers = collection.remove_multi(wanted, timeout=self._write)
+            answers = _Answers(collection.remove_multi(wanted, timeout=self._write))
             return [_there(answers, name) for name in names]
 
         return await self._call(remove)
@@ -213,7 +216,7 @@ class CouchbaseBackend:
         def look(collection: Any) -> list[int | BackendError | None]:
             if self.many_versions:
                 wanted = [name for name in names if name is not None]
-                answers = collection.exists_multi(wanted, timeout=self._write)
+                answers = _Answers(collection.exists_multi(wanted, timeout=self._write))
                 errors = answers.exceptions.values()
                 if not any(isinstance(error, UnsupportedOperation) for error in errors):
                     return [_version(answers, name) for name in names]
@@ -245,7 +248,9 @@ class CouchbaseBackend:
         def touch(collection: Any) -> list[bool | BackendError]:
             there: dict[str | None, bool | BackendError] = {None: False}
             for expires, names in alike.items():
-                answers = collection.touch_multi(names, expiry_of(expires), timeout=self._write)
+                answers = _Answers(
+                    collection.touch_multi(names, expiry_of(expires), timeout=self._write)
+                )
                 there |= {name: _there(answers, name) for name in names}
             return [there[document_id(key)] for key, _ in touches]
 
@@ -370,14 +375,22 @@ def _text(error: Exception | None) -> str:
     return f"{type(error).__name__}: {message}"[:200]
 
 
-def _result(answers: Any, name: str | None, made: Callable[[Any], T]) -> T | BackendError:
+class _Answers:
+    """What the SDK answers to a call with many keys: it makes its dictionaries anew when asked."""
+
+    def __init__(self, answers: Any) -> None:
+        self.results: dict[str | None, Any] = answers.results
+        self.exceptions: dict[str | None, Any] = {} if answers.all_ok else answers.exceptions
+
+
+def _stored(answers: _Answers, name: str | None) -> int | BackendError:
     if name is None:
         return RefusedError("such a key cannot be a document's")
     result = answers.results.get(name)
-    return made(result) if result is not None else _translated(answers.exceptions.get(name))
+    return int(result.cas) if result is not None else _translated(answers.exceptions.get(name))
 
 
-def _there(answers: Any, name: str | None) -> bool | BackendError:
+def _there(answers: _Answers, name: str | None) -> bool | BackendError:
     if name is None:
         return False
     if name in answers.results:
@@ -386,7 +399,7 @@ def _there(answers: Any, name: str | None) -> bool | BackendError:
     return False if isinstance(error, DocumentNotFoundException) else _translated(error)
 
 
-def _version(answers: Any, name: str | None) -> int | BackendError | None:
+def _version(answers: _Answers, name: str | None) -> int | BackendError | None:
     result = answers.results.get(name)
     if name is None or result is not None:
         return int(result.cas) if result is not None and result.exists else None

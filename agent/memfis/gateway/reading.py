@@ -67,13 +67,16 @@ class Reading:
         """Return the next commands that may be underway together; raises Quit."""
         group: list[Command] = []
         keys: set[bytes] = set()
+        scheme = b""
         try:
             while len(group) < GROUP:
                 command = self._held or self._next()
                 self._held = None
                 if command is None:
                     break
-                if group and not _joins(command, group[0], keys):
+                if not group:
+                    scheme = _scheme(command.key)
+                elif not _joins(command, group[0], keys, scheme):
                     self._held = command
                     break
                 group.append(command)
@@ -163,8 +166,10 @@ class Reading:
         return classic.parse(words, self._max_item)
 
 
-def _joins(command: Command, first: Command, keys: set[bytes]) -> bool:
+def _joins(command: Command, first: Command, keys: set[bytes], scheme: bytes) -> bool:
     """Whether `command` may be underway together with `first` and others, whose keys are `keys`.
+
+    `scheme`: that of the first one's key.
 
     A write waits for those before it whose keys are of another scheme: a directory's record is
     written before its pages (docs/architecture.md).
@@ -173,11 +178,11 @@ def _joins(command: Command, first: Command, keys: set[bytes]) -> bool:
         return False
     if command.lane == "read":
         return True
-    return command.key not in keys and _scheme(command.key) == _scheme(first.key)
+    return command.key not in keys and _scheme(command.key) == scheme
 
 
 def _scheme(key: bytes) -> bytes:
-    return key[: max(key.find(b"://"), 0)]
+    return key.partition(b"://")[0] if b"://" in key else b""
 
 
 __all__ = ["Quit", "Reading", "TooLarge"]
