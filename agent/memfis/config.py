@@ -27,6 +27,9 @@ MAX_PAGE = 128 * 1024
 LEASE = 24 * 3600
 """Seconds that a page lives unless a running agent renews it."""
 
+GATEWAY_LEASE = 7 * 24 * 3600
+"""The same behind a gateway, where each renewal is a write that is replicated."""
+
 MAX_DELETE = "50%"
 """Pages that a sync may remove: a number, or per cent of those recorded."""
 
@@ -35,6 +38,7 @@ AbsolutePath = Annotated[str, Meta(pattern=r"^/")]
 Source = Literal["root", "store"]
 IndexName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._~-]*\Z")]
 Bytes = Annotated[int, Meta(ge=1)]
+Lease = Annotated[int, Meta(ge=60)]
 Limit = Annotated[str, Meta(pattern=r"^(\d+|\d\d?%|100%)\Z")]
 CompressLevel = Annotated[int, Meta(ge=0, le=12)]
 Extension = Annotated[str, Meta(pattern=r"^[^./]*\Z")]
@@ -109,7 +113,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     max_page: Bytes = MAX_PAGE
     origin: AbsolutePath | None = None
     reader: str | None = None
-    lease: Annotated[int, Meta(ge=60)] = LEASE
+    lease: Lease | None = None
+    """None: by the kind of store, LEASE or GATEWAY_LEASE."""
     max_delete: Limit = MAX_DELETE
     compress_level: CompressLevel = LEVEL
     compress_types: tuple[Extension, ...] = TYPES
@@ -142,7 +147,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     store: str = DEFAULT_STORE
     reader: str | None = None
     max_page: Bytes = MAX_PAGE
-    lease: Annotated[int, Meta(ge=60)] = LEASE
+    lease: Lease | None = None
     max_delete: Limit = MAX_DELETE
     compress_level: CompressLevel = LEVEL
     compress_types: tuple[Extension, ...] = TYPES

@@ -8,6 +8,9 @@ from msgspec import Meta
 SOCKET = "unix:/run/memfis-gateway/gateway.sock"
 """Where nginx, the agent and the mount find it."""
 
+NAME = "memfis-gateway"
+"""What the version ends with that a gateway answers: how clients know that it is no memcached."""
+
 MIB = 1024 * 1024
 
 Connection = Annotated[str, Meta(pattern=r"^couchbases?://[^\s/@]+(\?\S*)?\Z")]
@@ -51,6 +54,8 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds that a client may take to go on sending a value or reading an answer."""
     drain_timeout: Seconds = 10.0
     allow_flush: bool = False
+    read_only: bool = False
+    """Whether whatever would change something is refused: for hosts that do not publish."""
 
 
 EXPECTED_OF_GATEWAY = {

@@ -44,12 +44,14 @@ class Scene:
         memory: Path,
         memcached: Memcached,
         mounts: int = 1,
+        batch: float = 0.0,
     ) -> None:
         self._new_site = new_site
         self._mount = mount
         self._memory = memory
         self._memcached = memcached
         self._mounts = mounts
+        self._batch = batch
         self._numbers = itertools.count()
         self._seconds = 0.0
         self._site: Site
@@ -61,7 +63,8 @@ class Scene:
         self._root = self._memory / str(next(self._numbers))
         self._root.mkdir(0o755)
         if self._mounts == 1:
-            self._filesystems = [self._mount(self._site)]
+            # Of what waits nothing is written until it must be, or a step has taken long enough.
+            self._filesystems = [self._mount(self._site, batch=self._batch)]
             return Kernel(self._filesystems[0]), Directory(os.fsencode(self._root))
         self._filesystems = [
             self._mount(self._site, timeout=0, clock=lambda: self._seconds)
@@ -93,6 +96,21 @@ def test_a_mount_is_like_a_directory(
     scene = Scene(new_site, mount, memory, memcached)
     done = compare(scene, scene.end, runs=RUNS, steps=STEPS, number=number)
     assert done > RUNS * STEPS // 2
+
+
+@pytest.mark.parametrize("batch", [0.001, 3600.0])
+@pytest.mark.parametrize("number", numbers(1)[-1:])
+def test_a_mount_that_collects_changes_is_like_a_directory(
+    new_site: Callable[[], Site],
+    mount: Mount,
+    memory: Path,
+    memcached: Memcached,
+    number: int,
+    batch: float,
+) -> None:
+    scene = Scene(new_site, mount, memory, memcached, batch=batch)
+    done = compare(scene, scene.end, runs=RUNS // 2, steps=STEPS, number=number)
+    assert done > RUNS * STEPS // 4
 
 
 @pytest.mark.parametrize("number", numbers(1))

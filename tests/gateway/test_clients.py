@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from memfis.gateway.admin import NAME
+from memfis.gateway.admin import VERSION
 from support.couchbase_mock import CouchbaseMock
 from support.gateway import Gateway
 from support.ports import free_port
@@ -210,7 +210,7 @@ def test_clients_that_do_not_send_on_cost_no_more_than_the_limit(small: Gateway)
 def test_connections_over_the_limit_are_told_so(small: Gateway) -> None:
     clients = [Raw(small.socket) for _ in range(50)]
     for client in clients:
-        assert client.ask(b"version\r\n") == f"VERSION {NAME}\r\n".encode()
+        assert client.ask(b"version\r\n") == f"VERSION {VERSION}\r\n".encode()
     with Raw(small.socket) as more:
         assert more.until(b"never") == b"ERROR Too many open connections\r\n"
     clients.pop().socket.close()
@@ -277,3 +277,49 @@ def test_signals_end_it(directory: Path) -> None:
     gateway.start()
     gateway.signal(signal.SIGINT)
     wait_for(lambda: not gateway.running, "it to end")
+
+
+def test_a_read_only_gateway_changes_nothing(directory: Path, mock: CouchbaseMock) -> None:
+    for name in ("writer", "reader"):
+        (directory / name).mkdir()
+    writer = Gateway(directory / "writer", mock)
+    reader = Gateway(directory / "reader", mock, read_only=True, allow_flush=True)
+    writer.start()
+    reader.start()
+    refused = b"CLIENT_ERROR this gateway is read-only: another host writes\r\n"
+    changes = (
+        *(b"set k 0 0 1\r\ny\r\n", b"add n 0 0 1\r\ny\r\n", b"replace k 0 0 1\r\ny\r\n"),
+        *(b"append k 0 0 1\r\ny\r\n", b"prepend k 0 0 1\r\ny\r\n", b"cas k 0 0 1 1\r\ny\r\n"),
+        *(b"delete k\r\n", b"incr k 1\r\n", b"decr k 1\r\n", b"touch k 0\r\n", b"gat 1 k\r\n"),
+        *(b"flush_all\r\n", b"mg k T1\r\n", b"ms k 1\r\ny\r\n", b"ms k 1 MA q\r\ny\r\n"),
+        *(b"md k q\r\n", b"set k 0 0 %d\r\n%b\r\n" % (21 * MIB, bytes(21 * MIB))),
+    )
+    try:
+        with Raw(writer.socket) as client:
+            assert client.ask(b"set k 0 0 1\r\n7\r\n") == b"STORED\r\n"
+        with Raw(reader.socket) as client:
+            for change in changes:
+                assert client.ask(change) == refused, change[:40]
+            client.send(b"set k 0 0 9 noreply\r\nget k\r\nxx\r\nmn\r\n")  # it is a value
+            assert client.until(b"MN\r\n") == b""
+            assert client.ask(b"mg k v s\r\n") == b"VA 1 s1\r\n7\r\n"
+            assert client.ask(b"get n\r\n") == b"END\r\n"
+        with Raw(writer.socket) as client:
+            assert client.ask(b"get k\r\n") == b"VALUE k 0 1\r\n7\r\nEND\r\n"
+    finally:
+        reader.end()
+        writer.end()
+
+
+def test_looks_at_what_was_seen_let_no_value_travel(gateway: Gateway) -> None:
+    value = os.urandom(MIB)
+    with Raw(gateway.socket) as client:
+        assert client.ask(b"set seen 6 0 %d\r\n%b\r\n" % (len(value), value)) == b"STORED\r\n"
+        before = int(gateway.stats()[b"looks_without_value"])
+        for _ in range(3):
+            assert client.ask(b"mg seen s f u\r\n") == b"HD s%d f6\r\n" % len(value)
+        head, _, cas = client.ask(b"mg seen s c u\r\n").strip().rpartition(b" c")
+        assert head == b"HD s%d" % len(value)
+        assert client.ask(b"gets seen\r\n").startswith(b"VALUE seen 6 %d %b\r\n" % (MIB, cas))
+        assert int(gateway.stats()[b"looks_without_value"]) == before + 4
+        assert client.ask(b"delete seen\r\nmg seen s f u\r\n") == b"DELETED\r\nEN\r\n"

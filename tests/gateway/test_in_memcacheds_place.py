@@ -4,6 +4,7 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -84,7 +85,7 @@ def test_the_agent_keeps_a_site_and_nginx_serves_it(directory: Path, gateway: Ga
     agent = Agent(
         directory,
         {"store": f"memcached://{gateway.socket}"},
-        [{"name": SITE, "root": str(site.root), "lease": 604800}],
+        [{"name": SITE, "root": str(site.root)}],
     )
     nginx = Nginx(directory, site, patient=True)
     try:
@@ -99,12 +100,44 @@ def test_the_agent_keeps_a_site_and_nginx_serves_it(directory: Path, gateway: Ga
         assert site.get("/d3/page3.html").source == "HIT"
         (site.root / "d3" / "page3.html").unlink()
         wait_for(lambda: site.get("/d3/page3.html").status == 404, "the removal")
-        with Raw(gateway.socket) as client:  # the lease is known, so it is not renewed all the time
+        with Raw(gateway.socket) as client:  # of 7 days; and known, so not renewed all the time
             found = client.ask(b"mg %b t u\r\n" % page_key(SITE, b"/noise.bin"))
             assert 604000 < int(found[4:-2]) <= 604800
     finally:
         nginx.end()
         agent.end()
+
+
+def appends(gateway: Gateway) -> int:
+    """Return how many appends the gateway has put to the database."""
+    figures = gateway.figures()
+    return int(figures.get('memfis_gateway_couchbase_seconds_count{operation="extend"}', 0))
+
+
+def test_changes_of_a_directory_travel_in_batches(directory: Path) -> None:
+    gateway = Gateway(directory, metrics=f"unix:{directory}/metrics.sock")
+    root = directory / SITE
+    fill(root)
+    agent = Agent(
+        directory,
+        {"store": f"memcached://{gateway.socket}"},
+        [{"name": SITE, "root": os.fspath(root)}],
+    )
+    gateway.start()
+    try:
+        agent.start()
+        before, started = appends(gateway), time.monotonic()
+        for number in range(30):  # for three seconds
+            (root / "d1" / f"new{number}.html").write_text(f"{number}")
+            time.sleep(0.1)
+        with Raw(gateway.socket) as client:
+            last = b"mg %b u\r\n" % page_key(SITE, b"/d1/new29.html")
+            wait_for(lambda: client.ask(last) == b"HD\r\n", "the last page")
+        # Two an append: some files are found while they are still open.
+        assert 2 <= appends(gateway) - before <= (time.monotonic() - started) + 1
+    finally:
+        agent.end()
+        gateway.end()
 
 
 @pytest.mark.skipif(not os.access("/dev/fuse", os.R_OK | os.W_OK), reason="needs /dev/fuse")
@@ -148,3 +181,30 @@ def test_sockets_that_systemd_listens_at_lose_no_request_at_a_restart(directory:
                 process.terminate()
                 assert process.wait(20) == 0
             assert path.exists()  # it is systemd's
+
+
+def test_systemd_listens_for_prometheus_too(directory: Path) -> None:
+    paths = [directory / "gateway.sock", directory / "metrics.sock"]
+    gateway = Gateway(directory, metrics=f"unix:{paths[1]}")
+    listeners = [socket.socket(socket.AF_UNIX) for _ in paths]
+    for listener, path in zip(listeners, paths, strict=True):
+        listener.bind(os.fspath(path))
+        listener.listen(100)
+    start = (
+        "import os, sys;"
+        "[os.dup2(int(each), 9 + n) for n, each in enumerate(sys.argv[1:3])];"
+        "[os.dup2(9 + n, 3 + n) and os.set_inheritable(3 + n, True) for n in range(2)];"
+        "os.environ |= {'LISTEN_PID': str(os.getpid()), 'LISTEN_FDS': '2'};"
+        "os.execv(sys.argv[3], sys.argv[3:])"
+    )
+    numbers = [listener.fileno() for listener in listeners]
+    command = [sys.executable, "-c", start, *map(str, numbers), *gateway.command]
+    with subprocess.Popen(command, env=environment(), pass_fds=numbers) as process:
+        with Raw(paths[0]) as client:
+            assert client.ask(b"get k\r\n") == b"END\r\n"
+        assert gateway.figures()["memfis_gateway_misses_total"] == 1.0
+        process.terminate()
+        assert process.wait(20) == 0
+    assert paths[1].exists()  # it is systemd's
+    for listener in listeners:
+        listener.close()

@@ -1,5 +1,6 @@
 """Couchbase is slow, frozen, gone or refuses: never a false miss, and nobody waits."""
 
+import subprocess
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -76,6 +77,16 @@ def test_away_at_the_start_it_is_an_error_until_it_comes(
             assert client.ask(b"set k 0 0 1\r\nx\r\n") == b"STORED\r\n"
     finally:
         gateway.end()
+
+
+def test_a_socket_that_is_taken_is_said_and_the_exit_code_is_2(
+    mock: CouchbaseMock, gateway: Gateway
+) -> None:
+    mock.freeze()  # while the attempt to connect is underway
+    done = subprocess.run(gateway.command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1), done.stderr
+    assert "another process listens there" in done.stderr
+    mock.thaw()
 
 
 def test_a_bucket_that_is_not_there_is_said_and_no_miss(

@@ -29,6 +29,7 @@ def rendered(**variables: Any) -> dict[str, Any]:
             **{"memfis_couchbase_bucket": "pages", "memfis_couchbase_user": "memfis"},
             **{"memfis_couchbase_certificate": "", "memfis_gateway": {}},
             "__memfis_gateway_settings": "/etc/memfis-gateway",
+            "__memfis_gateway_read_only": False,
             "__memfis_gateway_socket": "/run/memfis-gateway/gateway.sock",
             **variables,
         }
@@ -52,6 +53,11 @@ def test_other_settings_are_passed_on_with_their_types() -> None:
     table = rendered(memfis_gateway=more, memfis_couchbase_certificate="ca.pem")
     assert {key: table[key] for key in more} == more
     assert table["certificate"] == "/etc/memfis-gateway/certificates.pem"
+
+
+def test_a_host_that_does_not_publish_writes_nothing() -> None:
+    assert "read_only" not in rendered()
+    assert rendered(__memfis_gateway_read_only=True)["read_only"] is True
 
 
 def test_what_fits_is_not_refused(role_filters: Any) -> None:

@@ -83,4 +83,5 @@ def _stopped(task: Path) -> bool:
 def environment() -> dict[str, str]:
     """Return the environment that a gateway in tests runs in."""
     tests = os.fspath(Path(__file__).parents[1])
-    return {**os.environ, "PYTHONPATH": tests}
+    path = [tests, *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(path)}

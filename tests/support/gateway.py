@@ -1,6 +1,7 @@
 """A gateway as a process of its own, in memcached's place."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 from signal import Signals
@@ -43,6 +44,7 @@ class Gateway(Memcached):
             config = directory / "gateway.toml"
             config.write_text("[gateway]\n" + toml(given, []))
             command = [*COMMAND, "gateway", "--config", os.fspath(config), "-v"]
+        self.metrics = str(given.get("metrics", ""))
         self.log = directory / "gateway.log"
         self._mock = mock
         self.command = command
@@ -66,6 +68,21 @@ class Gateway(Memcached):
     def stop(self) -> None:
         """End it as systemd does: it lets its clients end first."""
         self._process.end()
+
+    def figures(self) -> dict[str, float]:
+        """Return what it tells Prometheus, at the unix socket or the port of its settings."""
+        path = self.metrics.removeprefix("unix:")
+        family = socket.AF_UNIX if path.startswith("/") else socket.AF_INET
+        host, _, port = path.rpartition(":")
+        with socket.socket(family) as client:
+            client.settimeout(10)
+            client.connect(path if family == socket.AF_UNIX else (host, int(port)))
+            client.sendall(b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n")
+            with client.makefile("rb") as answer:
+                head, _, body = answer.read().partition(b"\r\n\r\n")
+        assert head.startswith(b"HTTP/1.1 200 "), head
+        lines = [line for line in body.decode().splitlines() if not line.startswith("#")]
+        return {name: float(figure) for name, _, figure in (line.rpartition(" ") for line in lines)}
 
     @property
     def pid(self) -> int:

@@ -25,6 +25,7 @@ class MemoryBackend:
 
     def __init__(self, wall: Callable[[], float] = time.time) -> None:
         self._wall = wall
+        self.many_versions = True
         self._documents: dict[bytes, tuple[Document, int]] = {}
         self._cas = itertools.count(int(time.time()) << 16)
         self.fetched: list[bytes] = []
@@ -79,6 +80,11 @@ class MemoryBackend:
         for key in keys:
             self._documents.pop(key, None)
         return there
+
+    async def versions(self, keys: Sequence[bytes]) -> Sequence[int | BackendError | None]:
+        await self._ready()
+        found = map(self._find, keys)
+        return [None if each is None else each[0].cas for each in found]
 
     async def touch(self, touches: Sequence[tuple[bytes, int]]) -> Sequence[bool | BackendError]:
         await self._ready()

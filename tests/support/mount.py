@@ -20,6 +20,8 @@ class Mount:
         self.path = directory / name
         self.path.mkdir(exist_ok=True)
         self.log = directory / f"{name}.log"
+        if os.environ.get("MEMFIS_TEST_STORE") == "gateway":
+            flags = ("--batch", "0", *flags)  # those tests look right after a close
         self._flags = ("--site", site, "--store", f"memcached://{store}", *flags)
         self._process = Process(
             [*COMMAND, "mount", "--foreground", *self._flags, self.path], self.log, environment()

@@ -15,8 +15,9 @@ class Raw:
     def __init__(self, address: Path | tuple[str, int]) -> None:
         family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
         self.socket = socket.socket(family)
-        self.socket.settimeout(PATIENCE)
+        # With a timeout, a queue of connections that is full would be an error at once.
         self.socket.connect(os.fspath(address) if isinstance(address, Path) else address)
+        self.socket.settimeout(PATIENCE)
 
     def __enter__(self) -> Self:
         return self

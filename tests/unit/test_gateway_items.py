@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 import pytest
 
@@ -308,6 +309,57 @@ def test_an_append_that_would_grow_over_the_limit_is_not_made() -> None:
         assert (await scene.items.extend(b"k", b"y" * 48))[0] is Outcome.DONE
 
     scene(test, max_item=2048)
+
+
+def test_a_look_asks_for_no_value_that_was_seen() -> None:
+    async def glance(scene: Scene, *, now: bool = False) -> tuple[int, int] | None:
+        found: Any = scene.items.glance(b"k", now=now)
+        if isinstance(found, asyncio.Future):
+            found = await found
+        if found is None:
+            return None
+        size = len(found.value) if isinstance(found, Document) else found.size
+        return size, found.flags
+
+    async def test(scene: Scene) -> None:
+        assert await glance(scene) is None
+        await scene.items.set(Write(b"k", b"x" * 100, 6, 0))
+        scene.backend.fetched.clear()
+        assert await glance(scene) == (100, 6)
+        assert scene.backend.fetched == []
+        scene.backend.put(Write(b"k", b"another's", 4, 0))  # a foreign write is seen
+        assert await glance(scene) == (9, 4)
+        assert await glance(scene) == (9, 4)
+        assert scene.backend.fetched == [b"k"]
+        scene.backend.put(Write(b"k", b"another's, longer", 4, 0))
+        await scene.items.extend(b"k", b"!")  # of what it is appended to nothing is known
+        assert await glance(scene, now=True) == (18, 4)
+        await scene.items.delete(b"k")
+        assert await glance(scene) is None
+        await scene.items.set(Write(b"k", b"x", 0, 0))
+        await scene.backend.remove([b"k"])
+        fetched = len(scene.backend.fetched)
+        assert await glance(scene) is None
+        assert len(scene.backend.fetched) == fetched
+        await scene.items.set(Write(b"k", b"x", 0, 0))
+        scene.backend.gone = away()
+        with pytest.raises(UnavailableError):
+            await glance(scene)
+
+    scene(test)
+
+
+def test_looks_that_cannot_be_put_together_are_for_what_is_large() -> None:
+    async def test(scene: Scene) -> None:
+        scene.backend.many_versions = False
+        for key, size in ((b"small", 100), (b"large", 1 << 20)):
+            await scene.items.set(Write(key, b"x" * size, 0, 0))
+            found = scene.items.glance(key)
+            assert isinstance(found, asyncio.Future)
+            await found
+        assert scene.backend.fetched == [b"small"]
+
+    scene(test)
 
 
 def test_bytes_are_given_to_those_who_wait_in_their_order() -> None:

@@ -17,10 +17,14 @@ Called by mount(8). Options, beside those of every filesystem:
   store=URL                  memcached://HOST:PORT or memcached:///path/to.sock
   config=FILE                read this configuration instead of /etc/memfis/memfis.toml
   attribute_timeout=SECONDS  when, at the latest, what other hosts change is seen here
+  batch=SECONDS              how long what is closed may wait for more in its directory
   allow_other                insist on letting other users in; no_allow_other: do not
 """
 
-VALUES = {"store": "--store", "config": "--config", "attribute_timeout": "--attribute-timeout"}
+VALUES = {
+    **{"store": "--store", "config": "--config"},
+    **{"attribute_timeout": "--attribute-timeout", "batch": "--batch"},
+}
 
 WORDS = {
     "ro": "--read-only",

@@ -26,7 +26,7 @@ def gateway(path: str | None, verbose: bool) -> None:
       connection = "couchbase://store1,store2"     couchbases:// for TLS
       bucket = "memfis"
       user = "memfis"
-      password_file = "/etc/memfis/couchbase.password"
+      password_file = "/etc/memfis-gateway/password"
 
     \b
       listen            ["unix:/run/memfis-gateway/gateway.sock"], or a port of 127.0.0.1
@@ -47,6 +47,7 @@ def gateway(path: str | None, verbose: bool) -> None:
       drain_timeout     seconds that clients have to end when it stops (10)
       metrics           where Prometheus may ask: unix:/path/to.sock, or a port of 127.0.0.1
       allow_flush       whether flush_all empties the bucket (false)
+      read_only         refuse writes: for hosts that only serve what another publishes (false)
 
     `END` means that a page is certainly not there. While Couchbase is slow or away the answer is
     SERVER_ERROR, within a quarter of a second, and nginx takes the page from disk. `stats` and

@@ -49,6 +49,14 @@ def directories(
     metavar="SECONDS",
     help="When, at the latest, what other hosts change is seen here. 0: nothing is cached.",
 )
+@click.option(
+    "--batch",
+    type=click.FloatRange(min=0, max=60),
+    metavar="SECONDS",
+    help="How long what is closed or removed may wait for more in its directory, to be written with"
+    " it; fsync(2) does not wait. 0: a close returns when all is on the store. Default: 1 where the"
+    " store is a gateway, 0 elsewhere.",
+)
 @click.option("--foreground", "-f", is_flag=True, help="Stay, and log to stderr.")
 @click.option("--verbose", "-v", is_flag=True, help="Log more.")
 @click.option(
@@ -68,6 +76,7 @@ def mount(
     read_only: bool,
     allow_other: bool | None,
     attribute_timeout: float,
+    batch: float | None,
     foreground: bool,
     verbose: bool,
     flags: tuple[str, ...],
@@ -88,7 +97,8 @@ def mount(
 
     Goes to the background when the mount answers, and logs to syslog from then on. Ends, with all
     that was written on the store, when it is unmounted (umount, fusermount3 -u) and by SIGTERM or
-    Ctrl-C. What closed files hold is on the store when close(2) returns.
+    Ctrl-C. What closed files hold is on the store when close(2) returns; on a gateway to Couchbase
+    a second later (--batch).
     """
     from memfis.mount import (
         Options,
@@ -99,7 +109,9 @@ def mount(
     from memfis.mount.background import in_background
 
     site = SiteFlags(config, name, store=store).site(source="store")
-    options = Options(os.path.abspath(mountpoint), read_only, allow_other, attribute_timeout, flags)
+    options = Options(
+        os.path.abspath(mountpoint), read_only, allow_other, attribute_timeout, batch, flags
+    )
     level = logging.DEBUG if verbose else logging.INFO
     log_to_stderr(level)
     check(options)

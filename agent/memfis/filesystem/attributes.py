@@ -116,7 +116,7 @@ class AttributeChanges(Volume):
         node.pending = False
 
     def _change_directory(self, node: Node, entry: Entry) -> None:
-        self._write_records()
+        self.write_all()
         directory = self._tree.below(node)
         was = self._rules.is_public_directory(directory)
         begun = is_marked(entry)

@@ -148,6 +148,10 @@ class Names(Volume):
             return
         self._rules.check_name(above, name)
         if node.is_directory:
+            self.write_all()
+        elif self._contents.is_held(node):
+            self._save(node)
+        if node.is_directory:
             if target is not None and not target.is_directory:
                 raise failure(errno.ENOTDIR)
             if new.startswith(old + b"/"):

@@ -117,7 +117,10 @@ class Node:
 class Directory:
     """A directory item as it was read, with what was appended to it since."""
 
-    __slots__ = ("_directories", "cas", "checked", "children", "node", "path", "records", "size")
+    __slots__ = (
+        *("_directories", "cas", "checked", "children", "node", "path", "records", "size"),
+        "waiting",
+    )
 
     def __init__(self, path: bytes, node: Node) -> None:
         """Know nothing yet of the directory at `path`, which ends with `/`."""
@@ -126,6 +129,8 @@ class Directory:
         self.children: dict[bytes, Node] = {}
         self.cas = self.size = self.records = 0
         self.checked = float("-inf")
+        self.waiting: list[Entry] = []
+        """Tombstones that its next append brings: their pages are gone already."""
         self._directories = 0  # asked for after each change in here: not to be counted anew
 
     def add(self, node: Node) -> None:

@@ -22,6 +22,9 @@ ALLOCATIONS = {0, KEEP_SIZE, PUNCH_HOLE | KEEP_SIZE, ZERO_RANGE, ZERO_RANGE | KE
 CHANGING = os.O_WRONLY | os.O_RDWR | os.O_TRUNC
 """Flags with which an open file may be changed: by O_TRUNC even if it is only read."""
 
+SYNCHRONOUS = os.O_SYNC | os.O_DSYNC
+"""Flags with which nothing waits."""
+
 
 class OpenFiles(Volume):
     """Operations on handles, which are numbers."""
@@ -94,18 +97,21 @@ class OpenFiles(Volume):
         node = self._node(path, handle)
         if node.is_directory:
             raise failure(errno.EISDIR)
+        self._contents.settle(node)
         others = node.dirty and node.handles
         self._contents.resize(node, length)
         if handle is None and not others:
-            self._save(node)
-            if not node.handles:
+            self._publish(node)
+            if not node.handles and not node.dirty:
                 node.content = None
 
     def flush(self, handle: int) -> None:
         """Publish what was written to an open file (close(2))."""
         node, flags = self._open(handle)
-        if flags & CHANGING:
+        if flags & CHANGING and flags & SYNCHRONOUS:
             self._save(node)
+        elif flags & CHANGING:
+            self._publish(node)
 
     def sync(self, handle: int) -> None:
         """Publish what was written to an open file, and its latest attributes (fsync(2))."""
@@ -119,7 +125,8 @@ class OpenFiles(Volume):
         node.handles -= 1
         if node.handles:
             return
-        if node.dirty and node.directory is not None and node not in self._contents.unsaved:
-            self._save(node)  # written by mmap(2) after the last close
+        left = node in self._contents.unsaved or self._contents.is_held(node)
+        if node.dirty and node.directory is not None and not left:
+            self._publish(node)  # written by mmap(2) after the last close
         if not node.dirty or node.directory is None:
             node.content = None

@@ -54,6 +54,7 @@ class Tree:
         self.root = Node(b"", root, hash(b"/") & 0x7FFFFFFFFFFFFFFF, fit=True)
         self._known: dict[bytes, Directory] = {b"/": Directory(b"/", self.root)}
         self._names = 0
+        self._waiting: dict[Directory, float] = {}
 
     def directory(self, path: bytes, *, now: bool = False) -> Directory:
         """Return the directory at `path` as it is, not older than the timeout; `now`: at all.
@@ -147,7 +148,8 @@ class Tree:
 
     def append(self, directory: Directory, entries: Iterable[Entry]) -> Request:
         """Return the request that adds `entries` to the log of `directory`; see `appended`."""
-        return to.append(self._rules.directory_key(directory.path), encode_records(entries))
+        records = encode_records([*directory.waiting, *entries])
+        return to.append(self._rules.directory_key(directory.path), records)
 
     def appended(self, directory: Directory, request: Request, answer: Answer, number: int) -> None:
         """Take note of the `answer` to the `request` that added `number` records.
@@ -162,7 +164,9 @@ class Tree:
             raise failure(errno.ENOSPC, answer.refusal)
         directory.size += len(data)
         directory.cas = answer.cas
-        directory.records += number
+        directory.records += number + len(directory.waiting)
+        directory.waiting.clear()
+        self._waiting.pop(directory, None)
         if directory.records >= COMPACT_FROM and directory.records >= 2 * len(directory.children):
             self._compact(directory)
 
@@ -171,6 +175,20 @@ class Tree:
         request = self.append(directory, entries)
         [answer] = self._items.exchange(request)
         self.appended(directory, request, answer, len(entries))
+
+    def record_later(self, directory: Directory, gone: Entry) -> None:
+        """Add the tombstone `gone` to the log of `directory` with its next records."""
+        directory.waiting.append(gone)
+        self._waiting.setdefault(directory, self._clock())
+
+    def write_waiting(self, seconds: float) -> None:
+        """Write what `record_later` left, where it has waited for `seconds`."""
+        until = self._clock() - seconds
+        for directory, since in list(self._waiting.items()):
+            if self._known.get(directory.path) is not directory:
+                del self._waiting[directory]  # it was removed itself
+            elif since <= until:
+                self.record(directory)
 
     def _append_again(self, directory: Directory, request: Request) -> Answer:
         key = self._rules.directory_key(directory.path)
@@ -227,6 +245,8 @@ class Tree:
         """Make the children of `directory` what `current` says, and keep what is not stored yet."""
         children = directory.children
         entries = {entry.raw: entry for entry in current.entries.values()}
+        for gone in directory.waiting:
+            entries.pop(gone.raw, None)
         for node in [each for each in children.values() if each.name not in entries]:
             if not node.unwritten:
                 directory.take_out(node)
@@ -279,6 +299,8 @@ class Tree:
         for each in list(islice(self._known.values(), len(self._known) - 1)):
             if self._names <= KEPT // 2:
                 break
-            if each.path != b"/" and not any(child.busy for child in each.children.values()):
+            if each.path == b"/" or each.waiting:
+                continue
+            if not any(child.busy for child in each.children.values()):
                 del self._known[each.path]
                 self._names -= len(each.children)

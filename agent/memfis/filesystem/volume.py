@@ -42,14 +42,20 @@ class Volume:
         *,
         read_only: bool = False,
         timeout: float = 1.0,
+        batch: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
         now: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Serve the files of `site` in `store`; what another changes is seen after `timeout` s."""
+        """Serve the files of `site` in `store`; what another changes is seen after `timeout` s.
+
+        `batch`: seconds that what is closed or removed waits for more in its directory; 0: nothing
+        waits, and a close has its error.
+        """
         self._store = store
         self._site = site
         self._read_only = read_only
         self._timeout = timeout
+        self._batch = batch
         self._clock = clock
         self._now = now
         self._items = Items(store, clock)
@@ -57,6 +63,7 @@ class Volume:
         self._handles: dict[int, tuple[Node, int]] = {}
         self._numbers = count(1)
         self._pending: set[Node] = set()
+        self._pending_since = 0.0
         self._next_look = 0.0
         self._tree: Tree
         self._contents: Contents
@@ -102,7 +109,10 @@ class Volume:
             now=self._now,
             begin=self._begin,
         )
-        self._contents = Contents(self._items, self._tree, self._rules, site.compression, self._now)
+        self._contents = Contents(
+            *(self._items, self._tree, self._rules, site.compression, self._now),
+            *(self._batch, self._clock),
+        )
         self._links = Links(self._items, self._tree, self._rules, self._contents, site.compression)
         self._renames = Renames(self._items, self._tree, self._rules, self._contents, self._links)
         if not self._read_only:
@@ -171,25 +181,46 @@ class Volume:
     # What may wait
 
     def write_pending(self) -> None:
-        """Write what may wait: directory times, and what the store refused before.
+        """Write what may wait: directory times, batches, and what the store refused before.
 
         To be called every 50 ms or so. What cannot be written waits longer.
         """
-        if self._read_only or (self._clock() < self._next_look and not self._pending):
+        if self._read_only:
             return
         try:
-            self._write_records()
+            self._write_closed()
+            if self._pending and self._clock() >= self._pending_since + self._batch:
+                self._write_records()
             if self._clock() >= self._next_look:
                 self._next_look = self._clock() + max(self._timeout, RETRY)
                 self._contents.retry()
                 if self._state.others_links():
                     self._know_links()
+            self._tree.write_waiting(self._batch)
         except (OSError, StoreError) as error:  # told by `Items` when it begins
             log.debug("cannot write what waits: %s", error)
+
+    def write_all(self) -> None:
+        """Write all that waits, at once."""
+        self._write_closed(now=True)
+        self._tree.write_waiting(0)
+        self._write_records()
+
+    def _write_closed(self, *, now: bool = False) -> None:
+        for nodes in self._contents.due(now=now):
+            self._save(*nodes)
+            for node in nodes:
+                if not node.handles:
+                    node.content = None
 
     def close(self) -> list[str]:
         """Write all that is pending; return a line for each thing that could not be written."""
         lost = []
+        try:
+            self._write_closed(now=True)
+            self._tree.write_waiting(0)
+        except OSError as error:
+            log.debug("cannot write what waits: %s", error)  # each is tried once more
         for node in {node for node, _ in self._handles.values()} | set(self._contents.unsaved):
             try:
                 self._save(node)
@@ -227,6 +258,8 @@ class Volume:
     def _later(self, node: Node) -> None:
         if not node.dirty and (node.directory is not None or node is self._tree.root):
             node.pending = True
+            if not self._pending:
+                self._pending_since = self._clock()
             self._pending.add(node)
 
     def _touch(self, directory: Directory) -> None:
@@ -236,9 +269,16 @@ class Volume:
         node.entry = replace(node.entry, mtime_ns=now)
         self._later(node)
 
-    def _save(self, node: Node) -> None:
-        if node.dirty and node.directory is not None:
-            self._contents.save(node)
+    def _publish(self, node: Node) -> None:
+        """Write what was closed, now or together with others."""
+        if node.dirty and node.directory is not None and not self._contents.hold(node):
+            self._save(node)
+
+    def _save(self, *nodes: Node) -> None:
+        """Write files of one directory."""
+        nodes = tuple(node for node in nodes if node.dirty and node.directory is not None)
+        self._contents.save(*nodes)
+        for node in nodes:
             self._pending.discard(node)
             self._links.changed(node.path)
 

@@ -7,8 +7,9 @@ from urllib.parse import quote_from_bytes
 from memfis import __version__
 from memfis.gateway.commands import BAD_FORMAT, ERROR, Command, Failure, Stream, signed
 from memfis.gateway.items import Items
+from memfis.gateway_settings import NAME
 
-NAME = f"{__version__}-memfis-gateway"
+VERSION = f"{__version__}-{NAME}"
 """What `version` says."""
 
 _LISTED = 500
@@ -36,6 +37,7 @@ class Flush(Command):
     """`flush_all`: everything goes, if that is allowed."""
 
     __slots__ = ()
+    writes = True
 
     async def begin(self, items: Items) -> bytes:
         """Return the answer."""
@@ -88,7 +90,7 @@ class Stats(Command):
 def _general(items: Items) -> Iterator[tuple[str, object]]:
     figures, breaker = items.figures, items.guard.breaker
     yield from figures.process().items()
-    yield "version", NAME
+    yield "version", VERSION
     yield "pointer_size", 64
     yield "curr_connections", figures.connections
     yield "total_connections", figures.total_connections
@@ -116,6 +118,7 @@ def _general(items: Items) -> Iterator[tuple[str, object]]:
     yield "hits_revalidated", figures.hits_revalidated
     yield "hits_stale", figures.hits_stale
     yield "hits_backend", figures.hits_backend
+    yield "looks_without_value", figures.glances
     for kind, number in sorted(figures.errors.items()):
         yield f"errors_{kind}", number
     yield "breaker", "open" if breaker.is_open else "closed"
@@ -131,6 +134,7 @@ def _settings(items: Items) -> Iterator[tuple[str, object]]:
     yield "item_size_max", settings.max_item
     yield "evictions", "off"
     yield "cas_enabled", "yes"
+    yield "read_only", "yes" if settings.read_only else "no"
     yield "flush_enabled", "yes" if settings.allow_flush else "no"
     yield "backend", f"{settings.connection} {settings.bucket}"
     for name in ("hot_ttl", "stale_if_error", "timeout", "write_timeout", "breaker_failures"):
@@ -142,7 +146,7 @@ def parse(words: list[bytes], _: int) -> Command:
     name = words[0]
     quiet = words[-1] == b"noreply"
     if name == b"version" and len(words) == 1:
-        return Say(f"VERSION {NAME}\r\n".encode())
+        return Say(f"VERSION {VERSION}\r\n".encode())
     if name == b"verbosity":
         if not 2 <= len(words) <= 3:
             return Failure(ERROR)

@@ -72,6 +72,9 @@ class Backend(Protocol):
     of one call are different.
     """
 
+    many_versions: bool
+    """Whether `versions` of many keys costs less than `fetch` does."""
+
     async def fetch(
         self, keys: Sequence[bytes], limit: float
     ) -> Sequence[Document | BackendError | None]:
@@ -87,6 +90,10 @@ class Backend(Protocol):
 
     async def remove(self, keys: Sequence[bytes]) -> Sequence[bool | BackendError]:
         """Remove them; return whether each was there."""
+        ...
+
+    async def versions(self, keys: Sequence[bytes]) -> Sequence[int | BackendError | None]:
+        """Return the CAS of each document, and no value; None for one that is not there."""
         ...
 
     async def touch(self, touches: Sequence[tuple[bytes, int]]) -> Sequence[bool | BackendError]:

@@ -65,11 +65,12 @@ class Get(Command):
 class GetMany(Stream):
     """`get` of many keys, `gets`, `gat` and `gats`."""
 
-    __slots__ = ("_cas", "_exptime", "_keys")
+    __slots__ = ("_cas", "_exptime", "_keys", "writes")
 
     def __init__(self, keys: list[bytes], *, cas: bool, exptime: int | None) -> None:
         super().__init__()
         self._keys, self._cas, self._exptime = keys, cas, exptime
+        self.writes = exptime is not None
 
     async def parts(self, items: Items) -> AsyncIterator[bytes]:
         """Yield each value that is there."""
@@ -105,6 +106,7 @@ class Set(Command):
 
     __slots__ = ("exptime", "flags")
     lane: str | None = "write"
+    writes = True
 
     def __init__(self, key: bytes, flags: int, exptime: int, length: int, *, quiet: bool) -> None:
         super().__init__(key, length, quiet=quiet)
@@ -167,6 +169,7 @@ class Delete(Command):
 
     __slots__ = ()
     lane = "delete"
+    writes = True
 
     def begin(self, items: Items) -> Any:
         """Remove it."""
@@ -183,6 +186,7 @@ class Touch(Command):
 
     __slots__ = ("_exptime",)
     lane = "touch"
+    writes = True
 
     def __init__(self, key: bytes, exptime: int, *, quiet: bool) -> None:
         super().__init__(key, quiet=quiet)

@@ -18,11 +18,11 @@ LONGEST = (1 << 31) - 3
 ERROR = b"ERROR\r\n"
 BAD_FORMAT = b"CLIENT_ERROR bad command line format\r\n"
 BAD_CHUNK = b"CLIENT_ERROR bad data chunk\r\n"
+READ_ONLY = b"CLIENT_ERROR this gateway is read-only: another host writes\r\n"
 TOO_LARGE = b"SERVER_ERROR object too large for cache\r\n"
 
 Found = Entry | Document | None
 
-_NUMBER = re.compile(rb"[0-9]+\Z")
 _SIGNED = re.compile(rb"[+-]?[0-9]+\Z")
 
 
@@ -34,6 +34,8 @@ class Command:
 
     __slots__ = ("key", "length", "quiet", "value")
     lane: str | None = None
+    writes = False
+    """Whether it may change something."""
 
     def __init__(self, key: bytes = b"", length: int = -1, *, quiet: bool = False) -> None:
         self.key = key
@@ -95,6 +97,7 @@ class TooLarge(Failure):
     """
 
     __slots__ = ()
+    writes = True
 
     def __init__(self, key: bytes, length: int, *, quiet: bool = False) -> None:
         super().__init__(TOO_LARGE, length, quiet=quiet)
@@ -118,7 +121,7 @@ def key_fits(key: bytes) -> bool:
 
 def unsigned(word: bytes, bits: int = 64) -> int | None:
     """Return the number that `word` is, or None."""
-    if not _NUMBER.match(word) or len(word) > 20:
+    if not word.isdigit() or len(word) > 20:
         return None
     number = int(word)
     return number if number < 1 << bits else None
@@ -126,7 +129,7 @@ def unsigned(word: bytes, bits: int = 64) -> int | None:
 
 def signed(word: bytes) -> int | None:
     """Return the number of up to 32 bits that `word` is, or None."""
-    if not _SIGNED.match(word) or len(word) > 20:
+    if len(word) > 20 or not (word.isdigit() or _SIGNED.match(word)):
         return None
     number = int(word)
     return number if -(1 << 31) <= number < 1 << 31 else None

@@ -64,7 +64,10 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, all_: Connections) -> None:
         self._all, self._items = all_, all_.items
         self._transport: asyncio.Transport
-        self._reading = Reading(self._items.settings.max_item, self._items.figures.commands)
+        settings = self._items.settings
+        self._reading = Reading(
+            settings.max_item, self._items.figures.commands, read_only=settings.read_only
+        )
         self._allowed = 0
         """Bytes taken of the budget for what is kept of this client's commands."""
         self._task: asyncio.Task[None] | None = None
@@ -225,7 +228,12 @@ class Connection(asyncio.BufferedProtocol):
         underway = [self._begin(command, alone=len(group) == 1) for command in group]
         answers = []
         for command, result in zip(group, underway, strict=True):
-            answer = await self._answer(command, result)
+            if isinstance(result, asyncio.Future):
+                if not result.done():
+                    await asyncio.wait((result,))
+                answer = self._outcome(command, result)
+            else:
+                answer = await self._answer(command, result)
             if answer and not command.quiet:
                 answers.append(answer)
             if isinstance(command, Failure) and command.ends:
@@ -243,9 +251,15 @@ class Connection(asyncio.BufferedProtocol):
             return asyncio.ensure_future(result)
         return result
 
+    def _outcome(self, command: Command, done: "asyncio.Future[Any]") -> bytes:
+        try:
+            return command.answer(self._items, done.result())
+        except BackendError as error:
+            return command.failed(self._items, error)
+
     async def _answer(self, command: Command, result: Any) -> bytes:
         try:
-            if isinstance(result, asyncio.Future) or inspect.iscoroutine(result):
+            if inspect.iscoroutine(result):
                 result = await result
             if isinstance(result, BackendError):
                 return command.failed(self._items, result)

@@ -15,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, TypeVar
 
+import couchbase.subdocument as subdocument
 from couchbase.auth import PasswordAuthenticator
 from couchbase.cluster import Cluster
 from couchbase.exceptions import (
@@ -30,6 +31,7 @@ from couchbase.exceptions import (
     TemporaryFailException,
     TimeoutException,
     UnAmbiguousTimeoutException,
+    UnsupportedOperation,
 )
 from couchbase.kv_range_scan import RangeScan
 from couchbase.options import ClusterOptions, ClusterTimeoutOptions, ScanOptions
@@ -60,6 +62,8 @@ BOOTSTRAP = timedelta(seconds=5)
 AGAIN = 1.0
 """Seconds between two attempts to connect."""
 
+_NO_ATTRIBUTE = "memfis"
+
 _TIMEOUTS = (TimeoutException, AmbiguousTimeoutException, UnAmbiguousTimeoutException)
 _AWAY = (RequestCanceledException, ServiceUnavailableException, TemporaryFailException)
 
@@ -84,6 +88,7 @@ class CouchbaseBackend:
 
         Raises UsageError when the password cannot be read.
         """
+        self.many_versions = True  # CouchbaseMock cannot, which is found out
         self._settings = settings
         self._password = password_in(settings.password_file)
         self._write = timedelta(seconds=settings.write_timeout)
@@ -93,12 +98,17 @@ class CouchbaseBackend:
         self._why: BackendError = UnavailableError("not connected yet")
         self._closed = threading.Event()
         self._threads = ThreadPoolExecutor(THREADS, "couchbase")
-        self._connecting = threading.Thread(target=self._connect, name="connect", daemon=True)
+        self._connecting = threading.Thread(target=self._connect, name="connect")
         self._connecting.start()
 
     def close(self) -> None:
-        """Disconnect."""
+        """Disconnect.
+
+        An attempt to connect is waited for: a process that ends in the middle of one is aborted by
+        the SDK, whatever its exit code was to be.
+        """
         self._closed.set()
+        self._connecting.join()
         self._threads.shutdown(wait=False, cancel_futures=True)
         if self._cluster is not None:
             self._cluster.close()
@@ -124,7 +134,7 @@ class CouchbaseBackend:
                 self._cluster = cluster
             except CouchbaseException as error:
                 self._why = _translated(error)
-                if str(self._why) != said:
+                if str(self._why) != said and not self._closed.is_set():
                     said = str(self._why)
                     log.warning("no connection to %s: %s", settings.connection, said)
                 self._closed.wait(AGAIN)
@@ -141,7 +151,9 @@ class CouchbaseBackend:
 
         def get(collection: Any) -> list[Document | BackendError | None]:
             wanted = [name for name in names if name is not None]
-            answers = collection.get_multi(wanted, transcoder=self._plain, timeout=timeout)
+            answers = _Answers(
+                collection.get_multi(wanted, transcoder=self._plain, timeout=timeout)
+            )
             found: list[Document | BackendError | None] = []
             for name in names:
                 result = answers.results.get(name)
@@ -165,21 +177,22 @@ class CouchbaseBackend:
         def upsert(collection: Any) -> dict[bytes, int | BackendError]:
             stored: dict[bytes, int | BackendError] = {}
             for expires, some in alike.items():
+                names = [document_id(write.key) for write in some]
                 documents = {
                     name: (write.value, write.flags)
-                    for write in some
-                    if (name := document_id(write.key)) is not None
+                    for name, write in zip(names, some, strict=True)
+                    if name is not None
                 }
-                answers = collection.upsert_multi(
-                    documents,
-                    transcoder=self._plain,
-                    timeout=self._write,
-                    expiry=expiry_of(expires),
-                )
-                for write in some:
-                    stored[write.key] = _result(
-                        answers, document_id(write.key), lambda done: int(done.cas)
+                answers = _Answers(
+                    collection.upsert_multi(
+                        documents,
+                        transcoder=self._plain,
+                        timeout=self._write,
+                        expiry=expiry_of(expires),
                     )
+                )
+                for name, write in zip(names, some, strict=True):
+                    stored[write.key] = _stored(answers, name)
             return stored
 
         results = await self._call(upsert)
@@ -191,10 +204,38 @@ class CouchbaseBackend:
 
         def remove(collection: Any) -> list[bool | BackendError]:
             wanted = [name for name in names if name is not None]
-            answers = collection.remove_multi(wanted, timeout=self._write)
+            answers = _Answers(collection.remove_multi(wanted, timeout=self._write))
             return [_there(answers, name) for name in names]
 
         return await self._call(remove)
+
+    async def versions(self, keys: Sequence[bytes]) -> Sequence[int | BackendError | None]:
+        """See Backend.versions."""
+        names = [document_id(key) for key in keys]
+
+        def look(collection: Any) -> list[int | BackendError | None]:
+            if self.many_versions:
+                wanted = [name for name in names if name is not None]
+                answers = _Answers(collection.exists_multi(wanted, timeout=self._write))
+                errors = answers.exceptions.values()
+                if not any(isinstance(error, UnsupportedOperation) for error in errors):
+                    return [_version(answers, name) for name in names]
+                self.many_versions = False
+            return [None if name is None else self._version(collection, name) for name in names]
+
+        return await self._call(look)
+
+    def _version(self, collection: Any, name: str) -> int | BackendError | None:
+        """Return the CAS of one document by a look at an attribute that nothing has."""
+        try:
+            looked = collection.lookup_in(
+                name, [subdocument.exists(_NO_ATTRIBUTE, xattr=True)], timeout=self._write
+            )
+            return int(looked.cas)
+        except DocumentNotFoundException:
+            return None
+        except CouchbaseException as error:
+            return _translated(error)
 
     async def touch(self, touches: Sequence[tuple[bytes, int]]) -> Sequence[bool | BackendError]:
         """See Backend.touch."""
@@ -207,7 +248,9 @@ class CouchbaseBackend:
         def touch(collection: Any) -> list[bool | BackendError]:
             there: dict[str | None, bool | BackendError] = {None: False}
             for expires, names in alike.items():
-                answers = collection.touch_multi(names, expiry_of(expires), timeout=self._write)
+                answers = _Answers(
+                    collection.touch_multi(names, expiry_of(expires), timeout=self._write)
+                )
                 there |= {name: _there(answers, name) for name in names}
             return [there[document_id(key)] for key, _ in touches]
 
@@ -332,20 +375,35 @@ def _text(error: Exception | None) -> str:
     return f"{type(error).__name__}: {message}"[:200]
 
 
-def _result(answers: Any, name: str | None, made: Callable[[Any], T]) -> T | BackendError:
+class _Answers:
+    """What the SDK answers to a call with many keys: it makes its dictionaries anew when asked."""
+
+    def __init__(self, answers: Any) -> None:
+        self.results: dict[str | None, Any] = answers.results
+        self.exceptions: dict[str | None, Any] = {} if answers.all_ok else answers.exceptions
+
+
+def _stored(answers: _Answers, name: str | None) -> int | BackendError:
     if name is None:
         return RefusedError("such a key cannot be a document's")
     result = answers.results.get(name)
-    return made(result) if result is not None else _translated(answers.exceptions.get(name))
+    return int(result.cas) if result is not None else _translated(answers.exceptions.get(name))
 
 
-def _there(answers: Any, name: str | None) -> bool | BackendError:
+def _there(answers: _Answers, name: str | None) -> bool | BackendError:
     if name is None:
         return False
     if name in answers.results:
         return True
     error = answers.exceptions.get(name)
     return False if isinstance(error, DocumentNotFoundException) else _translated(error)
+
+
+def _version(answers: _Answers, name: str | None) -> int | BackendError | None:
+    result = answers.results.get(name)
+    if name is None or result is not None:
+        return int(result.cas) if result is not None and result.exists else None
+    return _translated(answers.exceptions.get(name))
 
 
 def _storable(key: bytes) -> str:

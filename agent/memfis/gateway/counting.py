@@ -12,6 +12,7 @@ class Count(Command):
     """`incr` and `decr`: 64 bits; incr wraps around, decr ends at 0."""
 
     __slots__ = ("_by", "_up")
+    writes = True
 
     def __init__(self, key: bytes, by: int, *, up: bool, quiet: bool) -> None:
         super().__init__(key, quiet=quiet)

@@ -37,11 +37,19 @@ class Gateway:
         self.items = Items(backend, settings, Figures())
         self.connections = Connections(self.items)
 
-    async def serve(self, stop: asyncio.Event, listeners: Sequence[socket.socket]) -> None:
-        """Serve clients of `listeners` until `stop`, then let them end."""
+    async def serve(
+        self,
+        stop: asyncio.Event,
+        listeners: Sequence[socket.socket],
+        metrics: socket.socket | None = None,
+    ) -> None:
+        """Serve clients of `listeners` until `stop`, then let them end.
+
+        `metrics`: where Prometheus asks, when another listens there for us.
+        """
         async with contextlib.AsyncExitStack() as stack:
             servers = [await sockets.serve(each, self.connections.new) for each in listeners]
-            await self._expose(stack)
+            await self._expose(stack, metrics)
             tasks = [asyncio.create_task(self._probe()), asyncio.create_task(self._look_after())]
             for task in tasks:
                 stack.callback(task.cancel)
@@ -64,12 +72,16 @@ class Gateway:
         if self.connections.open:
             log.warning("%d connections cut off", len(self.connections.open))
 
-    async def _expose(self, stack: contextlib.AsyncExitStack) -> None:
+    async def _expose(
+        self, stack: contextlib.AsyncExitStack, listener: socket.socket | None
+    ) -> None:
         if self._settings.metrics is None:
             return
         exposition = Exposition(Collected(self.items))
         address = ListenAddress.parse(self._settings.metrics)
-        if address.path is None:
+        if listener is not None:
+            server = await asyncio.start_unix_server(exposition.serve, sock=listener)
+        elif address.path is None:
             server = await listen_tcp(address.host, address.port, exposition.serve)
         else:
             path = Path(address.path)

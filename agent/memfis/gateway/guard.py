@@ -77,6 +77,10 @@ class Guard:
         """Remove as Backend.remove."""
         return await self._many("remove", self.backend.remove, keys, self._timeout)
 
+    async def versions(self, keys: Sequence[bytes]) -> Sequence[int | BackendError | None]:
+        """Return versions as Backend.versions."""
+        return await self._many("look", self.backend.versions, keys, self._timeout)
+
     async def touch(self, touches: Sequence[tuple[bytes, int]]) -> Sequence[bool | BackendError]:
         """Touch as Backend.touch."""
         return await self._many("touch", self.backend.touch, touches, self._timeout)

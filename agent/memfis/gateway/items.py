@@ -17,7 +17,7 @@ from memfis.gateway.batches import Batches
 from memfis.gateway.figures import Figures
 from memfis.gateway.guard import Guard
 from memfis.gateway.reads import Reads
-from memfis.gateway.seen import UNKNOWN
+from memfis.gateway.seen import UNKNOWN, Brief
 from memfis.gateway_settings import GatewaySettings
 
 TRIES = 50
@@ -85,7 +85,7 @@ class Items(Reads):
                 cas = await self.guard.one("insert", lambda: self.guard.backend.insert(write))
         except MismatchError:
             return Outcome.NOT_STORED, 0
-        self.seen.note(write.key, len(write.value), write.expires)
+        self.seen.note(write.key, _brief(write, cas))
         return Outcome.DONE, cas
 
     async def replace(
@@ -106,7 +106,7 @@ class Items(Reads):
         except MismatchError:
             return Outcome.EXISTS, 0
         expires = self.seen.expires(write.key) if keep_expiry else write.expires
-        self.seen.note(write.key, len(write.value), expires)
+        self.seen.note(write.key, _brief(write, new)._replace(expires=expires))
         return Outcome.DONE, new
 
     async def extend(
@@ -130,7 +130,11 @@ class Items(Reads):
             return Outcome.NOT_STORED, 0
         except MismatchError:
             return Outcome.EXISTS, 0
-        self.seen.note(key, size + len(value), self.seen.expires(key))
+        known = self.seen.find(key)
+        if known is not None:
+            # Only what was this very version before is known to be as long as that now.
+            version = new if cas and cas == known.cas else 0
+            self.seen.note(key, known._replace(size=size + len(value), cas=version))
         return Outcome.DONE, new
 
     async def remove_only(self, key: bytes, cas: int = 0) -> Outcome:
@@ -190,7 +194,7 @@ class Items(Reads):
         for write, result in zip(writes, results, strict=True):
             self.forget(write.key)
             if not isinstance(result, BackendError):
-                self.seen.note(write.key, len(write.value), write.expires)
+                self.seen.note(write.key, _brief(write, result))
         return results
 
     async def _store_some(self, writes: Sequence[Write]) -> Sequence[int | BackendError]:
@@ -218,6 +222,10 @@ class Items(Reads):
             if result is True:
                 self.seen.expire(key, expires)
         return results
+
+
+def _brief(write: Write, cas: int) -> Brief:
+    return Brief(len(write.value), write.flags, cas, write.expires)
 
 
 class _Writing:

@@ -6,7 +6,7 @@ are refused: a flag that is not obeyed must not be answered as if it were.
 
 from typing import Any
 
-from memfis.gateway.backend import Write
+from memfis.gateway.backend import Document, Write
 from memfis.gateway.commands import (
     BAD_FORMAT,
     ERROR,
@@ -22,7 +22,7 @@ from memfis.gateway.commands import (
 )
 from memfis.gateway.hot import Entry
 from memfis.gateway.items import Items, Outcome
-from memfis.gateway.seen import UNKNOWN
+from memfis.gateway.seen import UNKNOWN, Brief
 
 OPAQUE_LIMIT = 31
 """Longest opaque in bytes (memcached proto_text.c, MAX_OPAQUE)."""
@@ -61,11 +61,12 @@ class Meta(Command):
 class Mg(Meta):
     """`mg`: look at an item, with its value or without."""
 
-    __slots__ = ("_before", "_ttl_before", "lane")
+    __slots__ = ("_before", "_ttl_before", "lane", "writes")
 
     def __init__(self, key: bytes, flags: Flags) -> None:
         super().__init__(key, flags)
         self.lane = None if b"h" in flags or b"l" in flags else "read"  # those before it count
+        self.writes = b"T" in flags
         self._before = 0.0
         self._ttl_before: int | None = None
 
@@ -78,13 +79,15 @@ class Mg(Meta):
             if b"t" in letters and letters.index(b"t") < letters.index(b"T"):
                 self._ttl_before = self._ttl(items)  # flags are obeyed in their order
             return self._touched(items)
+        if b"v" not in self.flags and (b"u" in self.flags or b"c" in self.flags):
+            return items.glance(self.key, now=b"c" in self.flags)
         if b"c" in self.flags:
             return items.ask(self.key, keep=b"u" not in self.flags)
         if b"u" in self.flags:
             return items.look(self.key)
         return items.get(self.key)
 
-    async def _touched(self, items: Items) -> Found:
+    async def _touched(self, items: Items) -> Found | Brief:
         """Give it its new time to live; no value is asked for that is not wanted."""
         exptime = signed(self.flags[b"T"])
         there = await items.touch(self.key, expires_at(exptime or 0, items))
@@ -94,7 +97,7 @@ class Mg(Meta):
         wanted = self.flags.keys() - {b"T", b"q", b"u", b"O", b"k", b"t"}
         return await items.ask(self.key) if wanted else _NOTHING
 
-    def answer(self, items: Items, result: Found) -> bytes:
+    def answer(self, items: Items, result: Found | Brief) -> bytes:
         """Return what was asked for."""
         visitor = b"u" not in self.flags
         quiet = b"q" in self.flags
@@ -102,18 +105,18 @@ class Mg(Meta):
             items.figures.misses += visitor
             return b"" if quiet else self.line(b"EN", {})
         items.figures.hits_backend += visitor and not isinstance(result, Entry)
-        if b"v" in self.flags:
+        if b"v" in self.flags and not isinstance(result, Brief):
             document = result.document() if isinstance(result, Entry) else result
             head = self.line(b"VA %d" % len(document.value), self._told(items, result))
             return head + document.value + b"\r\n"
         return self.line(b"HD", self._told(items, result))
 
-    def _told(self, items: Items, result: Found) -> Flags:
+    def _told(self, items: Items, result: Found | Brief) -> Flags:
         assert result is not None
         told: Flags = {}
         for letter in self.flags:
             if letter == b"s":
-                size = result.size if isinstance(result, Entry) else len(result.value)
+                size = len(result.value) if isinstance(result, Document) else result.size
                 told[letter] = b"%d" % size
             elif letter == b"f":
                 told[letter] = b"%d" % result.flags
@@ -136,22 +139,15 @@ class Mg(Meta):
         return b"%d" % (items.clock() - self._before if self._before else 0)
 
 
-class _Nothing(Entry):
-    """Stands for an item that is there and of which nothing is wanted."""
-
-    __slots__ = ()
-
-    def __init__(self) -> None:
-        self.size = self.flags = self.cas = 0
-
-
-_NOTHING = _Nothing()
+_NOTHING = Brief(0, 0, 0)
+"""Stands for an item that is there and of which nothing is wanted."""
 
 
 class Ms(Meta):
     """`ms`: write an item."""
 
     __slots__ = ("_mode", "lane")
+    writes = True
 
     def __init__(self, key: bytes, flags: Flags, length: int, mode: bytes) -> None:
         super().__init__(key, flags, length)
@@ -194,6 +190,7 @@ class Md(Meta):
     """`md`: remove an item."""
 
     __slots__ = ("lane",)
+    writes = True
 
     def __init__(self, key: bytes, flags: Flags) -> None:
         super().__init__(key, flags)

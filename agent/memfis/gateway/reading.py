@@ -1,7 +1,7 @@
 """What a client sent, taken apart into commands."""
 
 from memfis.gateway import admin, classic, meta
-from memfis.gateway.commands import BAD_CHUNK, ERROR, Command, Failure, TooLarge
+from memfis.gateway.commands import BAD_CHUNK, ERROR, READ_ONLY, Command, Failure, TooLarge
 
 LINE = 2048
 """Longest line in bytes of most commands: as in memcached (proto_text.c)."""
@@ -32,9 +32,13 @@ class Quit(Exception):
 class Reading:
     """Bytes that came and were not understood yet, and the command that waits for its value."""
 
-    def __init__(self, max_item: int, count: dict[str, int]) -> None:
-        """Refuse values over `max_item` bytes; count commands in `count`."""
+    def __init__(self, max_item: int, count: dict[str, int], *, read_only: bool = False) -> None:
+        """Refuse values over `max_item` bytes, `read_only`: whatever changes something.
+
+        Commands are counted in `count`.
+        """
         self._max_item, self._count = max_item, count
+        self._read_only = read_only
         self._bytes = bytearray()
         self._at = 0
         self._open: Command | None = None
@@ -63,13 +67,16 @@ class Reading:
         """Return the next commands that may be underway together; raises Quit."""
         group: list[Command] = []
         keys: set[bytes] = set()
+        scheme = b""
         try:
             while len(group) < GROUP:
                 command = self._held or self._next()
                 self._held = None
                 if command is None:
                     break
-                if group and not _joins(command, group[0], keys):
+                if not group:
+                    scheme = _scheme(command.key)
+                elif not _joins(command, group[0], keys, scheme):
                     self._held = command
                     break
                 group.append(command)
@@ -93,6 +100,8 @@ class Reading:
             if line is None:
                 return None
             command = line if isinstance(line, Command) else self._parse(line)
+            if self._read_only and command.writes:
+                command = Failure(READ_ONLY, command.length, quiet=command.quiet)
             if command.length < 0:
                 return command
             self._open = command
@@ -157,8 +166,10 @@ class Reading:
         return classic.parse(words, self._max_item)
 
 
-def _joins(command: Command, first: Command, keys: set[bytes]) -> bool:
+def _joins(command: Command, first: Command, keys: set[bytes], scheme: bytes) -> bool:
     """Whether `command` may be underway together with `first` and others, whose keys are `keys`.
+
+    `scheme`: that of the first one's key.
 
     A write waits for those before it whose keys are of another scheme: a directory's record is
     written before its pages (docs/architecture.md).
@@ -167,11 +178,11 @@ def _joins(command: Command, first: Command, keys: set[bytes]) -> bool:
         return False
     if command.lane == "read":
         return True
-    return command.key not in keys and _scheme(command.key) == _scheme(first.key)
+    return command.key not in keys and _scheme(command.key) == scheme
 
 
 def _scheme(key: bytes) -> bytes:
-    return key[: max(key.find(b"://"), 0)]
+    return key.partition(b"://")[0] if b"://" in key else b""
 
 
 __all__ = ["Quit", "Reading", "TooLarge"]

@@ -11,8 +11,11 @@ from memfis.gateway.batches import Batches
 from memfis.gateway.figures import Figures
 from memfis.gateway.guard import Guard
 from memfis.gateway.hot import GRACE, Entry, HotCache
-from memfis.gateway.seen import UNKNOWN, Seen
+from memfis.gateway.seen import UNKNOWN, Brief, Seen
 from memfis.gateway_settings import GatewaySettings
+
+LARGE = 16 * 1024
+"""Bytes of a value that is more to fetch than a question of its own is to ask."""
 
 
 class _Asked:
@@ -48,6 +51,9 @@ class Reads:
         self._asked_patiently: dict[bytes, _Asked] = {}
         self._patient_fetches: Batches[bytes, Document | None] = Batches(
             partial(self._fetch, patient=True), lambda key: key, self.seen.size
+        )
+        self._versions: Batches[bytes, int | None] = Batches(
+            guard.versions, lambda key: key, lambda _: 64
         )
 
     def quick(self, key: bytes) -> Entry | None:
@@ -90,6 +96,52 @@ class Reads:
         if entry is not None and self.clock() < entry.fresh:
             return entry
         return self.ask(key)
+
+    def glance(
+        self, key: bytes, *, now: bool = False
+    ) -> "Entry | asyncio.Future[Brief | Document | None]":
+        """Return what is at `key` without its value, as far as that is possible.
+
+        At most `hot_ttl` seconds old; `now`: not at all. Where this gateway has seen the item, the
+        database is only asked whether it is still that version.
+        """
+        entry = self.hot.get(key)
+        if not now and entry is not None and self.clock() < entry.fresh:
+            return entry
+        known = self.seen.find(key)
+        answer: asyncio.Future[Brief | Document | None]
+        if known is None or not known.cas:
+            answer = self.ask(key)  # type: ignore[assignment]
+            return answer
+        if known.size < LARGE and not self.guard.backend.many_versions:
+            answer = self.ask(key)  # type: ignore[assignment]
+            return answer
+        answer = asyncio.get_running_loop().create_future()
+        self._versions.submit(key).add_done_callback(partial(self._compare, key, known, answer))
+        return answer
+
+    def _compare(
+        self,
+        key: bytes,
+        known: Brief,
+        answer: "asyncio.Future[Brief | Document | None]",
+        version: "asyncio.Future[int | None]",
+    ) -> None:
+        if answer.done():
+            return
+        error = version.exception()
+        if error is not None:
+            answer.set_exception(error)
+        elif version.result() == known.cas:
+            self.figures.glances += 1
+            answer.set_result(known)
+        elif version.result() is None:
+            self.forget(key)
+            self.seen.forget(key)
+            answer.set_result(None)
+        else:
+            self.forget(key)
+            self.ask(key).add_done_callback(partial(_pass_on, answer))
 
     def ask(self, key: bytes, *, keep: bool = False) -> "asyncio.Future[Document | None]":
         """Return what the database will say; one question a key at a time.
@@ -134,7 +186,7 @@ class Reads:
             self.seen.forget(key)
             return
         expires = self.seen.expires(key)
-        self.seen.note(key, len(found.value), expires)
+        self.seen.note(key, Brief(len(found.value), found.flags, found.cas, expires))
         if keep or self.hot.get(key) is not None:
             ends = self.clock() + expires - self.wall() if expires else inf
             entry = self.hot.put(key, found, ends if expires != UNKNOWN else inf)
@@ -146,6 +198,18 @@ class Reads:
     ) -> Sequence[Document | BackendError | None]:
         size = sum(map(self.seen.known_or_zero, keys))
         return await self.guard.fetch(keys, size, patient=patient)
+
+
+def _pass_on(
+    answer: "asyncio.Future[Brief | Document | None]", found: "asyncio.Future[Document | None]"
+) -> None:
+    if answer.done():
+        return
+    error = found.exception()
+    if error is not None:
+        answer.set_exception(error)
+    else:
+        answer.set_result(found.result())
 
 
 def _heard(future: "asyncio.Future[Document | None]") -> None:

@@ -1,6 +1,7 @@
 """Start a gateway in this process, until a signal says to stop."""
 
 import asyncio
+import gc
 import logging
 import signal
 from collections.abc import Coroutine
@@ -36,6 +37,10 @@ def run_with(backend: Backend, settings: GatewaySettings) -> None:
 
 
 async def _serve(backend: Backend, settings: GatewaySettings) -> None:
+    # What is there now stays for good. What comes later is rarely part of a cycle: to look for some
+    # after every 700 objects took 3 % of the CPU time of a bulk sync.
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -43,7 +48,7 @@ async def _serve(backend: Backend, settings: GatewaySettings) -> None:
     gateway = Gateway(backend, settings)
     passed = sockets.passed_sockets()
     if passed:
-        await gateway.serve(stop, passed)
+        await gateway.serve(stop, *sockets.apart(passed, settings.metrics))
         return
     own = sockets.open_sockets(settings.listen)
     try:

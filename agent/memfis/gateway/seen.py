@@ -1,7 +1,9 @@
-"""What the gateway has seen of items: how large they are, and when they expire."""
+"""What the gateway has seen of items: their sizes, expiries and versions."""
+
+from typing import NamedTuple
 
 LIMIT = 200_000
-"""Items remembered; about 300 bytes each."""
+"""Items remembered; about 400 bytes each."""
 
 UNKNOWN = -1
 """The expiry of an item that this gateway did not write."""
@@ -10,34 +12,52 @@ USUAL = 32 * 1024
 """Bytes that an item is thought to have before it was seen."""
 
 
+class Brief(NamedTuple):
+    """An item without its value."""
+
+    size: int
+    """Bytes of the value."""
+    flags: int
+    """Client flags, 32 bits."""
+    cas: int
+    """The version of which all this is true; 0: not known."""
+    expires: int = UNKNOWN
+    """Unix seconds; 0: never."""
+
+
+_UNSEEN = Brief(USUAL, 0, 0)
+
+
 class Seen:
-    """Size in bytes and expiry (Unix seconds; 0: never; -1: not known) by key, oldest out first."""
+    """Items by key, oldest out first."""
 
     def __init__(self) -> None:
-        self._items: dict[bytes, tuple[int, int]] = {}
+        self._items: dict[bytes, Brief] = {}
+        self.find = self._items.get
+        """Return what is known of a key, or None."""
         self.bytes = 0
         """Of all of them."""
 
     def __len__(self) -> int:
         return len(self._items)
 
-    def note(self, key: bytes, size: int, expires: int) -> None:
+    def note(self, key: bytes, item: Brief) -> None:
         """Remember an item."""
         self.forget(key)
-        self._items[key] = (size, expires)
-        self.bytes += size
+        self._items[key] = item
+        self.bytes += item.size
         if len(self._items) > LIMIT:
             self.forget(next(iter(self._items)))
 
     def expire(self, key: bytes, expires: int) -> None:
-        """Remember when an item expires."""
-        self.note(key, self._items.get(key, (USUAL, 0))[0], expires)
+        """Remember when an item expires; another may have written what was touched."""
+        self.note(key, self._items.get(key, _UNSEEN)._replace(expires=expires, cas=0))
 
     def forget(self, key: bytes) -> None:
         """Forget an item, which is not there."""
         found = self._items.pop(key, None)
         if found is not None:
-            self.bytes -= found[0]
+            self.bytes -= found.size
 
     def clear(self) -> None:
         """Forget all."""
@@ -46,17 +66,17 @@ class Seen:
 
     def size(self, key: bytes) -> int:
         """Return how many bytes the item has, or may have."""
-        return self._items.get(key, (USUAL, 0))[0]
+        return self._items.get(key, _UNSEEN).size
 
     def known_size(self, key: bytes) -> int | None:
         """Return how many bytes it had when it was last seen; None if it was not."""
         found = self._items.get(key)
-        return None if found is None else found[0]
+        return None if found is None else found.size
 
     def known_or_zero(self, key: bytes) -> int:
         """Return how many bytes it had when it was last seen; 0 if it was not."""
-        return self._items.get(key, (0, 0))[0]
+        return self.known_size(key) or 0
 
     def expires(self, key: bytes) -> int:
         """Return when it expires; UNKNOWN where another wrote it."""
-        return self._items.get(key, (0, UNKNOWN))[1]
+        return self._items.get(key, _UNSEEN).expires

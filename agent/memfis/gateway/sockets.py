@@ -32,6 +32,16 @@ def passed_sockets() -> list[socket.socket]:
     return sockets
 
 
+def apart(
+    passed: Sequence[socket.socket], metrics: str | None
+) -> tuple[list[socket.socket], socket.socket | None]:
+    """Return those of `passed` that clients use, and the one at the address `metrics`."""
+    path = ListenAddress.parse(metrics).path if metrics else None
+    ours = [each for each in passed if path is None or each.getsockname() != path]
+    others = [each for each in passed if each not in ours]
+    return ours, others[0] if others else None
+
+
 def open_sockets(addresses: Sequence[str]) -> list[socket.socket]:
     """Return sockets that listen at `addresses`; raises UsageError.
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from memfis.catalog import Catalog, SiteItem
-from memfis.config import Site, StoreAddress
+from memfis.config import GATEWAY_LEASE, LEASE, Site, StoreAddress
 from memfis.errors import MemfisError, SafetyError, StoreError, UsageError
 from memfis.keeper.changes import Pending
 from memfis.keeper.health import Health
@@ -28,6 +28,10 @@ QUIET = 0.02
 
 BURST = 0.25
 """Seconds after the first change of a burst when it is looked at at the latest."""
+
+BATCH = 1.0
+"""Seconds that changes are collected for where the store is a gateway: in Couchbase each append to
+a directory's records writes and replicates all of them."""
 
 EVICTED = 30.0
 """Seconds after the store evicted something until the whole site is looked at."""
@@ -67,8 +71,9 @@ class SiteKeeper:
         """Set when the site was looked at for the first time, well or not."""
         self._locks = locks
         self._options = Options(
-            max_delete=MaxDelete.parse(site.max_delete), lease=site.lease, jobs=jobs
+            max_delete=MaxDelete.parse(site.max_delete), lease=site.lease or LEASE, jobs=jobs
         )
+        self._quiet, self._burst = QUIET, BURST
         self._store = Store(address)
         self._catalog = Catalog(self._store, site.name)
         self._deletions = Deletions(site.name, self._options.max_delete)
@@ -196,7 +201,7 @@ class SiteKeeper:
         now = _now()
         if self._first_change is None:
             self._first_change = now
-        self._some_due = min(now + QUIET, self._first_change + BURST)
+        self._some_due = min(now + self._quiet, self._first_change + self._burst)
         self._wake.set()
 
     # -- looking -------------------------------------------------------------------------------
@@ -244,6 +249,7 @@ class SiteKeeper:
         much, self._much = self._much, False
         self._store.close()  # connections that are left may be to a store that went meanwhile
         try:
+            options = self._suit(options)
             one = self._new_sync(options)
             self._webroot = one.webroot
             self._pending.clear()
@@ -275,6 +281,14 @@ class SiteKeeper:
             self._item_due = NEVER
             raise
 
+    def _suit(self, options: Options) -> Options:
+        """Let lease and batches be those for the kind of store; return `options` with the lease."""
+        gateway = self._store.is_gateway()
+        self._quiet, self._burst = (BATCH, BATCH) if gateway else (QUIET, BURST)
+        lease = self.site.lease or (GATEWAY_LEASE if gateway else LEASE)
+        self._options = replace(self._options, lease=lease)
+        return replace(options, lease=lease)
+
     def _seen_all(self, one: Sync) -> None:
         report = one.report
         self._item, self.pages = one.item, report.pages
@@ -296,7 +310,7 @@ class SiteKeeper:
         later = during.works_on if during is not None else _nothing
         tasks = self._pending.take(self._webroot, later)
         if self._pending:
-            self._some_due = _now() + QUIET
+            self._some_due = _now() + self._quiet
         if not tasks:
             return
         options = replace(self._options, writing=self._writing())
@@ -336,7 +350,7 @@ class SiteKeeper:
             return
         for changes in self._noted[since:]:
             self._pending.add(self._webroot, changes)
-        self._some_due = min(self._some_due, _now() + QUIET)
+        self._some_due = min(self._some_due, _now() + self._quiet)
 
     async def _between(self, walk: Walk, *, waiting: bool) -> None:
         """Let other things happen between two steps; when `waiting`, until a helper speaks."""

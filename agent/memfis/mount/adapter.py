@@ -235,7 +235,7 @@ class Adapter:
         del self._directories[handle_of(info)]
 
     def fsyncdir(self, path: None, data_only: int, info: int) -> None:
-        self._files.write_pending()
+        self._files.write_all()
 
     # --- the rest
 

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+BATCH = 1.0
+"""Seconds that changes of a directory are collected where the store is a gateway: in Couchbase an
+append to its records writes and replicates all of them."""
+
 ATTRIBUTE_TIMEOUT = 1.0
 """Seconds after which what another host changed is seen at the latest."""
 
@@ -16,5 +20,7 @@ class Options:
     allow_other: bool | None = None
     """Whether other users may look into it; None: if this user may allow that."""
     attribute_timeout: float = ATTRIBUTE_TIMEOUT
+    batch: float | None = None
+    """Seconds that what is closed waits for more in its directory; None: by the kind of store."""
     flags: tuple[str, ...] = ()
     """More mount options, of those that the kernel knows (`noexec`, `noatime` …)."""

@@ -12,7 +12,7 @@ from memfis.config import Site, StoreAddress
 from memfis.errors import ProgramError
 from memfis.filesystem import Caller, Filesystem
 from memfis.mount.adapter import Adapter
-from memfis.mount.options import Options
+from memfis.mount.options import BATCH, Options
 from memfis.mount.place import check_mountpoint, may_allow_other
 from memfis.mount.serving import serve
 from memfis.mount.session import Session
@@ -31,7 +31,10 @@ def run(site: Site, options: Options, ready: Callable[[], None]) -> bool:
         read_only = options.read_only or is_kept_by_agent(site, store)
         # The kernel's time and the filesystem's add up to what was promised.
         half = options.attribute_timeout / 2
-        filesystem = Filesystem(store, site, read_only=read_only, timeout=half)
+        batch = options.batch
+        if batch is None:
+            batch = BATCH if store.is_gateway() else 0.0
+        filesystem = Filesystem(store, site, read_only=read_only, timeout=half, batch=batch)
         filesystem.start(Caller(os.geteuid(), os.getegid()))
         adapter = Adapter(filesystem)
         session = Session(adapter.callbacks(), fuse_options(site, options, read_only), half)

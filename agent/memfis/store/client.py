@@ -8,6 +8,7 @@ from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError
 
 from memfis.config import StoreAddress
 from memfis.errors import StoreError, StoreRefusedError
+from memfis.gateway_settings import NAME
 from memfis.store.connection import unreachable
 from memfis.store.exchange import Answer, Request, exchange
 from memfis.store.wire import Expected, Item, ItemState, Wire, check_key, expiry
@@ -154,6 +155,11 @@ class Store:
             raise StoreError(
                 f"store {self.address} sent no usable statistics: {error!r}"
             ) from error
+
+    def is_gateway(self) -> bool:
+        """Whether it is `memfis gateway`: what is written travels to Couchbase."""
+        version: bytes = self._ask(self._client.version)
+        return version.endswith(NAME.encode())
 
     def settings(self) -> dict[str, str]:
         """Return what the store tells of its settings (`stats settings`)."""

@@ -22,6 +22,14 @@ body = answer.read().decode("latin-1")
 print(json.dumps([answer.status, answer.getheader("X-Memfis"), body, time.monotonic() - begun]))
 """
 
+_FIGURES = """
+import socket, sys
+client = socket.socket(socket.AF_UNIX)
+client.connect(sys.argv[1])
+client.sendall(b"GET /metrics HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+print(client.makefile().read())
+"""
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -66,6 +74,17 @@ def test_one_host_publishes():
     agents = [host(name).service("memfis-agent") for name in WEB]
     assert [agent.is_running for agent in agents] == [True, False]
     assert [agent.is_enabled for agent in agents] == [True, False]
+
+
+def test_only_that_host_writes():
+    send = (
+        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
+        " s.sendall(b'set x 0 1 1\\r\\nx\\r\\n'); print(s.recv(200).decode())"
+    )
+    path = "/run/memfis-gateway/gateway.sock"
+    said = [host(name).check_output("python3 -c %s %s", send, path) for name in WEB]
+    assert said[0].strip() == "STORED"
+    assert said[1].startswith("CLIENT_ERROR this gateway is read-only")
 
 
 @pytest.mark.parametrize("name", WEB)
@@ -129,6 +148,15 @@ def test_a_removed_page_is_gone_on_the_other_host():
     assert eventually(lambda: fetch(WEB[1], "/passing.html").status == 200)
     host(WEB[0]).check_output("rm /srv/www/pages/passing.html")
     assert eventually(lambda: fetch(WEB[1], "/passing.html").status == 404)
+
+
+@pytest.mark.parametrize("name", WEB)
+def test_figures_for_prometheus(name):
+    path = "/run/memfis-gateway/metrics.sock"
+    found = host(name).file(path)
+    assert (found.user, found.group, oct(found.mode)) == ("memfis", "www-data", "0o660")
+    said = host(name).check_output("python3 -c %s %s", _FIGURES, path)
+    assert 'memfis_gateway_hits_total{tier="hot"}' in said
 
 
 @pytest.mark.skipif(

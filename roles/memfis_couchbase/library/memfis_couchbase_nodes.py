@@ -9,26 +9,8 @@ description:
   - Rebalances also when nodes wait for it since an earlier run, or the last rebalance failed; never
     otherwise. Removes no node.
 author: [memfis contributors]
+extends_documentation_fragment: [memfis_couchbase]
 options:
-  url:
-    description: The node to ask, as C(http://HOST:8091) or C(https://HOST:18091).
-    type: str
-    required: true
-  admin_user:
-    description: A full administrator of the cluster, or the one that it is to have.
-    type: str
-    required: true
-  admin_password:
-    description: The password of O(admin_user).
-    type: str
-    required: true
-  ca_file:
-    description: Certificates on the host that O(url) is verified with; by default its own.
-    type: path
-  timeout:
-    description: Seconds that a rebalance, or a bucket that warms up, may take.
-    type: int
-    default: 600
   hosts:
     description: Names or addresses of all nodes, as the first one reaches them.
     type: list
