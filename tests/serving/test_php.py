@@ -2,34 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from support.http import Answer, Connection
-from support.nginx import Site, Web
-from support.php import FRONT, PhpFpm, asked, settings
-
-
-@pytest.fixture
-def php(directory: Path) -> Iterator[PhpFpm]:
-    php = PhpFpm(directory)
-    php.start()
-    yield php
-    php.end()
-
-
-def site_with(web: Web, php: PhpFpm, own: dict[str, Any] | None = None, **more: Any) -> Site:
-    """Start a site whose front controller is FRONT; `own`: of the table `php`."""
-    site = web.site(
-        **{"index": ["index.php", "index.html"], **more},
-        php=settings(web.directory, php, **(own or {})),
-    )
-    site.write("index.php", FRONT)
-    web.start()
-    return site
+from support.nginx import Web
+from support.php import FRONT, PhpFpm, asked, site_with
 
 
 def told(answer: Answer) -> dict[str, Any]:
@@ -166,7 +145,8 @@ def test_a_visitors_request_is_asked_as_it_is(web: Web, php: PhpFpm) -> None:
     assert not found["proxy"]
     with Connection(site.public) as connection:
         connection.send(
-            b"GET http://site.example/ HTTP/1.1\r\nHost: evil.example\r\nCookie: PHPSESSID=1\r\n\r\n"
+            b"GET http://site.example/ HTTP/1.1\r\nHost: evil.example\r\n"
+            b"Cookie: PHPSESSID=1\r\n\r\n"
         )
         assert told(connection.receive())["host"] == "site.example"
 

@@ -12,7 +12,9 @@ from support.php import PhpFpm, settings
 
 SECRET = b"secret"
 UPLOADED = b"uploaded"
-SCRIPT = b"<?php /* secret */ echo 'ran ', $_SERVER['SCRIPT_NAME'], ' ', $_SERVER['PATH_INFO'] ?? '';"
+SCRIPT = (
+    b"<?php /* secret */ echo 'ran ', $_SERVER['SCRIPT_NAME'], ' ', $_SERVER['PATH_INFO'] ?? '';"
+)
 EVIL = b"<?php /* secret */ echo 'up', 'loaded';"
 
 
@@ -66,7 +68,15 @@ TARGETS = [
     *("/x.php%00", "/x.php%00.html", "/x.php%0a", "/x.php%0A", "/x.php%0d", "/x.php%20", "/x.php."),
     *("/x.php%2f", "/x.php%2Fmore", "/x%2ephp", "/%78.php", "/x.ph%70", "/x.php;a=b", "/x.php%3Fa"),
     *("/x.PHP", "/x.Php", "/x.pHp/", "/x.php5", "/x.php7", "/x.phtml", "/x.phar", "/x.phps"),
-    *("/x.inc", "/x.INC", "/x.inc.php.txt", "/x.php.bak", "/x.php~", "/x.php.jpg", "/config.inc.bak"),
+    *(
+        "/x.inc",
+        "/x.INC",
+        "/x.inc.php.txt",
+        "/x.php.bak",
+        "/x.php~",
+        "/x.php.jpg",
+        "/config.inc.bak",
+    ),
     *("/x.php?", "/x.php?.html", "/x.php%23.html", "/x.php\\", "/x.php%5c", "/x.php%e2%80%a8"),
     *("/blog/", "/blog", "/blog/index.php", "/blog/index.php/", "/blog//index.php", "/blog/."),
     *("/dir.php", "/dir.php/", "/dir.php/inner.php", "/dir.php/notes.txt"),
@@ -77,7 +87,11 @@ TARGETS = [
     *("/wp-content//uploads/x.php", "/wp-content/./uploads/x.php", "/wp-content/uploads//x.php"),
     *("/wp-content/uploads/", "/wp-content/uploads", "/wp-content/uploads/2026/"),
     *("/wp-content/uploads/x.php.jpg", "/wp-content/uploads/x.phtml", "/wp-content/uploads/x.PHP"),
-    *("/wp-content/uploads/a.jpg/x.php", "/wp-content/uploads/a.jpg/.php", "/wp-content/uploads/a.jpg"),
+    *(
+        "/wp-content/uploads/a.jpg/x.php",
+        "/wp-content/uploads/a.jpg/.php",
+        "/wp-content/uploads/a.jpg",
+    ),
     *("/wp-content/uploads/a.jpg%00.php", "/wp-content/uploads/a.jpg%0a.php", "/data/x.php"),
     *("/wp-content/uploads%2fx.php", "/wp-content%2fuploads/x.php", "/index.php/../data/x.php"),
     *("/index.php/data/x.php", "/index.php/wp-content/uploads/x.php", "/x.php/../data/x.php"),
@@ -88,9 +102,7 @@ TARGETS = [
 
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
 @pytest.mark.parametrize("origin", [False, True], ids=["public", "origin"])
-def test_no_source_is_sent_and_nothing_uploaded_runs(
-    site: Site, method: str, origin: bool
-) -> None:
+def test_no_source_is_sent_and_nothing_uploaded_runs(site: Site, method: str, origin: bool) -> None:
     for target in TARGETS:
         with Connection(site.origin if origin else site.public) as connection:
             answer = connection.ask(target, method, body=b"x=1" if method == "POST" else None)

@@ -8,7 +8,7 @@ from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import Any
 
-from support.nginx import Site
+from support.nginx import Site, Web
 from support.process import Process, listening, unprivileged
 
 # Answers with what it was asked, and notes that it was. What else it does is said by files beside
@@ -26,12 +26,13 @@ $asked = [
     'proxy' => $_SERVER['HTTP_PROXY'] ?? null,
     'body' => md5(file_get_contents('php://input')), 'token' => bin2hex(random_bytes(8)),
 ];
-file_put_contents($_SERVER['DOCUMENT_ROOT'] . '/../asked', json_encode($asked) . "\n", FILE_APPEND | LOCK_EX);
-foreach (@file($_SERVER['DOCUMENT_ROOT'] . '/../headers', FILE_IGNORE_NEW_LINES) ?: [] as $line) {
+$beside = dirname($_SERVER['DOCUMENT_ROOT']);
+file_put_contents("$beside/asked", json_encode($asked) . "\n", FILE_APPEND | LOCK_EX);
+foreach (@file("$beside/headers", FILE_IGNORE_NEW_LINES) ?: [] as $line) {
     header($line, false);
 }
-usleep((int) @file_get_contents($_SERVER['DOCUMENT_ROOT'] . '/../usleep'));
-http_response_code((int) (@file_get_contents($_SERVER['DOCUMENT_ROOT'] . '/../status') ?: 200));
+usleep((int) @file_get_contents("$beside/usleep"));
+http_response_code((int) (@file_get_contents("$beside/status") ?: 200));
 header('Content-Type: application/json');
 echo json_encode($asked);
 """
@@ -61,7 +62,7 @@ class PhpFpm:
             f"[{name}]\n{owner}listen = {self.socket}\nlisten.mode = 0666\n"
             f"pm = static\npm.max_children = {children}\n"
         )
-        command = [fpm(), "--nodaemonize", "--fpm-config", configuration, "-n"]
+        command: list[str | Path] = [fpm(), "--nodaemonize", "--fpm-config", configuration, "-n"]
         self._process = Process(command, log)
 
     @property
@@ -111,6 +112,17 @@ def settings(directory: Path, php: PhpFpm, **changes: Any) -> dict[str, Any]:
         "access_log": "",
         **changes,
     }
+
+
+def site_with(web: Web, php: PhpFpm, own: dict[str, Any] | None = None, **more: Any) -> Site:
+    """Start a site whose front controller is FRONT; `own`: of the table `php`."""
+    site = web.site(
+        **{"index": ["index.php", "index.html"], **more},
+        php=settings(web.directory, php, **(own or {})),
+    )
+    site.write("index.php", FRONT)
+    web.start()
+    return site
 
 
 def asked(site: Site) -> list[Mapping[str, Any]]:
