@@ -194,6 +194,32 @@ def test_404_of_php_and_of_the_disk(web: Web, php: PhpFpm) -> None:
     assert (answer.status, answer.body) == (502, b"lost")
 
 
+def test_front_controller_that_takes_the_path_as_an_argument(web: Web, php: PhpFpm) -> None:
+    """As Apache's rewriting has it for DokuWiki and others."""
+    site = site_with(web, php, own={"front_controller": "/front.php?id="})
+    site.write("front.php", FRONT)
+    site.write("disk.txt", b"disk")
+    own = {"Cookie": "PHPSESSID=1"}
+    for target, headers, query in (
+        ("/a/b", {}, "id=a/b"),
+        ("/a/b?utm_source=x", {}, "id=a/b"),
+        ("/a/b?utm_source=x", own, "id=a/b&utm_source=x"),
+        ("/a/b?do=edit", {}, "id=a/b&do=edit"),
+        ("/a%26do=x+y%3F%23%25/%C3%BC%20z", {}, "id=a%26do=x%2By%3F%23%25/%C3%BC%20z"),
+        ("/a%0a", {}, "id=a%0A"),
+        ("/a/", {}, "id=a/"),
+    ):
+        found = told(site.get(target, headers=headers))
+        assert (found["script"], found["query"]) == ("/front.php", query)
+        assert found["uri"] == (
+            target.partition("?")[0] if "utm" in target and not headers else target
+        )
+    assert told(site.get_origin("/a/b"))["query"] == "id=a/b"
+    assert told(site.get("/x", "POST", body=b"x"))["query"] == "id=x"
+    assert told(site.get("/"))["script"] == "/index.php"
+    assert site.get("/disk.txt").body == b"disk"
+
+
 def test_error_page_that_is_a_script_is_run(web: Web, php: PhpFpm) -> None:
     site = site_with(
         web, php, error_pages=[{"codes": [404], "uri": "/lost.php"}], own={"front_controller": ""}

@@ -95,7 +95,10 @@ _LISTS = {
 }
 _PATH = r"""/[^\s"'\\;:{}$]{1,106}|"""
 _WORDS = {
-    "front_controller": (r"/[A-Za-z0-9._~/-]*\.php|", "the path of a script, or empty"),
+    "front_controller": (
+        r"/[A-Za-z0-9._~/-]*\.php(\?[A-Za-z0-9_.-]+=)?|",
+        "the path of a script, with or without the argument that is to take the URL's, or empty",
+    ),
     "hints": (_PATH, "an absolute path of at most 107 bytes, or empty"),
     "purge": (_PATH, "an absolute path of at most 107 bytes, or empty"),
     "microcache": (_PATH, "an absolute path of at most 107 bytes, or empty"),
