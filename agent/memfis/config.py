@@ -16,7 +16,8 @@ from memfis.addresses import StoreAddress as StoreAddress
 from memfis.compression import LEVEL, MIN_SAVING, MIN_SIZE, TYPES, Compression
 from memfis.errors import ConfigurationError, UsageError
 from memfis.gateway_settings import EXPECTED_OF_GATEWAY, GatewaySettings
-from memfis.php_settings import EXPECTED_OF_PHP, PhpSettings
+from memfis.php_settings import EXPECTED_OF_PHP
+from memfis.php_settings import PhpSettings as PhpSettings
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec

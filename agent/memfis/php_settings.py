@@ -9,7 +9,7 @@ import msgspec
 from msgspec import Meta
 
 _Path = Annotated[str, Meta(pattern=r"^/")]
-_Url = Annotated[str, Meta(pattern=r"^/[^?#\x00-\x20]*\Z")]
+_Url = Annotated[str, Meta(pattern=r"^(?!.*(/\.\.(/|\Z)|%00|%2[EeFf]))/[^?#\x00-\x20]*\Z")]
 _Canonical = Annotated[
     str, Meta(pattern=r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?\Z")
 ]
