@@ -173,10 +173,9 @@ def _pattern(target: str, method: str) -> Pattern:
     Methods are those of WordPress's cache plugins: `regex`, or one page. A path is taken as it is:
     `*` may stand in one.
     """
-    target = target.partition("?")[0]
     if method.strip().lower() == "regex":
-        return parse_regex(target)
-    exact = parse_pattern(target.replace("*", "%2A")).exact
+        return parse_regex(target)  # a question mark belongs to it
+    exact = parse_pattern(target.partition("?")[0].replace("*", "%2A")).exact
     assert exact is not None
     return exactly(exact)
 

@@ -11,6 +11,7 @@ from memfis.errors import StoreError
 from memfis.keys import page_key
 from memfis.render import Pattern, SiteRenderer
 from memfis.render.paths import shown
+from memfis.render.patterns import as_kept
 from memfis.render.purge import Purged, check_may_be_purged, find, present
 from memfis.store import Store
 from memfis.watch import Changes
@@ -89,7 +90,7 @@ class Rendering:
         check_may_be_purged(self._site, None if item is None else item.source)
         done = Purged()
         paths: dict[bytes, None] = {}
-        for pattern in patterns:
+        for pattern in (as_kept(each, self._site) for each in patterns):
             if self.renderer is not None:
                 if dry_run:
                     known = self.renderer.known.fitting(pattern)
@@ -98,9 +99,9 @@ class Rendering:
                 new = [path for path in known if path not in paths]
                 done.rendered += len(new)
                 paths |= dict.fromkeys(new)
-            if pattern.exact is not None and not dry_run:
-                self._store.delete_many([page_key(self._site.name, pattern.exact)])
             await self._purge_recorded(pattern, done, paths, dry_run=dry_run)
+            if pattern.exact is not None and not dry_run:  # also what nothing records
+                self._store.delete_many([page_key(self._site.name, pattern.exact)])
         if dry_run:
             done.paths = sorted(map(shown, paths))
         return done

@@ -10,7 +10,7 @@ from memfis.errors import StoreError
 from memfis.keys import normal_path
 from memfis.render.fetch import OriginError
 from memfis.render.known import Known
-from memfis.render.paths import is_file
+from memfis.render.paths import is_file, kept_at
 from memfis.render.queue import Priority
 from memfis.render.records import NO_STALE, SLICE
 from memfis.render.sitemap import LIMIT, Sitemap, SitemapError, parse
@@ -92,7 +92,7 @@ class Ahead:
                     self._told.add(message)
                     of.say(logging.WARNING, message)
                 continue
-            pages |= found.pages
+            pages |= {kept_at(of.site, page): changed for page, changed in found.pages.items()}
             more = [each for each in found.sitemaps if each not in seen][: FILES - len(seen)]
             seen.update(more)
             pending += more

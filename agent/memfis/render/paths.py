@@ -1,11 +1,11 @@
 """URL paths of rendered pages: as nginx has them, as they are asked for, which may be stored."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from urllib.parse import quote_from_bytes
 
 from memfis.config import Site
-from memfis.keys import KEY_LIMIT, longest_key
+from memfis.keys import KEY_LIMIT, longest_key, page_path
 from memfis.webroot.exclusions import is_refused
 
 _KEPT = "/!$&'()*+,;=:@-._~"
@@ -58,10 +58,13 @@ def is_file(site: Site, path: bytes) -> bool:
     disk = os.fsencode(site.root) + path
     if not path.endswith(b"/"):
         return os.path.lexists(disk) and not os.path.isdir(disk)
-    return any(os.path.lexists(disk + name) for name in _static(site.index))
+    for name in map(os.fsencode, site.index):
+        if os.path.lexists(disk + name):
+            return not is_refused(b"/x/", name)  # else a script answers
+    return False
 
 
-def _static(index: Sequence[str]) -> list[bytes]:
-    """Return the index names that nginx sends as they are."""
-    names = map(os.fsencode, index)
-    return [name for name in names if not is_refused(b"/x/", name)]
+def kept_at(site: Site, path: bytes) -> bytes:
+    """Return the path under which nginx looks for the page of `path`, as `page_path` has it."""
+    directory, name = split(path)
+    return page_path(directory, name, site.index_name)

@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
+from memfis.config import Site
 from memfis.errors import UsageError
 from memfis.keys import normal_path
+from memfis.render.paths import kept_at
 
 LONGEST = 1000
 """Characters of a regular expression at most."""
@@ -42,6 +44,11 @@ EVERYTHING = Pattern("/**", None, b"/", lambda _: True)
 def exactly(path: bytes) -> Pattern:
     """Return the pattern for `path` alone."""
     return Pattern(os.fsdecode(path), path, path, path.__eq__)
+
+
+def as_kept(pattern: Pattern, site: Site) -> Pattern:
+    """Return `pattern` for what nginx looks for: the page of an index file is its directory's."""
+    return pattern if pattern.exact is None else exactly(kept_at(site, pattern.exact))
 
 
 def parse(text: str) -> Pattern:

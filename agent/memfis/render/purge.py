@@ -10,7 +10,7 @@ from memfis.errors import UsageError
 from memfis.keys import page_key, page_path
 from memfis.pages import NO_PAGE
 from memfis.render.microcache import remove
-from memfis.render.patterns import Pattern
+from memfis.render.patterns import Pattern, as_kept
 from memfis.store import Store
 
 BATCH = 64
@@ -74,7 +74,7 @@ def purge(
     check_may_be_purged(site, None if item is None else item.source)
     done = Purged()
     paths: dict[bytes, None] = {}
-    for pattern in patterns:
+    for pattern in (as_kept(each, site) for each in patterns):
         for batch in find(catalog, pattern, site.index_name):
             rendered = present(site, store, batch.rendered)
             files = present(site, store, batch.files)

@@ -16,7 +16,7 @@ from memfis.render.figures import Figures
 from memfis.render.hints import Bucket
 from memfis.render.known import Known, KnownPages
 from memfis.render.microcache import Microcache
-from memfis.render.paths import is_file, obstacle, shown
+from memfis.render.paths import is_file, kept_at, obstacle, shown
 from memfis.render.patterns import EVERYTHING, Pattern
 from memfis.render.queue import Job, Priority, Queue
 from memfis.render.records import Records
@@ -72,7 +72,7 @@ class SiteRenderer:
         self.trouble = Trouble(_now)
         self.records = Records(site, store)
         self.site, self.php = site, php
-        self.always = {normal_path(path) for path in php.render}
+        self.always = {kept_at(site, normal_path(path)) for path in php.render}
         self._types = self._read_types(mime_types)
         self._is_down, self._look_at = is_down, look_at
         self._origin: Origin
@@ -330,6 +330,7 @@ class SiteRenderer:
     def hint(self, path: bytes) -> None:
         """Somebody says that PHP answered for `path`, and that others might get it from memory."""
         self._bucket = self._bucket or Bucket(_now)
+        path = kept_at(self.site, path)
         if not self._bucket.let():
             self.figures.hinted("dropped")
         elif self._refused.get(path, 0.0) > _now():
