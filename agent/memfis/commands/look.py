@@ -53,11 +53,13 @@ def _entry(catalog: Catalog, path: bytes, index: bytes | None) -> Entry | None:
     directory, slash, name = path.rstrip(b"/").rpartition(b"/")
     if path.endswith(b"/"):
         [log] = catalog.logs([path])
-        if log and index:
-            return log.entries.get(index.decode("latin-1"))
-        return None
+        file = log.entries.get(index.decode("latin-1")) if log and index else None
+        return file or (log.entries.get("/") if log else None)
     [log] = catalog.logs([directory + slash])
-    return log.entries.get(name.decode("latin-1")) if log else None
+    if log is None:
+        return None
+    text = name.decode("latin-1")
+    return log.entries.get(text) or log.entries.get("/" + text)
 
 
 @click.command()
@@ -82,13 +84,13 @@ def ls(
     [log] = catalog.logs([wanted])
     if log is None:
         raise MemfisError(f"{site.name}{shown(wanted)}: no such directory in the store")
-    entries = sorted(log.entries.values(), key=lambda entry: entry.name)
+    entries = sorted(log.entries.values(), key=lambda entry: (entry.in_url, entry.is_directory))
     if as_json:
         fields = [_fields(entry, stored=stored) for entry in entries]
         print_json({"site": site.name, "path": shown(wanted), "entries": fields})
         return 0
     for entry in entries:
-        label = shown(entry.raw) + ("/" if entry.is_directory else "")
+        label = shown(entry.in_url or b"./") + ("/" if entry.is_directory else "")
         if not long:
             click.echo(label + ("*" if entry.flags & NO_PAGE else ""))
             continue
@@ -217,7 +219,7 @@ def _form(entry: Entry, *, stored: bool) -> str:
 
 def _fields(entry: Entry, *, stored: bool) -> dict[str, object]:
     return {
-        "name": shown(entry.raw),
+        "name": shown(entry.in_url),
         "mode": f"{entry.mode or 0:o}",
         "size": entry.size,
         "mtime_ns": entry.mtime_ns,

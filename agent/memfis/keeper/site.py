@@ -334,6 +334,8 @@ class SiteKeeper:
         self.problems.add(walk.report.problems)
         if walk.lost:
             self._look_soon()
+        if walk.report.removed and self.rendering.renderer is not None:
+            self.rendering.renderer.store_lost()  # it may have been a directory with records
         if walk.report.did_something:
             self.pages += walk.report.added - walk.report.removed
             self._item_due = min(self._item_due, _now() + NOTED)
@@ -412,6 +414,8 @@ class SiteKeeper:
             self.journal.say(logging.WARNING, f"the store {what}; filling it again")
         self._interrupted = True
         self._look_soon()
+        if self.rendering.renderer is not None:
+            self.rendering.renderer.store_lost()
 
     def _store_evicted(self) -> None:
         self._look_soon(much=False, after=EVICTED)

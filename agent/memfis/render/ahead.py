@@ -1,6 +1,7 @@
 """What is rendered without a visitor: the list, the sitemaps, what an earlier agent had stored."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING
@@ -24,6 +25,9 @@ LISTED = 2.0
 LOOK_OVER = 300.0
 """Seconds between two comparisons of records and pages."""
 
+PAUSE = 2.0
+"""Seconds after which they are compared where something is known to have gone."""
+
 SITEMAPS = 3600.0
 """Seconds between two looks at the sitemaps."""
 
@@ -43,6 +47,7 @@ class Ahead:
         self._changed: dict[bytes, str] = {}
         """When each page of the sitemaps last changed, as they say."""
         self._told: set[str] = set()
+        self._soon = asyncio.Event()
 
     # -- the list ------------------------------------------------------------------------------
 
@@ -50,11 +55,18 @@ class Ahead:
         """Let pages of the list be rendered that are not there."""
         of = self._of
         while True:
-            missing = [p for p in of.always if not (p in of.known or p in of.queue)]
-            for path in missing:
-                if not of.is_refused(path):
-                    of.queue.add(path, Priority.LISTED)
-                    of.wake()
+            waiting = [path for path in of.always if path not in of.queue]
+            try:
+                visits = of.records.visits(waiting)
+            except StoreError as error:
+                of.store_failed(error)
+            else:
+                for path, visit in zip(waiting, visits, strict=True):
+                    known = path in of.known and visit is not None
+                    if not known and not of.is_refused(path) and not is_file(of.site, path):
+                        of.known.forget(path)
+                        of.queue.add(path, Priority.LISTED)
+                        of.wake()
             await asyncio.sleep(LISTED)
 
     # -- sitemaps ------------------------------------------------------------------------------
@@ -118,8 +130,16 @@ class Ahead:
             except StoreError as error:
                 of.store_failed(error)
                 await asyncio.sleep(LISTED)
-            else:
-                await asyncio.sleep(LOOK_OVER)
+                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_OVER):
+                    await self._soon.wait()
+                    await asyncio.sleep(PAUSE)
+            self._soon.clear()
+
+    def look_over_soon(self) -> None:
+        """Compare records and pages soon: items may have gone."""
+        self._soon.set()
 
     async def _compare(self) -> None:
         of = self._of
@@ -146,12 +166,19 @@ class Ahead:
             if gone or not entries:
                 of.records.forget(directory, gone)
             await asyncio.sleep(0)
-        for path in [path for path in of.known if path not in seen]:
-            page = of.known.get(path)
-            if page is not None and page.recorded < began:
-                of.records.record(path, page.entry)
-                page.recorded = _now()
-                await asyncio.sleep(0)
+        unseen = [path for path in of.known if path not in seen]
+        for start in range(0, len(unseen), SLICE):
+            paths = unseen[start : start + SLICE]
+            for path, visit in zip(paths, of.records.visits(paths), strict=True):
+                page = of.known.get(path)
+                if page is None or page.recorded >= began:
+                    continue
+                if visit is None:
+                    of.known.forget(path)
+                else:
+                    of.records.record(path, page.entry)
+                    page.recorded = _now()
+            await asyncio.sleep(0)
 
     def _adopt(self, path: bytes, entry: Entry, ttl: int) -> None:
         """Know a page that an earlier agent rendered."""

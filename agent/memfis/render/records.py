@@ -55,7 +55,10 @@ class Records:
         """Write the record of the page at `path`; StoreRefusedError: no room for it."""
         directory = split(path)[0]
         self._make(directory)
-        self._append(directory, [entry])
+        if not self._done(append(self._key(directory), encode_records([entry]))):
+            self.lost()  # a sync may have removed it, and what leads to it
+            self._make(directory)
+            self._append(directory, [entry])
 
     def write(self, path: bytes, page: Page, ttl: int) -> None:
         """Write the page at `path`, whose record is there; StoreRefusedError: no room for it."""
@@ -131,7 +134,7 @@ class Records:
             self._directories.add(path)
 
     def _append(self, directory: bytes, entries: Sequence[Entry]) -> None:
-        key = directory_key(self._site.name, directory)
+        key = self._key(directory)
         more = encode_records(entries)
         if self._done(append(key, more)):
             return
@@ -146,6 +149,9 @@ class Records:
                 if self._done(append(key, more)):
                     return
         raise StoreRefusedError(f"the records of {directory!r} do not fit into the store")
+
+    def _key(self, directory: bytes) -> bytes:
+        return directory_key(self._site.name, directory)
 
     def _done(self, request: Request) -> bool:
         [answer] = self._store.exchange(request)

@@ -106,6 +106,10 @@ class SiteRenderer:
         """Let what was queued be begun."""
         self._wake.set()
 
+    def store_lost(self) -> None:
+        """Look soon what is left in the store: items have gone."""
+        self._ahead.look_over_soon()
+
     def say(self, level: int, message: str) -> None:
         """Log `message` of this site."""
         log.log(level, "%s: %s", self.site.name, message)
