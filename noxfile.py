@@ -111,6 +111,13 @@ def couchbase(session: nox.Session) -> None:
 
 
 @nox.session
+def php(session: nox.Session) -> None:
+    """Test the role with PHP: a wiki from Debian's packages, from nothing to removed."""
+    install(session, "molecule", project=False)
+    session.run("molecule", "test", "-s", "php", env=test_hosts(session, DISTRIBUTIONS[0]))
+
+
+@nox.session
 @nox.parametrize("distribution", DISTRIBUTIONS[1:], ids=DISTRIBUTIONS[1:])
 def matrix(session: nox.Session, distribution: str) -> None:
     """Test the role elsewhere; `-- short` leaves out check mode and idempotence."""

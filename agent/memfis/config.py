@@ -4,7 +4,6 @@ import os
 import re
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,9 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from memfis.addresses import ListenAddress as ListenAddress
+from memfis.addresses import StoreAddress as StoreAddress
 from memfis.compression import LEVEL, MIN_SAVING, MIN_SIZE, TYPES, Compression
 from memfis.errors import ConfigurationError, UsageError
 from memfis.gateway_settings import EXPECTED_OF_GATEWAY, GatewaySettings
+from memfis.php_settings import EXPECTED_OF_PHP
+from memfis.php_settings import PhpSettings as PhpSettings
 
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
@@ -23,6 +26,8 @@ DEFAULT_PATH = Path("/etc/memfis/memfis.toml")
 DEFAULT_STORE = "memcached://127.0.0.1:11211"
 MAX_PAGE = 128 * 1024
 """Bytes of a page as stored: what nginx's memcached buffer takes whole (docs/architecture.md)."""
+
+MIME_TYPES = "/etc/nginx/mime.types"
 
 LEASE = 24 * 3600
 """Seconds that a page lives unless a running agent renews it."""
@@ -46,59 +51,6 @@ MinSize = Annotated[int, Meta(ge=0)]
 PerCent = Annotated[int, Meta(ge=0, le=100)]
 
 
-@dataclass(frozen=True)
-class StoreAddress:
-    """Where a store listens: a path of a unix socket, or a host and port."""
-
-    path: str | None
-    host: str = ""
-    port: int = 0
-
-    @classmethod
-    def parse(cls, url: str) -> "StoreAddress":
-        """Read `memcached://HOST:PORT` or `memcached:///path/to.sock`; raises UsageError."""
-        match = re.fullmatch(
-            r"memcached://(?:(?P<path>/.+)|(?P<host>\[[0-9a-fA-F:.]+\]|[^/:\[\]]+)(?::(?P<port>\d+))?)",
-            url,
-        )
-        port = int((match and match["port"]) or 11211)
-        if not match or not 0 < port < 65536:
-            raise UsageError(
-                f"store {url!r}: expected memcached://HOST:PORT or memcached:///path/to.sock"
-            )
-        if match["path"]:
-            return cls(match["path"])
-        return cls(None, match["host"].strip("[]"), port)
-
-    def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"memcached://{self.path or f'{host}:{self.port}'}"
-
-
-@dataclass(frozen=True)
-class ListenAddress:
-    """Where figures can be asked for: a path of a unix socket, or a loopback host and port."""
-
-    path: str | None
-    host: str = ""
-    port: int = 0
-
-    @classmethod
-    def parse(cls, text: str) -> "ListenAddress":
-        """Read `unix:/path/to.sock` or `HOST:PORT`; raises UsageError."""
-        match = re.fullmatch(
-            r"unix:(?P<path>/.+)|(?P<host>localhost|127(?:\.\d{1,3}){3}|\[::1\]):(?P<port>\d+)",
-            text,
-        )
-        port = int((match and match["port"]) or 1)
-        if not match or not 0 < port < 65536:
-            raise UsageError(
-                f"{text!r}: expected unix:/path/to.sock, or a port of a loopback address, as"
-                " 127.0.0.1:9180"
-            )
-        return cls(match["path"], (match["host"] or "").strip("[]"), port)
-
-
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """One `[[sites]]` table; docs/architecture.md lists the settings."""
 
@@ -120,6 +72,12 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     compress_types: tuple[Extension, ...] = TYPES
     compress_min_size: MinSize = MIN_SIZE
     compress_min_saving: PerCent = MIN_SAVING
+    default_type: str | None = None
+    """What nginx takes for the type of a URL without a known extension; None: its own default."""
+    charset: str | None = None
+    """What nginx adds to the type of text; None: nothing."""
+    php: PhpSettings | None = None
+    """None: there is nothing but files, and nothing is rendered."""
 
     @property
     def compression(self) -> Compression:
@@ -155,6 +113,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     compress_min_saving: PerCent = MIN_SAVING
     runtime_directory: AbsolutePath | None = None
     metrics: str | None = None
+    mime_types: AbsolutePath = MIME_TYPES
+    """nginx's own list of types: what a page from memory will be sent as."""
     sites: tuple[Site, ...] = ()
     gateway: GatewaySettings | None = None
 
@@ -187,7 +147,11 @@ _EXPECTED = {
     "compress_types": "expected a list of file name extensions, without the dot",
     "compress_min_size": "expected a number of bytes",
     "compress_min_saving": "expected a number of per cent, 0 to 100",
+    "default_type": "expected a media type, as text/html",
+    "charset": "expected the name of a charset",
+    "mime_types": "expected an absolute path",
     **EXPECTED_OF_GATEWAY,
+    **EXPECTED_OF_PHP,
 }
 
 _INHERITED = (
@@ -234,8 +198,7 @@ def settings_from(table: Mapping[str, Any], source: str) -> Settings:
     """Check the configuration `table`; raises ConfigurationError naming `source`."""
     problems: list[str] = []
     tables = table.get("sites", [])
-    top = {key: value for key, value in table.items() if key not in ("sites", "gateway")}
-    values = _checked(Settings, top, "", problems)
+    values = _checked(Settings, _without(table, "sites", "gateway"), "", problems)
     gateway = _gateway(table, problems)
     inherited = {key: values[key] for key in _INHERITED if key in values}
     sites: list[dict[str, Any]] = []
@@ -244,7 +207,8 @@ def settings_from(table: Mapping[str, Any], source: str) -> Settings:
         tables = []
     for number, each in enumerate(tables):
         where = f"sites[{number}]."
-        checked = inherited | _checked(Site, each, where, problems)
+        checked = inherited | _checked(Site, _without(each, "php"), where, problems)
+        checked["php"] = _php(each, checked, where, problems)
         if "source" not in checked or checked["source"] == "root":
             if "root" not in each:
                 problems.append(f"{where}root: is missing")
@@ -257,6 +221,29 @@ def settings_from(table: Mapping[str, Any], source: str) -> Settings:
     if problems:
         raise ConfigurationError(source, problems)
     return Settings(**values, gateway=gateway, sites=tuple(Site(**site) for site in sites))
+
+
+def _without(table: Mapping[str, Any], *keys: str) -> dict[str, Any]:
+    return {key: value for key, value in table.items() if key not in keys}
+
+
+def _php(
+    table: Mapping[str, Any], site: Mapping[str, Any], where: str, problems: list[str]
+) -> PhpSettings | None:
+    """Return what the table `[sites.php]` of `table` says; None without one, or with problems."""
+    if "php" not in table:
+        return None
+    where += "php"
+    if not isinstance(table["php"], dict):
+        problems.append(f"{where}: {_EXPECTED['php']}")
+        return None
+    before = len(problems)
+    values = _checked(PhpSettings, table["php"], f"{where}.", problems)
+    if site.get("source") == "store":
+        problems.append(f"{where}: a site whose source is the store runs no PHP")
+    elif "origin" not in table:
+        problems.append(f"{where}: without 'origin' there is nobody to ask for pages")
+    return PhpSettings(**values) if len(problems) == before else None
 
 
 def _gateway(table: Mapping[str, Any], problems: list[str]) -> GatewaySettings | None:
@@ -291,10 +278,11 @@ def _checked(
             elif key == "listen":
                 for address in values[key]:
                     ListenAddress.parse(address)
-            elif key == "exclude":
+            elif key in ("exclude", "purge_on_change"):
                 parse_patterns(values[key])
         except msgspec.ValidationError as error:
-            expected = _EXPECTED.get(f"{where}{key}") or _EXPECTED.get(key, str(error))
+            table_name = where.rstrip(".").rpartition(".")[2]
+            expected = _EXPECTED.get(f"{table_name}.{key}") or _EXPECTED.get(key, str(error))
             problems.append(f"{where}{key}: {expected} (it is {value!r})")
         except UsageError as error:
             problems.append(f"{where}{key}: {error}")

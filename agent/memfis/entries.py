@@ -31,7 +31,10 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `size`: bytes on disk. `mtime_ns`: nanoseconds since the epoch. `target`: of a symbolic link.
     `flags`: client flags of the stored page (see `pages`), 0 for a directory. `racy`: the file was
     read so soon after its last change that a later one may have left the same modification time.
-    `extended`: extended attributes, names and values as ISO-8859-1; only a mount keeps them.
+    `extended`: extended attributes, names and values as ISO-8859-1; a mount keeps them.
+
+    The name of a rendered page begins with `/`, which no file's does: `/blog` may be a page and a
+    directory at once. The page of the directory's own URL is called `/` in it.
     """
 
     name: str
@@ -50,6 +53,16 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def raw(self) -> bytes:
         """The name as the file system has it."""
         return self.name.encode("latin-1")
+
+    @property
+    def is_rendered(self) -> bool:
+        """Whether this is a page that no file stands for."""
+        return self.origin == "rendered" and not self.is_directory
+
+    @property
+    def in_url(self) -> bytes:
+        """The last part of the URL path, after that of the directory."""
+        return self.raw[1:] if self.is_rendered else self.raw
 
     @property
     def is_directory(self) -> bool:

@@ -5,7 +5,7 @@ of JSON. Only the agent's own user and root may connect.
 """
 
 import socket
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -13,12 +13,17 @@ import msgspec
 
 from memfis.config import Site
 from memfis.errors import MemfisError, SafetyError, StoreError, UsageError
+from memfis.render.figures import Figures
+from memfis.render.purge import Purged
 from memfis.sync import Change, MaxDelete, Options, Report
 
 SOCKET = "agent.sock"
 
 PATIENCE = 2.0
 """Seconds to wait for an answer that takes the agent no work."""
+
+PURGE = 60.0
+"""Seconds to wait until a purge is done."""
 
 ERRORS = {error.__name__: error for error in (SafetyError, StoreError, UsageError, MemfisError)}
 """What may be raised on the other side."""
@@ -42,6 +47,14 @@ class SyncRequest(msgspec.Struct, tag="sync", kw_only=True):
             checksum=self.checksum,
             dry_run=self.dry_run,
         )
+
+
+class PurgeRequest(msgspec.Struct, tag="purge", kw_only=True):
+    """Please purge what `patterns` (see `memfis.render.patterns`) fit of `site`."""
+
+    site: str
+    patterns: list[str]
+    dry_run: bool
 
 
 class StatusRequest(msgspec.Struct, tag="status"):
@@ -68,6 +81,18 @@ class Finished(msgspec.Struct, tag="finished"):
     report: Report
 
 
+class Rendering(msgspec.Struct, kw_only=True):
+    """How pages are rendered; counts since the agent began with the site."""
+
+    pages: int
+    """In the store now."""
+    waiting: int
+    """Pages to be rendered."""
+    trouble: bool
+    """The origin failed, and did not answer since."""
+    figures: Figures
+
+
 class Keeping(msgspec.Struct, tag="keeping", kw_only=True):
     """How the agent keeps a site."""
 
@@ -78,6 +103,8 @@ class Keeping(msgspec.Struct, tag="keeping", kw_only=True):
     """0: changes are found by looking."""
     problems: dict[str, int]
     """What should be in memory and cannot, by reason."""
+    rendering: Rendering | None = None
+    """Of a site whose pages PHP makes."""
 
 
 class Failed(msgspec.Struct, tag="failed"):
@@ -87,8 +114,8 @@ class Failed(msgspec.Struct, tag="failed"):
     message: str
 
 
-Request = SyncRequest | StatusRequest
-Answer = Progress | Foreseen | Finished | Keeping | Failed
+Request = SyncRequest | StatusRequest | PurgeRequest
+Answer = Progress | Foreseen | Finished | Keeping | Purged | Failed
 
 _encode = msgspec.json.Encoder().encode
 _request: msgspec.json.Decoder[Request] = msgspec.json.Decoder(Request)
@@ -138,6 +165,31 @@ def hand_over(runtime_directory: Path, site: Site, options: Options) -> Report |
     except OSError:
         return None  # none there, or one that stops: whoever asked looks at the lock again
     return None
+
+
+def ask_purge(
+    runtime_directory: Path, site: str, patterns: Sequence[str], *, dry_run: bool
+) -> Purged | None:
+    """Let a running agent purge pages of `site`; None when there is no agent.
+
+    Raises what the purge raised there, and UsageError when the agent may not be asked.
+    """
+    request = PurgeRequest(site=site, patterns=list(patterns), dry_run=dry_run)
+    try:
+        with closing(_answers(runtime_directory, request, PURGE)) as answers:
+            for answer in answers:
+                if isinstance(answer, Purged):
+                    return answer
+    except PermissionError as error:
+        raise UsageError(
+            f"site {site} is in the hands of an agent that may not be asked: run this as the"
+            f" agent's user or as root ({error.filename}: {error.strerror})"
+        ) from error
+    except (FileNotFoundError, ConnectionRefusedError):
+        return None
+    except OSError as error:
+        raise MemfisError(f"site {site}: the agent did not answer: {error}") from error
+    raise MemfisError(f"site {site}: the agent ended before it had purged")
 
 
 def ask_status(runtime_directory: Path, site: str) -> Keeping | None:

@@ -5,8 +5,10 @@ ngx_string.c): bytes 0x00-0x20 and `%` become `%XX` in upper-case hex, every oth
 functions here work on bytes, as `os.fsencode` gives them, and do the same.
 """
 
+import os
 import re
 from collections.abc import Iterable
+from urllib.parse import unquote_to_bytes
 
 from memfis.errors import UsageError
 
@@ -45,6 +47,26 @@ def escape(path: bytes) -> bytes:
 def unescape(path: bytes) -> bytes:
     """Return the path that `escape` was given."""
     return _UNESCAPED.sub(lambda match: bytes([int(match[1], 16)]), path)
+
+
+def normal_path(text: str) -> bytes:
+    """Return the URL path `text` as nginx has it in $uri: decoded, slashes and dots resolved.
+
+    Raises UsageError for a path that nginx refuses.
+    """
+    raw = unquote_to_bytes(os.fsencode(text.partition("?")[0].partition("#")[0]))
+    if not raw.startswith(b"/") or b"\0" in raw:
+        raise UsageError(f"{text!r}: a path begins with '/' and has no NUL")
+    parts: list[bytes] = []
+    for part in raw.split(b"/")[1:]:
+        if part == b"..":
+            if not parts:
+                raise UsageError(f"{text!r}: leads above the root")
+            parts.pop()
+        elif part not in (b"", b"."):
+            parts.append(part)
+    tail = b"/" if raw.endswith((b"/", b"/.", b"/..")) and parts else b""
+    return b"/" + b"/".join(parts) + tail
 
 
 def page_key(site: str, path: bytes) -> bytes:

@@ -7,6 +7,7 @@ import pytest
 
 from support.directory import reachable_directory
 from support.nginx import Web
+from support.php import PhpFpm
 
 
 @pytest.fixture
@@ -21,3 +22,12 @@ def web(directory: Path) -> Iterator[Web]:
     web = Web(directory)
     yield web
     web.end()
+
+
+@pytest.fixture
+def php(directory: Path) -> Iterator[PhpFpm]:
+    """A running php-fpm."""
+    php = PhpFpm(directory)
+    php.start()
+    yield php
+    php.end()

@@ -19,7 +19,11 @@ def toml(settings: Settings, sites: Sequence[Settings]) -> str:
     """Return a configuration; strings, numbers and lists are the same in JSON and TOML."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     for site in sites:
-        lines += ["[[sites]]", *(f"{key} = {json.dumps(value)}" for key, value in site.items())]
+        for header, table in (("[[sites]]", site), ("[sites.php]", site.get("php"))):
+            if isinstance(table, Mapping):
+                lines.append(header)
+                plain = {key: value for key, value in table.items() if key != "php"}
+                lines += [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
     return "\n".join(lines) + "\n"
 
 

@@ -205,3 +205,60 @@ def test_a_gateway_needs_a_cluster_a_user_and_a_password() -> None:
         f"gateway.{key}: is missing" for key in ("connection", "user", "password_file")
     ]
     assert problems_of({"gateway": []}) == ["gateway: expected a [gateway] table"]
+
+
+PHP = {"canonical": "https://www.example.org"}
+
+
+def site_with(php: object, **more: object) -> dict[str, object]:
+    site = {"name": "a.example", "root": "/srv/a", "origin": "/run/a.sock", "php": php, **more}
+    return {"sites": [site]}
+
+
+def test_a_site_with_php_has_a_table_of_its_own() -> None:
+    [site] = settings_from(site_with({**PHP, "render": ["/"], "lifetime": 60}), "x").sites
+    assert site.php is not None
+    assert (site.php.host, site.php.lifetime, site.php.render) == ("www.example.org", 60, ("/",))
+    assert (site.php.stale_if_error, site.php.concurrency, site.php.max_pages) == (86400, 4, 100000)
+    [other] = settings_from({"sites": [{"name": "a", "root": "/a"}]}, "x").sites
+    assert other.php is None
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "expected"),
+    [
+        ("canonical", "example.org", "expected https://HOST or http://HOST"),
+        ("canonical", "https://a/b", "expected https://HOST or http://HOST"),
+        ("canonical", "https://a\r\nX: y", "expected https://HOST or http://HOST"),
+        ("lifetime", 0, "expected a number of seconds, 1 to a year"),
+        ("stale_if_error", -1, "expected a number of seconds, 0 to a year"),
+        ("render", ["blog"], "expected a list of URL paths"),
+        ("render", ["/blog?page=2"], "expected a list of URL paths"),
+        ("sitemaps", "/sitemap.xml", "expected a list of URL paths"),
+        ("concurrency", 0, "expected 1 to 256"),
+        ("timeout", 0, "expected a number of seconds, up to an hour"),
+        ("max_pages", 0, "expected a number of pages"),
+        ("purge_on_change", ["!"], "does not parse"),
+        ("hints", "hints.sock", "expected an absolute path"),
+        ("purge", "", "expected an absolute path"),
+        ("microcache", 1, "expected an absolute path"),
+        ("concurency", 1, "no such setting; did you mean 'concurrency'?"),
+    ],
+)
+def test_the_settings_of_php_are_checked(key: str, value: object, expected: str) -> None:
+    [found] = problems_of(site_with({**PHP, key: value}))
+    assert found.startswith(f"sites[0].php.{key}: ")
+    assert expected in found
+
+
+def test_what_php_needs_is_asked_for() -> None:
+    assert problems_of(site_with({})) == ["sites[0].php.canonical: is missing"]
+    assert problems_of(site_with([])) == ["sites[0].php: expected a [sites.php] table"]
+    without_origin = {"name": "a", "root": "/a", "php": PHP}
+    assert problems_of({"sites": [without_origin]}) == [
+        "sites[0].php: without 'origin' there is nobody to ask for pages"
+    ]
+    stored = {"name": "a", "source": "store", "origin": "/o", "php": PHP}
+    assert problems_of({"sites": [stored]}) == [
+        "sites[0].php: a site whose source is the store runs no PHP"
+    ]

@@ -15,12 +15,15 @@ from memfis.handover import (
     Foreseen,
     Keeping,
     Progress,
+    PurgeRequest,
+    Rendering,
     StatusRequest,
     SyncRequest,
     decode_request,
     encode,
 )
 from memfis.keeper import SiteKeeper
+from memfis.render.patterns import parse
 from memfis.sync import Report
 
 PATIENCE = 5.0
@@ -44,6 +47,10 @@ async def answer_requests(
         match request:
             case StatusRequest(name):
                 say(_keeping(_known(name, keeper)))
+            case PurgeRequest(site=site, patterns=texts, dry_run=dry_run):
+                keeper_of_site = _known(site, keeper)
+                patterns = [parse(text) for text in texts]
+                say(await keeper_of_site.rendering.purge(patterns, dry_run=dry_run))
             case SyncRequest():
                 report = await _sync(request, _known(request.site.name, keeper), say)
                 say(Finished(report))
@@ -69,6 +76,19 @@ def _keeping(keeper: SiteKeeper) -> Keeping:
         pending_directories=keeper.waiting,
         watched_directories=keeper.watched,
         problems=keeper.problems.kinds(),
+        rendering=_rendering(keeper),
+    )
+
+
+def _rendering(keeper: SiteKeeper) -> Rendering | None:
+    renderer = keeper.rendering.renderer
+    if renderer is None:
+        return None
+    return Rendering(
+        pages=len(renderer.known),
+        waiting=len(renderer.queue),
+        trouble=renderer.trouble.is_there,
+        figures=renderer.figures,
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from memfis.agent.control import answer_requests
+from memfis.agent.web import WebSockets
 from memfis.config import ListenAddress, Settings, Site
 from memfis.errors import ConfigurationError, MemfisError, UsageError
 from memfis.handover import SOCKET
@@ -43,6 +44,7 @@ class Daemon:
         self._keepers: dict[str, SiteKeeper] = {}
         self._stored: dict[str, StoredSite] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._web = WebSockets(self._keepers.get)
         self._ready = False
         self._status = ""
 
@@ -54,6 +56,8 @@ class Daemon:
                 await self._listen(stack)
                 for site in self._settings.sites:
                     self._begin(site)
+                stack.push_async_callback(self._web.close)
+                await self._web.listen(self._settings.sites)
                 log.info("%s", self._sites())
                 while not signals.stop.is_set():
                     if signals.reload.is_set():
@@ -116,7 +120,12 @@ class Daemon:
         if site.source == "store":
             keeper = self._stored[site.name] = StoredSite(site)
         else:
-            keeper = SiteKeeper(site, self._runtime, jobs=len(os.sched_getaffinity(0)))
+            keeper = SiteKeeper(
+                site,
+                self._runtime,
+                jobs=len(os.sched_getaffinity(0)),
+                mime_types=self._settings.mime_types,
+            )
             self._keepers[site.name] = keeper
         self._tasks[site.name] = asyncio.create_task(keeper.keep(), name=site.name)
 
@@ -150,7 +159,11 @@ class Daemon:
         for name, site in now.items():
             if name not in self._tasks:
                 self._begin(site)
-        for key in ("metrics", "runtime_directory"):
+        try:
+            await self._web.listen(settings.sites)
+        except UsageError as error:
+            log.error("%s", error)  # noqa: TRY400
+        for key in ("metrics", "runtime_directory", "mime_types"):
             if getattr(settings, key) != getattr(self._settings, key):
                 log.warning("%s changed: restart the agent to use it", key)
         self._settings = settings

@@ -14,6 +14,7 @@ COMMANDS = {
     "agent": ("agent", "Keep the store equal to the web roots (the daemon)."),
     "mount": ("mount", "Mount a site of the store as a filesystem."),
     "gateway": ("gateway", "Serve a Couchbase bucket in memcached's protocol (the daemon)."),
+    "purge": ("purge", "Remove pages from memory, for the next visitor to get them anew."),
     "verify": ("verify", "Compare the store with the web root."),
     "ls": ("look", "List a directory of the store."),
     "cat": ("look", "Print a page from the store."),

@@ -1,12 +1,11 @@
 """`memfis ls`, `cat`, `stat` and `key`: look into the store."""
 
-import os
 import stat as modes
 import sys
 import time
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import urlsplit
 
 import click
 from msgspec import structs
@@ -16,8 +15,8 @@ from memfis.catalog import Catalog, SiteItem
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.config import Site
 from memfis.entries import Entry
-from memfis.errors import MemfisError, UsageError, shown
-from memfis.keys import check_site_name
+from memfis.errors import MemfisError, shown
+from memfis.keys import check_site_name, normal_path
 from memfis.pages import GZIP, NO_PAGE, Page, content_of
 from memfis.store import ItemState, Store
 
@@ -30,26 +29,6 @@ def _open(
     opened = open_store(site)
     catalog = Catalog(opened, site.name)
     return site, opened, catalog, catalog.site_item()
-
-
-def normal_path(text: str) -> bytes:
-    """Return the URL path `text` as nginx has it in $uri: decoded, slashes and dots resolved.
-
-    Raises UsageError for a path that nginx refuses.
-    """
-    raw = unquote_to_bytes(os.fsencode(text.partition("?")[0].partition("#")[0]))
-    if not raw.startswith(b"/") or b"\0" in raw:
-        raise UsageError(f"{text!r}: a path begins with '/' and has no NUL")
-    parts: list[bytes] = []
-    for part in raw.split(b"/")[1:]:
-        if part == b"..":
-            if not parts:
-                raise UsageError(f"{text!r}: leads above the root")
-            parts.pop()
-        elif part not in (b"", b"."):
-            parts.append(part)
-    tail = b"/" if raw.endswith((b"/", b"/.", b"/..")) and parts else b""
-    return b"/" + b"/".join(parts) + tail
 
 
 def page_url(path: bytes, index: bytes | None) -> bytes:
@@ -73,11 +52,13 @@ def _entry(catalog: Catalog, path: bytes, index: bytes | None) -> Entry | None:
     directory, slash, name = path.rstrip(b"/").rpartition(b"/")
     if path.endswith(b"/"):
         [log] = catalog.logs([path])
-        if log and index:
-            return log.entries.get(index.decode("latin-1"))
-        return None
+        file = log.entries.get(index.decode("latin-1")) if log and index else None
+        return file or (log.entries.get("/") if log else None)
     [log] = catalog.logs([directory + slash])
-    return log.entries.get(name.decode("latin-1")) if log else None
+    if log is None:
+        return None
+    text = name.decode("latin-1")
+    return log.entries.get(text) or log.entries.get("/" + text)
 
 
 @click.command()
@@ -102,13 +83,13 @@ def ls(
     [log] = catalog.logs([wanted])
     if log is None:
         raise MemfisError(f"{site.name}{shown(wanted)}: no such directory in the store")
-    entries = sorted(log.entries.values(), key=lambda entry: entry.name)
+    entries = sorted(log.entries.values(), key=lambda entry: (entry.in_url, entry.is_directory))
     if as_json:
         fields = [_fields(entry, stored=stored) for entry in entries]
         print_json({"site": site.name, "path": shown(wanted), "entries": fields})
         return 0
     for entry in entries:
-        label = shown(entry.raw) + ("/" if entry.is_directory else "")
+        label = shown(entry.in_url or b"./") + ("/" if entry.is_directory else "")
         if not long:
             click.echo(label + ("*" if entry.flags & NO_PAGE else ""))
             continue
@@ -237,7 +218,7 @@ def _form(entry: Entry, *, stored: bool) -> str:
 
 def _fields(entry: Entry, *, stored: bool) -> dict[str, object]:
     return {
-        "name": shown(entry.raw),
+        "name": shown(entry.in_url),
         "mode": f"{entry.mode or 0:o}",
         "size": entry.size,
         "mtime_ns": entry.mtime_ns,

@@ -244,7 +244,8 @@ class Tree:
     def _merge(self, directory: Directory, current: Log) -> None:
         """Make the children of `directory` what `current` says, and keep what is not stored yet."""
         children = directory.children
-        entries = {entry.raw: entry for entry in current.entries.values()}
+        # what was rendered is no file
+        entries = {e.raw: e for e in current.entries.values() if e.origin == "file"}
         for gone in directory.waiting:
             entries.pop(gone.raw, None)
         for node in [each for each in children.values() if each.name not in entries]:

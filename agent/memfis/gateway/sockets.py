@@ -9,27 +9,13 @@ from contextlib import suppress
 
 from memfis.config import ListenAddress
 from memfis.errors import UsageError
+from memfis.service.sockets import passed_sockets as passed_sockets
 
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
 
 MODE = 0o660
 """Of a unix socket: its group may use it."""
-
-_FIRST = 3
-"""The first descriptor that systemd passes on (sd_listen_fds(3))."""
-
-
-def passed_sockets() -> list[socket.socket]:
-    """Return the sockets that systemd listens at for us (sd_listen_fds(3)); none without it."""
-    if os.environ.get("LISTEN_PID") != str(os.getpid()):
-        return []
-    number = int(os.environ.get("LISTEN_FDS", "0"))
-    sockets = []
-    for descriptor in range(_FIRST, _FIRST + number):
-        os.set_inheritable(descriptor, False)
-        sockets.append(socket.socket(fileno=descriptor))
-    return sockets
 
 
 def apart(

@@ -70,6 +70,10 @@ class Pending:
             for path in self.links.holders(name):
                 self._deep[path] = True
 
+    def look(self, path: bytes) -> None:
+        """Let the directory at URL path `path` be compared."""
+        self._deep.setdefault(path, False)
+
     def clear(self) -> None:
         """Forget them: all is looked at anyway."""
         self._deep.clear()

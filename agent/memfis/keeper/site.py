@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 from memfis.catalog import Catalog, SiteItem
-from memfis.config import GATEWAY_LEASE, LEASE, Site, StoreAddress
+from memfis.config import GATEWAY_LEASE, LEASE, MIME_TYPES, Site, StoreAddress
 from memfis.errors import MemfisError, SafetyError, StoreError, UsageError
 from memfis.keeper.changes import Pending
 from memfis.keeper.health import Health
 from memfis.keeper.journal import Journal
 from memfis.keeper.problems import Problems
+from memfis.keeper.rendering import Rendering
 from memfis.keeper.watching import NEVER, RETRY, Watching
 from memfis.keys import site_key
 from memfis.store import Store
@@ -53,15 +54,20 @@ class Request(NamedTuple):
 class SiteKeeper:
     """Keeps one site. Times are those of the event loop's clock, in seconds."""
 
-    def __init__(self, site: Site, locks: Path, *, jobs: int = 1) -> None:
+    def __init__(
+        self, site: Site, locks: Path, *, jobs: int = 1, mime_types: str = MIME_TYPES
+    ) -> None:
         """Prepare to keep `site`; `locks` is the directory of lock files.
 
-        `jobs`: processes to start where there is much to do.
+        `jobs`: processes to start where there is much to do. `mime_types`: nginx's list of types.
         """
         self.site = site
         self.journal = Journal(site.name)
         address = StoreAddress.parse(site.store)
         self.health = Health(address, site_key(site.name), self.journal)
+        self.rendering = Rendering(
+            site, mime_types, lambda: self.health.is_down, self._look_at_directory
+        )
         self.report: Report | None = None
         """On the last look at the whole site."""
         self.pages = 0
@@ -121,6 +127,7 @@ class SiteKeeper:
         try:
             async with self._locked(), asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.health.watch(self._store_lost, self._store_evicted))
+                tasks.create_task(self.rendering.run())
                 while True:
                     self._watching.look()
                     try:
@@ -180,6 +187,7 @@ class SiteKeeper:
 
     def changed(self, changes: Changes) -> None:
         """Look soon at what changed."""
+        self.rendering.changed(changes)
         if changes:
             self._note(changes)
         else:
@@ -210,6 +218,12 @@ class SiteKeeper:
         """Let the whole site be looked at in `after` seconds."""
         self._all_due = min(self._all_due, _now() + after)
         self._much = self._much or much
+        self._wake.set()
+
+    def _look_at_directory(self, path: bytes) -> None:
+        """Let the directory at URL path `path` be looked at soon: pages of its files are gone."""
+        self._pending.look(path)
+        self._some_due = min(self._some_due, _now() + QUIET)
         self._wake.set()
 
     async def _look_at_all(self) -> None:
@@ -334,6 +348,8 @@ class SiteKeeper:
         self.problems.add(walk.report.problems)
         if walk.lost:
             self._look_soon()
+        if walk.report.removed and self.rendering.renderer is not None:
+            self.rendering.renderer.store_lost()  # it may have been a directory with records
         if walk.report.did_something:
             self.pages += walk.report.added - walk.report.removed
             self._item_due = min(self._item_due, _now() + NOTED)
@@ -412,6 +428,8 @@ class SiteKeeper:
             self.journal.say(logging.WARNING, f"the store {what}; filling it again")
         self._interrupted = True
         self._look_soon()
+        if self.rendering.renderer is not None:
+            self.rendering.renderer.store_lost()
 
     def _store_evicted(self) -> None:
         self._look_soon(much=False, after=EVICTED)

@@ -17,6 +17,7 @@ SITE_DEFAULTS: dict[str, Any] = {
     "expires": [],
     "header": "X-Memfis",
     "extra": "",
+    "php": None,
 }
 """Settings of a site that only nginx needs; the role has the same (`__memfis_site_defaults`)."""
 

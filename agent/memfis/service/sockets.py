@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -9,6 +10,9 @@ from memfis.errors import UsageError
 
 LINE = 1024 * 1024
 """Longest line in bytes that a client may send."""
+
+_FIRST = 3
+"""The first descriptor that systemd passes on (sd_listen_fds(3))."""
 
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -42,3 +46,15 @@ async def listen_tcp(host: str, port: int, serve: Serve) -> asyncio.Server:
         return await asyncio.start_server(serve, host, port, limit=LINE)
     except OSError as error:
         raise UsageError(f"{host}:{port}: {error.strerror}") from error
+
+
+def passed_sockets() -> list[socket.socket]:
+    """Return the sockets that systemd listens at for us (sd_listen_fds(3)); none without it."""
+    if os.environ.get("LISTEN_PID") != str(os.getpid()):
+        return []
+    number = int(os.environ.get("LISTEN_FDS", "0"))
+    sockets = []
+    for descriptor in range(_FIRST, _FIRST + number):
+        os.set_inheritable(descriptor, False)
+        sockets.append(socket.socket(fileno=descriptor))
+    return sockets

@@ -2,6 +2,7 @@
 
 from memfis.store.client import Store, StoreStatistics, Value
 from memfis.store.exchange import Answer, Request
+from memfis.store.visits import Visit
 from memfis.store.wire import Expected, Item, ItemState
 
 __all__ = [
@@ -13,4 +14,5 @@ __all__ = [
     "Store",
     "StoreStatistics",
     "Value",
+    "Visit",
 ]

@@ -11,6 +11,7 @@ from memfis.errors import StoreError, StoreRefusedError
 from memfis.gateway_settings import NAME
 from memfis.store.connection import unreachable
 from memfis.store.exchange import Answer, Request, exchange
+from memfis.store.visits import Visit, visits
 from memfis.store.wire import Expected, Item, ItemState, Wire, check_key, expiry
 
 TIMEOUT = 5.0
@@ -104,6 +105,10 @@ class Store:
     def look_many(self, keys: Sequence[bytes]) -> list[ItemState | None]:
         """Return the state of each of `keys`, None for what is absent, in their order."""
         return self._wire.look(keys)
+
+    def visit_many(self, keys: Sequence[bytes]) -> list[Visit | None]:
+        """Return whether each of `keys` was asked for since it was written, None if absent."""
+        return visits(self._wire, keys)
 
     def confirm_many(self, keys: Sequence[bytes], expected: Sequence[Expected]) -> list[bool]:
         """Return whether each of `keys` has the size and flags that are `expected`, in order."""

@@ -52,7 +52,7 @@ class Writer:
 
     def apply(self, difference: Difference, report: Report) -> None:
         """Make the store equal to the disk in one directory, and count in `report`."""
-        self._delete(difference.gone)
+        self._delete(difference.gone + difference.gone_rendered)
         report.removed += len(difference.gone)
         self.catalog.remove(difference.gone_directories)
         try:

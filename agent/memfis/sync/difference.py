@@ -54,6 +54,8 @@ class Difference:
     gone: list[bytes] = field(default_factory=list)
     """Pages that the web root does not publish any more, those of whole directories included."""
     gone_directories: list[bytes] = field(default_factory=list)
+    gone_rendered: list[bytes] = field(default_factory=list)
+    """Rendered pages below such directories: they are rendered again when somebody asks."""
     tombstones: list[Entry] = field(default_factory=list)
     renew: list[bytes] = field(default_factory=list)
     """Keys of pages whose lease is in its last third."""
@@ -69,7 +71,7 @@ class Difference:
     @property
     def recorded(self) -> int:
         """Pages that the store should have had here before."""
-        stays = sum(1 for e in self.known.values() if not e.is_directory and not e.flags & NO_PAGE)
+        stays = sum(1 for e in self.known.values() if _has_file_page(e))
         return stays + len(self.gone)
 
     @property
@@ -94,6 +96,7 @@ class Difference:
     def keep(self) -> None:
         """Leave what the web root does not have any more (`--no-delete`)."""
         self.gone, self.gone_directories, self.tombstones = [], [], []
+        self.gone_rendered = []
 
 
 @dataclass
@@ -205,10 +208,12 @@ class Comparison:
             if log is None:
                 difference.lost = True
                 continue
+            entries = log.entries.values()
             difference.gone += [
-                self.webroot.url(path, entry.raw)
-                for entry in log.entries.values()
-                if not entry.is_directory and not entry.flags & NO_PAGE
+                self.webroot.url(path, entry.raw) for entry in entries if _has_file_page(entry)
+            ]
+            difference.gone_rendered += [
+                path + entry.in_url for entry in entries if entry.is_rendered
             ]
 
     def _being_written(self, difference: Difference, new: Entry, old: Entry | None) -> bool:
@@ -295,6 +300,11 @@ class Comparison:
     def _lease_ends(self, state: ItemState) -> bool:
         # a second more: the store's clock ticks once a second
         return not self.lease // 3 <= state.ttl <= self.lease + 1
+
+
+def _has_file_page(entry: Entry) -> bool:
+    """Whether the store should have a page of a file for `entry`."""
+    return not entry.is_directory and not entry.is_rendered and not entry.flags & NO_PAGE
 
 
 def is_racy(status: os.stat_result, read: int) -> bool:

@@ -51,4 +51,4 @@ def _named(log: Log | None, index: bytes | None) -> Iterable[tuple[bytes, bytes]
         without_page = entry.flags & NO_PAGE
         if entry.is_directory or (without_page and entry.target is not None):
             continue
-        yield PRIVATE if without_page else PAGE, b"" if entry.raw == index else entry.raw
+        yield PRIVATE if without_page else PAGE, b"" if entry.raw == index else entry.in_url

@@ -45,6 +45,7 @@ def site_settings(sites, defaults):
                 "store_address": defaults["store_address"],
                 "origin_socket": f"/run/memfis-origin/{name}.sock",
                 "extra": "",
+                "php": None,
                 "src": "",
             }
             | {key: value for key, value in site.items() if value is not None}

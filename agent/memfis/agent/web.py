@@ -1,0 +1,207 @@
+"""Sockets at which nginx speaks to the agent: hints of what PHP answered, and `PURGE` requests."""
+
+import asyncio
+import contextlib
+import grp
+import logging
+import os
+import pwd
+import socket
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterable
+from email.parser import BytesParser
+
+from memfis.config import Site
+from memfis.errors import MemfisError, StoreError, UsageError
+from memfis.keeper import SiteKeeper
+from memfis.render import hints
+from memfis.render.patterns import Pattern, exactly, parse_regex
+from memfis.render.patterns import parse as parse_pattern
+from memfis.service.sockets import passed_sockets
+
+PATIENCE = 5.0
+"""Seconds that a client has for its request."""
+
+AT_ONCE = 200
+"""Hints that are read before other things may happen."""
+
+MODE = 0o660
+"""Of a socket of our own: its group is that of nginx's user, where we may give it that."""
+
+log = logging.getLogger("memfis")
+
+Keepers = Callable[[str], SiteKeeper | None]
+
+
+class WebSockets:
+    """The sockets that the sites' settings `hints` and `purge` name."""
+
+    def __init__(self, keepers: Keepers) -> None:
+        """Take those that systemd holds for us; `keepers` returns the keeper of a site."""
+        self.malformed: Counter[str] = Counter()
+        """Datagrams that were dropped: not a hint, or one of no site of ours."""
+        self._keepers = keepers
+        self._passed = passed_sockets()
+        self._open: dict[tuple[str, int], contextlib.AsyncExitStack] = {}
+
+    async def listen(self, sites: Iterable[Site]) -> None:
+        """Listen at the sockets that `sites` name, and at no others; raises UsageError."""
+        wanted: dict[tuple[str, int], Site] = {}
+        for site in sites:
+            if site.php is not None and site.php.hints is not None:
+                wanted.setdefault((site.php.hints, socket.SOCK_DGRAM), site)
+            if site.php is not None and site.php.purge is not None:
+                wanted.setdefault((site.php.purge, socket.SOCK_STREAM), site)
+        for place in self._open.keys() - wanted.keys():
+            await self._open.pop(place).aclose()
+        for (path, kind), site in wanted.items():
+            if (path, kind) not in self._open:
+                async with contextlib.AsyncExitStack() as stack:
+                    listener = self._socket(stack, path, kind, site.reader)
+                    if kind == socket.SOCK_DGRAM:
+                        self._read_hints(stack, listener)
+                    else:
+                        server = await asyncio.start_unix_server(self._serve, sock=listener)
+                        stack.callback(server.close)
+                    self._open[path, kind] = stack.pop_all()
+
+    async def close(self) -> None:
+        """Listen no more; sockets of systemd stay."""
+        while self._open:
+            _, stack = self._open.popitem()
+            await stack.aclose()
+
+    def _socket(
+        self, stack: contextlib.AsyncExitStack, path: str, kind: int, reader: str | None
+    ) -> socket.socket:
+        for passed in self._passed:
+            if passed.type == kind and os.path.realpath(passed.getsockname()) == os.path.realpath(
+                path
+            ):
+                ours = passed.dup()  # it is opened once more after a reload
+                stack.callback(ours.close)
+                ours.setblocking(False)
+                return ours
+        ours = socket.socket(socket.AF_UNIX, kind)
+        stack.callback(ours.close)
+        ours.setblocking(False)
+        before = os.umask(0o777 & ~MODE)
+        try:
+            _take_over(path, kind)
+            ours.bind(path)
+            stack.callback(_remove, path)
+            if kind == socket.SOCK_STREAM:
+                ours.listen(128)
+        except OSError as error:
+            raise UsageError(f"{path}: {error.strerror}") from error
+        finally:
+            os.umask(before)
+        _give(path, reader)
+        return ours
+
+    # -- hints ---------------------------------------------------------------------------------
+
+    def _read_hints(self, stack: contextlib.AsyncExitStack, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_reader(listener.fileno(), self._hints, listener)
+        stack.callback(loop.remove_reader, listener.fileno())
+
+    def _hints(self, listener: socket.socket) -> None:
+        for _ in range(AT_ONCE):
+            try:
+                datagram = listener.recv(hints.LONGEST)
+            except OSError:
+                return  # there are no more
+            hint = hints.read(datagram)
+            keeper = self._keepers(hint.site) if hint else None
+            renderer = keeper.rendering.renderer if keeper else None
+            if hint is None or renderer is None:
+                self.malformed["no hint" if hint is None else "no site with PHP"] += 1
+            else:
+                renderer.hint(hint.path)
+
+    # -- PURGE ---------------------------------------------------------------------------------
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer one request, and close."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                head = await reader.readuntil(b"\r\n\r\n")
+            status, text = await self._answer(head)
+            body = text.encode() + b"\n"
+            writer.write(
+                b"HTTP/1.1 %b\r\nContent-Type: text/plain; charset=utf-8\r\n"
+                b"Content-Length: %d\r\nCache-Control: no-store\r\nConnection: close\r\n\r\n%b"
+                % (status, len(body), body)
+            )
+            async with asyncio.timeout(PATIENCE):
+                await writer.drain()
+        except (OSError, EOFError, asyncio.LimitOverrunError):
+            return  # slow, gone, or no HTTP
+        finally:
+            writer.close()
+
+    async def _answer(self, head: bytes) -> tuple[bytes, str]:
+        line, _, rest = head.partition(b"\r\n")
+        words = line.split(b" ")
+        if len(words) != 3 or not words[2].startswith(b"HTTP/1."):
+            return b"400 Bad Request", "not HTTP/1"
+        fields = BytesParser().parsebytes(rest, headersonly=True)
+        if words[0] != b"PURGE":
+            return b"405 Method Not Allowed", "only PURGE"
+        keeper = self._keepers(str(fields.get("X-Memfis-Site", "")))
+        if keeper is None:
+            return b"404 Not Found", "no such site"
+        try:
+            pattern = _pattern(words[1].decode("latin-1"), str(fields.get("X-Purge-Method", "")))
+            done = await keeper.rendering.purge([pattern], dry_run=False)
+        except UsageError as error:
+            return b"400 Bad Request", str(error)
+        except StoreError as error:
+            log.error("%s: purge: %s", keeper.site.name, error)  # noqa: TRY400
+            return b"503 Service Unavailable", "the store cannot be asked"
+        except MemfisError as error:
+            return b"500 Internal Server Error", str(error)
+        number = done.rendered + done.files
+        return b"200 OK", "1 page purged" if number == 1 else f"{number} pages purged"
+
+
+def _pattern(target: str, method: str) -> Pattern:
+    """Return what a `PURGE` of `target` is for; raises UsageError.
+
+    Methods are those of WordPress's cache plugins: `regex`, or one page. A path is taken as it is:
+    `*` may stand in one.
+    """
+    if method.strip().lower() == "regex":
+        return parse_regex(target)  # a question mark belongs to it
+    exact = parse_pattern(target.partition("?")[0].replace("*", "%2A")).exact
+    assert exact is not None
+    return exactly(exact)
+
+
+def _take_over(path: str, kind: int) -> None:
+    """Remove the socket `path` if nobody listens at it; raises UsageError if somebody does."""
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise UsageError(f"{path}: is there and no socket")
+        with socket.socket(socket.AF_UNIX, kind) as probe:
+            if probe.connect_ex(path) == 0:
+                raise UsageError(f"{path}: another process listens there")
+        os.unlink(path)
+
+
+def _give(path: str, reader: str | None) -> None:
+    """Let nginx's user `reader` write to the socket `path`, where we are root."""
+    if os.geteuid() != 0:
+        return
+    for name in (reader, "www-data", "nginx"):
+        with contextlib.suppress(KeyError):
+            if name is not None:
+                os.chown(path, -1, grp.getgrgid(pwd.getpwnam(name).pw_gid).gr_gid)
+                return
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)

@@ -1,0 +1,97 @@
+"""`memfis purge`."""
+
+import click
+
+from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
+from memfis.config import Site
+from memfis.errors import UsageError
+from memfis.handover import ask_purge
+from memfis.render.paths import shown
+from memfis.render.patterns import Pattern, parse
+from memfis.render.purge import Purged
+from memfis.render.purge import purge as purge_store
+from memfis.sync.lock import runtime_directory
+
+
+@click.command()
+@site_options
+@click.option("-n", "--dry-run", is_flag=True, help="Show what would go; remove nothing.")
+@json_option
+@click.argument("patterns", metavar="PATTERN...", nargs=-1, required=True)
+def purge(flags: SiteFlags, dry_run: bool, as_json: bool, patterns: tuple[str, ...]) -> int:
+    """Remove pages from memory, so that the next visitor gets them as they are now.
+
+    PATTERN is a URL path, percent-encoded or not. Without a star it is for that very page: '/blog'
+    and '/blog/' are two. '*' stands for anything up to the next slash, '**' for anything at all;
+    write %2A for a star that is meant. At most three stars. Quote patterns, or the shell may expand
+    them.
+
+    \b
+    Examples:
+      memfis purge /blog/hello/                    one page
+      memfis purge '/blog/**'                      all pages below, and /blog/ itself
+      memfis purge '/*/feed' /sitemap.xml          several patterns
+      memfis purge --site example.org '/**'        everything of a site
+      memfis purge '/shop/**' --dry-run            which pages that would be
+
+    A running agent does it: nothing that it began to render before is stored afterwards, pages of
+    the list 'render' are rendered again at once, and pages of files are written again within a
+    second. Only its user and root may ask. Without an agent the pages are removed from the store
+    directly; those of files come from the disk until the next `memfis sync`. nginx's own cache of
+    PHP's answers (setting 'microcache') is purged too. Pages of a site that a mount fills are
+    nowhere else, and are never purged.
+
+    The exit code is 0 also where there was nothing to remove.
+    """
+    parsed = [parse(pattern) for pattern in patterns]
+    settings = flags.settings(ask_store=True)
+    runtime = runtime_directory(settings.runtime_directory)
+    documents = []
+    for site in settings.sites:
+        if site.source == "store" and len(settings.sites) > 1:
+            click.echo(f"memfis: {site.name}: left out, it is filled through a mount", err=True)
+            continue
+        done = ask_purge(runtime, site.name, patterns, dry_run=dry_run)
+        if done is None:
+            done = _directly(site, parsed, dry_run=dry_run)
+        if as_json:
+            documents.append(_document(site, done, dry_run=dry_run))
+        else:
+            _print(site, done, dry_run=dry_run)
+    if as_json:
+        print_json({"sites": documents})
+    return 0
+
+
+def _directly(site: Site, patterns: list[Pattern], *, dry_run: bool) -> Purged:
+    store = open_store(site)
+    try:
+        done, paths = purge_store(site, store, patterns, dry_run=dry_run)
+    except OSError as error:
+        raise UsageError(f"microcache {error.filename}: {error.strerror}") from error
+    finally:
+        store.close()
+    if dry_run:
+        done.paths = sorted(map(shown, paths))
+    return done
+
+
+def _document(site: Site, done: Purged, *, dry_run: bool) -> dict[str, object]:
+    document: dict[str, object] = {
+        "site": site.name,
+        "dry_run": dry_run,
+        "rendered": done.rendered,
+        "files": done.files,
+    }
+    return document | ({"paths": done.paths} if dry_run else {})
+
+
+def _print(site: Site, done: Purged, *, dry_run: bool) -> None:
+    for path in done.paths:
+        click.echo(f"- {site.name}{path}")
+    number = done.rendered + done.files
+    pages = "1 page" if number == 1 else f"{number} pages"
+    click.echo(
+        f"{'dry run, nothing removed: ' if dry_run else ''}{site.name}: {pages} purged"
+        f" ({done.rendered} rendered, {done.files} of files)"
+    )

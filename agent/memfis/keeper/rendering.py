@@ -1,0 +1,125 @@
+"""What the agent does for a site whose pages PHP makes, beside keeping its files."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Sequence
+
+from memfis.catalog import Catalog
+from memfis.config import Site, StoreAddress, parse_patterns
+from memfis.errors import StoreError
+from memfis.keys import page_key
+from memfis.render import Pattern, SiteRenderer
+from memfis.render.paths import shown
+from memfis.render.patterns import as_kept
+from memfis.render.purge import Purged, check_may_be_purged, find, present
+from memfis.store import Store
+from memfis.watch import Changes
+
+STALE_CODE = 3.0
+"""Seconds after a change of code in which PHP may still run the old one (opcache.revalidate_freq is
+2 s by default): what was rendered meanwhile is purged once more."""
+
+SLICE = 2000
+"""Pages that are removed before other things may happen."""
+
+
+class Rendering:
+    """Purges pages of a site, and renders them where PHP makes them."""
+
+    def __init__(
+        self,
+        site: Site,
+        mime_types: str,
+        is_down: Callable[[], bool],
+        look_at: Callable[[bytes], None],
+    ) -> None:
+        """Prepare it; see `SiteRenderer`."""
+        self._site = site
+        self._look_at = look_at
+        self._store = Store(StoreAddress.parse(site.store))
+        self._catalog = Catalog(self._store, site.name)
+        self.renderer: SiteRenderer | None = None
+        if site.php is not None:
+            self.renderer = SiteRenderer(site, site.php, self._store, mime_types, is_down, look_at)
+        patterns = site.php.purge_on_change if site.php else ()
+        self._code = parse_patterns(patterns) if patterns else None
+        self._once_more: asyncio.TimerHandle | None = None
+
+    async def run(self) -> None:
+        """Render until cancelled; a site without PHP has nothing to render."""
+        try:
+            if self.renderer is not None:
+                await self.renderer.run()
+        finally:
+            if self._once_more is not None:
+                self._once_more.cancel()
+            self._store.close()
+
+    def changed(self, changes: Changes) -> None:
+        """Purge everything rendered if `changes` are of what pages are made with."""
+        renderer, spec = self.renderer, self._code
+        if renderer is None or spec is None:
+            return
+        root = os.path.realpath(os.fsencode(self._site.root)).rstrip(b"/") + b"/"
+        names = [name[len(root) :] for name in changes.names if name.startswith(root)]
+        found = [name for name in names if spec.match_file(os.fsdecode(name))]
+        if not (found or changes.everything):
+            return
+        why = f"{shown(b'/' + found[0])} changed" if found else "something changed"
+        self._purge_rendered(why)
+        if self._once_more is not None:
+            self._once_more.cancel()
+        loop = asyncio.get_running_loop()
+        self._once_more = loop.call_later(STALE_CODE, self._purge_rendered, why)
+
+    def _purge_rendered(self, why: str) -> None:
+        assert self.renderer is not None
+        try:
+            self.renderer.purge_all(why)
+        except StoreError as error:
+            # its pages are known no more, so none is prolonged; they end by their time to live
+            self.renderer.say(logging.ERROR, f"{why}, and nothing could be purged: {error}")
+
+    async def purge(self, patterns: Sequence[Pattern], *, dry_run: bool) -> Purged:
+        """Remove the pages that `patterns` fit; pages of files are written again soon.
+
+        Raises StoreError, and UsageError.
+        """
+        item = self._catalog.site_item()
+        check_may_be_purged(self._site, None if item is None else item.source)
+        done = Purged()
+        paths: dict[bytes, None] = {}
+        for pattern in (as_kept(each, self._site) for each in patterns):
+            if self.renderer is not None:
+                if dry_run:
+                    known = self.renderer.known.fitting(pattern)
+                else:
+                    known = list(self.renderer.purge(pattern))
+                new = [path for path in known if path not in paths]
+                done.rendered += len(new)
+                paths |= dict.fromkeys(new)
+            await self._purge_recorded(pattern, done, paths, dry_run=dry_run)
+            if pattern.exact is not None and not dry_run:  # also what nothing records
+                self._store.delete_many([page_key(self._site.name, pattern.exact)])
+        if dry_run:
+            done.paths = sorted(map(shown, paths))
+        return done
+
+    async def _purge_recorded(
+        self, pattern: Pattern, done: Purged, paths: dict[bytes, None], *, dry_run: bool
+    ) -> None:
+        site, store = self._site, self._store
+        for batch in find(self._catalog, pattern, site.index_name):
+            known = self.renderer.known if self.renderer else ()
+            left = [p for p in batch.rendered if p not in paths and p not in known]
+            rendered = present(site, store, left)
+            files = [path for path in present(site, store, batch.files) if path not in paths]
+            if not dry_run:
+                store.delete_many([page_key(site.name, path) for path in [*rendered, *files]])
+                for directory in set(batch.directories):
+                    self._look_at(directory)
+            done.rendered += len(rendered)
+            done.files += len(files)
+            paths |= dict.fromkeys([*rendered, *files])
+            await asyncio.sleep(0)

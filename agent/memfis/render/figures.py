@@ -1,0 +1,46 @@
+"""What rendering did, in numbers, and what it refused, by reason and with examples."""
+
+import msgspec
+
+from memfis.render.rules import Refusal
+
+REASONS = 100
+"""Different reasons that are counted; the others are counted together."""
+
+EXAMPLES = 5
+"""URL paths that are named for each reason, the latest."""
+
+
+class Figures(msgspec.Struct):
+    """Counted since the agent began with the site."""
+
+    renders: int = 0
+    """Pages that were rendered and stored."""
+    failures: int = 0
+    """Renders that the backend failed: no answer, not in time, or a server's error."""
+    purged: int = 0
+    """Pages that were purged."""
+    found_asked_for: int = 0
+    """Pages that visitors had got from memory when they were looked at: each saved PHP a request at
+    least, as the store does not count how many."""
+    hints: dict[str, int] = msgspec.field(default_factory=dict)
+    """By what became of them: queued, known (they wait already), refused before, dropped."""
+    refusals: dict[str, int] = msgspec.field(default_factory=dict)
+    examples: dict[str, dict[str, str]] = msgspec.field(default_factory=dict)
+    """For each reason of a refusal: URL paths, and what was particular."""
+
+    def hinted(self, outcome: str) -> None:
+        """Count a hint by what became of it."""
+        self.hints[outcome] = self.hints.get(outcome, 0) + 1
+
+    def refuse(self, path: str, refusal: Refusal) -> None:
+        """Count that `path` (for people) was not stored."""
+        reason = refusal.reason
+        if reason not in self.refusals and len(self.refusals) >= REASONS:
+            reason = "others"
+        self.refusals[reason] = self.refusals.get(reason, 0) + 1
+        named = self.examples.setdefault(reason, {})
+        named.pop(path, None)
+        named[path] = refusal.detail
+        if len(named) > EXAMPLES:
+            del named[next(iter(named))]

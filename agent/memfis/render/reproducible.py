@@ -1,0 +1,117 @@
+"""What nginx can say of a page that comes from memory: its type, and headers of the site's own.
+
+All else that an answer says would be lost, so a page that says more is not stored.
+"""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+
+from memfis.errors import UsageError
+from memfis.render.rules import Fields, Refusal, values
+
+DEFAULT_TYPE = "application/octet-stream"
+"""nginx's `default_type` where the distribution's nginx.conf sets it, as all we know of do."""
+
+CHARSET_TYPES = frozenset(
+    {
+        *("text/html", "text/xml", "text/plain", "text/vnd.wap.wml"),
+        *("application/javascript", "application/rss+xml"),
+    }
+)
+"""Types that nginx adds a charset to (ngx_http_charset_module, `charset_types`)."""
+
+_TYPES = re.compile(r"^\s*([^\s;{}#]+/[^\s;{}#]+)\s+([^;{}]+);", re.MULTILINE)
+
+_LEFT_OUT = frozenset(
+    {
+        # of the connection, or of nginx itself
+        *("connection", "keep-alive", "transfer-encoding", "content-length", "date", "server"),
+        *("trailer", "via", "age", "warning"),
+        # compared apart from the others
+        *("content-type", "set-cookie", "vary"),
+        # about caching: nginx says of a page from memory what the site's settings say
+        *("cache-control", "expires", "pragma", "last-modified", "etag", "accept-ranges"),
+        *("surrogate-control", "surrogate-key", "cdn-cache-control", "cache-tag", "cache-status"),
+        *("server-timing", "p3p"),
+    }
+)
+"""Headers that a browser does not miss."""
+
+_MATTERS = frozenset(
+    {
+        *("x-frame-options", "x-content-type-options", "x-xss-protection", "x-robots-tag"),
+        *("x-permitted-cross-domain-policies", "x-download-options", "x-dns-prefetch-control"),
+        *("x-content-security-policy", "x-webkit-csp", "x-sourcemap", "x-accel-redirect"),
+    }
+)
+"""Those of the `X-` headers that a browser acts on; the others inform people and proxies."""
+
+
+class MediaTypes(msgspec.Struct, frozen=True):
+    """Which type nginx gives a URL."""
+
+    extensions: Mapping[str, str]
+    """Type by extension, both in lower case."""
+    default: str = DEFAULT_TYPE
+    charset: str | None = None
+
+    @classmethod
+    def read(cls, path: str, default: str | None, charset: str | None) -> "MediaTypes":
+        """Read nginx's mime.types at `path`; raises UsageError."""
+        try:
+            text = Path(path).read_text(encoding="utf-8", errors="replace")
+        except OSError as error:
+            raise UsageError(f"mime_types {path}: {error.strerror}") from error
+        text = re.sub(r"#[^\n]*", "", text)
+        found = {
+            extension.lower(): match[1].lower()
+            for match in _TYPES.finditer(text)
+            for extension in match[2].split()
+        }
+        return cls(found, default or DEFAULT_TYPE, charset)
+
+    def of(self, path: bytes) -> str:
+        """Return the Content-Type that nginx sends a page from memory with, by its URL path."""
+        if path.endswith(b"/"):
+            found = "text/html"
+        else:
+            name, _, extension = path.rpartition(b"/")[2].rpartition(b".")
+            # to nginx what follows a dot in front is no extension (ngx_http_set_exten)
+            text = extension.decode("latin-1").lower() if name else ""
+            found = self.extensions.get(text, self.default)
+        if self.charset and found in CHARSET_TYPES:
+            return f"{found}; charset={self.charset}"
+        return found
+
+
+def check(path: bytes, fields: Fields, types: MediaTypes, own: Fields) -> Refusal | None:
+    """Return what of the answer for `path` nginx could not say from memory, None if nothing.
+
+    `own`: the headers that nginx adds to every answer of the site.
+    """
+    told = values(fields, "content-type")
+    wanted = types.of(path)
+    if len(told) != 1 or _normal(told[0]) != _normal(wanted):
+        return Refusal("Content-Type", f"{', '.join(told)[:100] or 'none'}; nginx: {wanted}")
+    for name in dict.fromkeys(key.decode("latin-1").lower() for key, _ in fields):
+        if name in _LEFT_OUT or (name.startswith("x-") and name not in _MATTERS):
+            continue
+        said = values(fields, name)
+        if name == "content-encoding" and all(each.lower() == "identity" for each in said):
+            continue
+        if sorted(said) != sorted(values(own, name)):
+            return Refusal(f"header {name[:50]}", ", ".join(said)[:100])
+    return None
+
+
+def _normal(media_type: str) -> str:
+    """Return a Content-Type without what makes no difference (RFC 9110, 8.3.1)."""
+    kind, *parameters = (part.strip() for part in media_type.lower().split(";"))
+    pairs = []
+    for parameter in filter(None, parameters):
+        name, _, value = parameter.partition("=")
+        pairs.append(f"{name.strip()}={value.strip().strip(chr(34))}")
+    return "; ".join([kind, *sorted(pairs)])

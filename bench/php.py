@@ -1,0 +1,196 @@
+"""Requests a second of a page that PHP makes: from memory, and from what one would use instead.
+
+    python bench/php.py [--seconds 1] [--rounds 3] [--json FILE]
+
+One nginx with one worker and one php-fpm answer all of them, in turn, round by round, so that
+whatever else the machine does hits all of them; the median of the rounds counts. The site is the
+one that memfis installs. Then a crowd comes to a cold page, with a real agent: how often is PHP
+asked?
+Needs nginx, memcached, php-fpm and wrk.
+"""
+
+import argparse
+import gzip
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+
+sys.path.insert(0, os.fspath(Path(__file__).parents[1] / "tests"))
+
+from common import Section, Target, interleaved, medians, write_json
+from support.agent import Agent
+from support.directory import reachable_directory
+from support.memcached import Memcached
+from support.nginx import Nginx, Site
+from support.php import PhpFpm, settings
+from support.ports import free_port
+
+CONNECTIONS = 32
+CROWD = 1000
+MEMORY, CACHE, PHP = "memory", "fastcgi_cache", "PHP-FPM"
+WAYS = (MEMORY, f"{MEMORY}, stored gzip", CACHE, f"{CACHE}, gzip on", PHP)
+
+# About 10 KB, made by what applications do: words, patterns, a template. It takes milliseconds,
+# less than most applications do.
+SCRIPT = rb"""<?php
+$begun = microtime(true);
+if (str_starts_with($_SERVER['REQUEST_URI'], '/cold')) {
+    usleep(200000);
+    file_put_contents(dirname($_SERVER['DOCUMENT_ROOT']) . '/asked', "$begun\n", FILE_APPEND);
+}
+$page = '';
+for ($pass = 0; $pass < 40; $pass++) {
+    $page = '<!doctype html><title>page</title>';
+    for ($row = 0; $row < 100; $row++) {
+        $text = str_repeat("etaoin **shrdlu** //cmfwyp// $row ", 2);
+        $text = preg_replace('~\*\*(.+?)\*\*~', '<b>$1</b>', htmlspecialchars($text));
+        $text = preg_replace('~//(.+?)//~', '<i>$1</i>', $text);
+        $page .= '<p id="' . substr(md5("$row"), 0, 8) . "\">$text</p>\n";
+    }
+}
+echo $page;
+"""
+
+
+def rivals(site: Site, php: PhpFpm, ports: dict[str, int]) -> str:
+    """Return what one would write without us, for the same script."""
+    common = f"""access_log off; root "{site.root}"; include /etc/nginx/fastcgi_params;
+        fastcgi_param SCRIPT_FILENAME $document_root/index.php; fastcgi_pass {php.backend};"""
+    cached = "fastcgi_cache rival; fastcgi_cache_key $host$uri; fastcgi_cache_valid 200 1h;"
+    return f"""
+fastcgi_cache_path "{site.root}.cache" levels=1:2 keys_zone=rival:10m inactive=1h;
+server {{ listen 127.0.0.1:{ports[PHP]}; gzip off; location / {{ {common} }} }}
+server {{ listen 127.0.0.1:{ports[CACHE]}; gzip off; location / {{ {common} {cached} }} }}
+server {{
+    listen 127.0.0.1:{ports[f"{CACHE}, gzip on"]};
+    gzip on;
+    location / {{ {common} {cached} }}
+}}
+"""
+
+
+@contextmanager
+def served() -> Iterator[tuple[Site, dict[str, int]]]:
+    """Start everything, and yield the site and the port of each way."""
+    ports = {way: free_port() for way in WAYS}
+    ports[f"{MEMORY}, stored gzip"] = ports[MEMORY]
+    with reachable_directory() as directory, ExitStack() as ends:
+        store, php = Memcached(directory), PhpFpm(directory)
+        sockets = {key: os.fspath(directory / f"{key}.sock") for key in ("hints", "purge")}
+        listen = [f"127.0.0.1:{ports[MEMORY]}", f"unix:{directory}/bench.public"]
+        table = settings(directory, php, canonical="http://bench", **sockets)
+        site = Site(
+            directory,
+            store,
+            "bench",
+            listen=listen,
+            php=table,
+            index=["index.php"],
+            charset="utf-8",
+        )
+        site.write("index.php", SCRIPT)
+        nginx = Nginx(directory, site, more=rivals(site, php, ports))
+        told = ("canonical", "lifetime", "concurrency", "timeout", "microcache")
+        of_the_agent = {
+            "name": "bench",
+            "root": os.fspath(site.root),
+            "origin": os.fspath(site.origin),
+            "index": ["index.php"],
+            "charset": "utf-8",
+            "php": {**{key: table[key] for key in told}, **sockets},
+        }
+        agent = Agent(directory, {"store": f"memcached://{store.socket}"}, [of_the_agent])
+        for each in (store, php, nginx, agent):
+            ends.callback(each.end)
+            each.start()
+        for path in sockets.values():
+            Path(path).chmod(0o666)
+        yield site, ports
+
+
+def measure(way: str, port: int, seconds: int) -> float:
+    """Return requests a second; fail when an answer is not 200."""
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-H", "Host: bench"]
+    if "gzip" in way:
+        command += ["-H", "Accept-Encoding: gzip"]
+    name = "packed" if "stored gzip" in way else "page"
+    url = f"http://127.0.0.1:{port}/{name}/"
+    said = subprocess.run([*command, url], check=True, capture_output=True, text=True).stdout
+    found = re.search(r"Requests/sec:\s+([\d.]+)", said)
+    if found is None or "Non-2xx" in said or "Socket errors" in said:
+        sys.exit(f"{way}: {said}")
+    return float(found[1])
+
+
+def crowd(site: Site) -> tuple[int, int]:
+    """Let CROWD visitors come to a cold page for 5 s; return visits, and what PHP was asked."""
+    begun = time.time()
+
+    def visit(_: int) -> int:
+        visits = 0
+        while time.time() < begun + 5:
+            answer = site.get("/cold/")
+            if answer.status != 200:
+                sys.exit(f"the crowd: {answer.status}")
+            visits += 1
+            time.sleep(0.5)
+        return visits
+
+    with ThreadPoolExecutor(CROWD) as pool:
+        visits = sum(pool.map(visit, range(CROWD)))
+    asked = [float(line) for line in (site.root / "../asked").read_text().splitlines()]
+    return visits, sum(each < begun + 5 for each in asked)
+
+
+def section(rates: dict[str, list[float]], visits: int, asked: int) -> Section:
+    """Return the table and the targets."""
+    middle = medians(rates)
+    rows = [("", "requests/s", "to PHP", "to fastcgi_cache")]
+    rows += [
+        (way, f"{rate:,.0f}", f"{rate / middle[PHP]:.1f} x", f"{rate / middle[CACHE]:.2f} x")
+        for way, rate in middle.items()
+    ]
+    targets = [
+        Target("memory to fastcgi_cache", middle[MEMORY] / middle[CACHE], 1, at_least=True),
+        Target("memory to PHP-FPM", middle[MEMORY] / middle[PHP], 20, at_least=True),
+        Target("what PHP is asked by a crowd in 5 s", asked, 3, unit="requests"),
+    ]
+    notes = [f"the crowd: {CROWD} clients, {visits:,} visits to one cold page that takes 0.2 s"]
+    figures = {"requests_per_second": rates, "crowd": {"visits": visits, "asked": asked}}
+    title = f"A page that PHP makes: {CONNECTIONS} connections, one nginx worker"
+    return Section(title, rows, targets, figures, notes)
+
+
+def main() -> None:
+    """Measure every way, print a table, and write JSON when asked to."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--seconds", type=int, default=1, help="for each measurement (default 1)")
+    parser.add_argument("--rounds", type=int, default=3, help="of which the median counts")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to FILE")
+    options = parser.parse_args()
+    if options.seconds < 1 or options.rounds < 1:
+        parser.error("--seconds and --rounds are at least 1")
+    with served() as (site, ports):
+        page = site.get_origin("/page/").body
+        site.put("/page/", page)
+        site.put("/packed/", gzip.compress(page, 9), flags=2)
+        measures = {way: partial(measure, way, ports[way], options.seconds) for way in WAYS}
+        rates = interleaved(measures, options.rounds)
+        if site.get("/page/").source != "HIT":
+            sys.exit("the page did not stay in memory")
+        result = section(rates, *crowd(site))
+    print(result)
+    if options.json is not None:
+        write_json(options.json, json.loads(json.dumps(result.document())))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,238 @@
+"""Pages go at once, and what was begun before does not bring them back."""
+
+import hashlib
+import time
+from pathlib import Path
+
+import pytest
+
+from memfis.keys import page_key
+from render.conftest import Rendered
+from support.command import memfis, memfis_json
+from support.http import Answer, Connection
+from support.origin import Origin, Reply
+from support.process import wait_for
+
+
+def purge(rendered: Rendered, *arguments: str) -> dict[str, object]:
+    document = memfis_json("purge", "--config", str(rendered.agent.config), *arguments)
+    [site] = document["sites"]
+    assert isinstance(site, dict)
+    return site
+
+
+def ask(rendered: Rendered, target: str, method: str = "PURGE", **headers: str) -> Answer:
+    told = {"X-Memfis-Site": rendered.NAME} | {k.replace("_", "-"): v for k, v in headers.items()}
+    with Connection(rendered.purge) as connection:
+        return connection.ask(target, method, told)
+
+
+@pytest.fixture
+def filled(rendered: Rendered, origin: Origin) -> Rendered:
+    """Return a site with a few rendered pages, and one of a file."""
+    (rendered.root / "style.css").write_text("body {}")
+    origin.default = lambda path: Reply(path.encode())
+    rendered.start(render=["/", "/blog", "/blog/", "/blog/one", "/blog/two/", "/shop/a/x"])
+    for path in rendered.php["render"]:  # type: ignore[attr-defined]
+        rendered.has(path)
+    rendered.has("/style.css")
+    rendered.agent.sites[0]["php"] = rendered.php | {"render": []}
+    rendered.agent.reload()
+    wait_for(lambda: rendered.status()["pages"] == 6, "the pages to be known again")
+    return rendered
+
+
+@pytest.mark.parametrize(
+    ("patterns", "gone"),
+    [
+        (["/blog/one"], {"/blog/one"}),
+        (["/blog"], {"/blog"}),
+        (["/blog/"], {"/blog/"}),
+        (["/blog/*"], {"/blog/", "/blog/one"}),
+        (["/blog/**"], {"/blog/", "/blog/one", "/blog/two/"}),
+        (["/blog**"], {"/blog", "/blog/", "/blog/one", "/blog/two/"}),
+        (["/*/*/x", "/"], {"/shop/a/x", "/"}),
+        (["/%62log/one?query"], {"/blog/one"}),
+        (["/absent"], set()),
+    ],
+)
+@pytest.mark.parametrize("running", [True, False])
+def test_patterns(filled: Rendered, patterns: list[str], gone: set[str], running: bool) -> None:
+    if not running:
+        filled.agent.end()
+    every = {"/", "/blog", "/blog/", "/blog/one", "/blog/two/", "/shop/a/x"}
+    foreseen = purge(filled, "--dry-run", *patterns)
+    assert (set(foreseen["paths"]), foreseen["rendered"]) == (gone, len(gone))  # type: ignore[call-overload]
+    assert all(filled.ttl(path) is not None for path in every)
+    done = purge(filled, *patterns)
+    assert (done["rendered"], done["files"]) == (len(gone), 0)
+    assert {path for path in every if filled.ttl(path) is None} == gone
+
+
+def test_pages_of_files_are_filled_again(filled: Rendered) -> None:
+    assert purge(filled, "/style.css")["files"] == 1
+    filled.has("/style.css", b"body {}")
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "gone", "said"),
+    [
+        ("/blog/one", "default", {"/blog/one"}, "1 page purged"),
+        ("/blog/one", "", {"/blog/one"}, "1 page purged"),
+        ("/blog/", "default", {"/blog/"}, "1 page purged"),
+        ("/blog/*", "default", set(), "0 pages purged"),
+        ("/blog/.*", "regex", {"/blog/", "/blog/one", "/blog/two/"}, "3 pages purged"),
+        ("/.*", "regex", None, "7 pages purged"),
+        ("/blog/(one|two/)$", "regex", {"/blog/one", "/blog/two/"}, "2 pages purged"),
+        ("/blog/?$", "regex", {"/blog", "/blog/"}, "2 pages purged"),
+    ],
+)
+def test_purge_over_http(
+    filled: Rendered, target: str, method: str, gone: set[str] | None, said: str
+) -> None:
+    every = {"/", "/blog", "/blog/", "/blog/one", "/blog/two/", "/shop/a/x"}
+    answer = ask(filled, target, X_Purge_Method=method)
+    assert (answer.status, answer.body.decode().strip()) == (200, said)
+    assert {path for path in every if filled.ttl(path) is None} == (every if gone is None else gone)
+
+
+def test_purges_over_http_that_cannot_be(rendered: Rendered) -> None:
+    rendered.start()
+    assert ask(rendered, "/", X_Memfis_Site="other.example").status == 404
+    assert ask(rendered, "/", "GET").status == 405
+    for expression in ("/(a", "/(a+)+", "/a**", "/(a%2B)%2B", "/[[a]", "/(?:a)", "/" + "a*" * 4):
+        assert ask(rendered, expression, X_Purge_Method="regex").status == 400, expression
+    with Connection(rendered.purge) as connection:
+        connection.send(b"nonsense\r\n\r\n")
+        assert connection.receive().status == 400
+    assert ask(rendered, "/").status == 200
+
+
+def test_a_render_that_began_before_a_purge_does_not_bring_the_old_page_back(
+    rendered: Rendered, origin: Origin
+) -> None:
+    origin.pages["/page"] = Reply(b"old", delay=1.0)
+    rendered.start()
+    rendered.hint("/page")
+    wait_for(lambda: origin.count("/page") == 1, "the render to begin")
+    origin.pages["/page"] = Reply(b"new")
+    purge(rendered, "/page")
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        assert rendered.content("/page") is None
+        time.sleep(0.02)
+    rendered.hint("/page")
+    rendered.has("/page", b"new")
+
+
+def test_what_is_asked_for_again_while_it_is_rendered_in_vain_is_rendered_anew(
+    rendered: Rendered, origin: Origin
+) -> None:
+    origin.pages["/page"] = Reply(b"old", delay=0.5)
+    rendered.start()
+    rendered.hint("/page")
+    wait_for(lambda: origin.count("/page") == 1, "the render to begin")
+    origin.pages["/page"] = Reply(b"new")
+    purge(rendered, "/**")
+    rendered.hint("/page")
+    rendered.has("/page", b"new")
+    assert origin.count("/page") == 2
+
+
+def test_the_list_is_rendered_anew_after_a_purge(rendered: Rendered, origin: Origin) -> None:
+    origin.pages["/"] = Reply(b"old")
+    rendered.start(render=["/"])
+    rendered.has("/", b"old")
+    origin.pages["/"] = Reply(b"new")
+    purge(rendered, "/")
+    rendered.has("/", b"new")
+
+
+def microcached(directory: Path, rendered: Rendered, path: str) -> Path:
+    key = page_key(rendered.NAME, path.encode())
+    file = directory / hashlib.md5(key, usedforsecurity=False).hexdigest()
+    file.write_bytes(b"cached")
+    return file
+
+
+@pytest.mark.parametrize("running", [True, False])
+def test_the_microcache_is_purged_too(rendered: Rendered, running: bool) -> None:
+    if running:
+        rendered.start()
+    else:
+        rendered.agent.configure()
+    one, other = (microcached(rendered.microcache, rendered, path) for path in ("/one", "/other"))
+    writing = rendered.microcache / f"{other.name}.0000000001"
+    writing.write_bytes(b"being written")
+    purge(rendered, "/one")
+    assert (one.exists(), other.exists()) == (False, True)
+    if running:
+        microcached(rendered.microcache, rendered, "/one")  # an answer that PHP began before
+        wait_for(lambda: not one.exists(), "it to be removed once more")
+    purge(rendered, "/o**")
+    assert not other.exists()
+    assert writing.exists()
+
+
+def test_a_change_of_code_purges_everything_rendered(rendered: Rendered, origin: Origin) -> None:
+    origin.default = lambda path: Reply(path.encode())
+    (rendered.root / "index.php").write_text("<?php")
+    (rendered.root / "notes.txt").write_text("notes")
+    rendered.start(purge_on_change=["*.php", "/themes/"])
+    for path in ("/one", "/two/"):
+        rendered.hint(path)
+        rendered.has(path)
+    (rendered.root / "notes.txt").write_text("other notes")
+    rendered.has("/notes.txt", b"other notes")
+    assert rendered.ttl("/one") is not None
+    (rendered.root / "index.php").write_text("<?php phpinfo();")
+    wait_for(lambda: rendered.ttl("/one") is None and rendered.ttl("/two/") is None, "a purge")
+    assert rendered.content("/notes.txt") == b"other notes"
+    rendered.hint("/one")
+    rendered.has("/one")
+    # PHP may have run the old code for two seconds
+    wait_for(lambda: rendered.ttl("/one") is None, "one more purge")
+    (rendered.root / "themes").mkdir()
+    rendered.hint("/one")
+    rendered.has("/one")
+    (rendered.root / "themes" / "page.tpl").write_text("template")
+    wait_for(lambda: rendered.ttl("/one") is None, "a purge")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("blog", "begins with '/'"),
+        ("/../x", "leads above the root"),
+        ("/a*b*c*d*", "more than 3 stars"),
+    ],
+)
+def test_what_is_no_pattern(rendered: Rendered, pattern: str, said: str) -> None:
+    rendered.agent.configure()
+    done = memfis("purge", "--config", rendered.agent.config, pattern)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_ten_thousand_pages_go_within_a_second(rendered: Rendered, origin: Origin) -> None:
+    origin.default = lambda path: Reply(path.encode())
+    rendered.start(concurrency=16)
+    number = 10_000
+    urls = "".join(
+        f"<url><loc>https://www.php.example/p{n % 50}/{n}/</loc></url>" for n in range(number)
+    )
+    origin.pages["/sitemap.xml"] = Reply(f"<urlset>{urls}</urlset>".encode(), type="text/xml")
+    rendered.agent.sites[0]["php"] = rendered.php | {"sitemaps": ["/sitemap.xml"]}
+    rendered.agent.reload()
+    wait_for(lambda: rendered.status()["pages"] == number, "all to be rendered", 240)
+    began = time.monotonic()
+    answer = ask(rendered, "/p1/1/")
+    one = time.monotonic() - began
+    assert (answer.status, rendered.ttl("/p1/1/")) == (200, None)
+    began = time.monotonic()
+    answer = ask(rendered, "/p.*", X_Purge_Method="regex")
+    many = time.monotonic() - began
+    assert answer.body.strip() == b"9999 pages purged"
+    assert one < 0.05
+    assert many < 1
+    print(f"one URL: {one * 1000:.1f} ms; 10,000 pages: {many * 1000:.0f} ms")

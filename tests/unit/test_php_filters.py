@@ -1,0 +1,239 @@
+"""`php` of memfis_sites: complete, the same wherever it is written, or refused with reasons."""
+
+import importlib.util
+import json
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from jinja2 import Environment, StrictUndefined
+
+from memfis.config import PhpSettings, settings_from
+
+ROOT = Path(__file__).parents[2]
+DEFAULTS = {
+    "backends": ["unix:/run/memfis-php/php.sock"],
+    "hints": "/run/memfis-agent/hints.sock",
+    "purge": "/run/memfis-agent/purge.sock",
+    "microcache": "/run/memfis-microcache",
+    "access_log": "/var/log/nginx/access.log",
+}
+SITE: dict[str, Any] = {"server_names": ["a.example"], "root": "/srv/a"}
+
+
+def filters(name: str = "memfis_php") -> Any:
+    """Return the role's filters for PHP, or others of the role."""
+    path = ROOT / f"roles/memfis/filter_plugins/{name}.py"
+    spec = importlib.util.spec_from_file_location(f"{name}_filters", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def complete(**site: Any) -> dict[str, Any]:
+    """Return a site with PHP as the role makes it."""
+    [found] = filters().php_settings([{**SITE, "php": {}, **site}], DEFAULTS)
+    return dict(found)
+
+
+def documented() -> dict[str, str]:
+    """Return the keys of the table in docs/architecture.md, and whether memfis.toml has them."""
+    text = (ROOT / "docs/architecture.md").read_text()
+    table = text[text.index("### PHP of a site") : text.index("## On a host")]
+    return dict(re.findall(r"^\| `(\w+)` \|[^|]*\|[^|]*\|([^|]*)\|", table, re.MULTILINE))
+
+
+def test_every_place_has_every_key() -> None:
+    specs = yaml.safe_load((ROOT / "roles/memfis/meta/argument_specs.yml").read_text())
+    options = specs["argument_specs"]["main"]["options"]["memfis_sites"]["options"]["php"][
+        "options"
+    ]
+    page = (ROOT / "docs/php.md").read_text()
+    assert set(complete()["php"]) == set(documented()) == set(options)
+    assert [key for key in options if f"`{key}`" not in page] == []
+    in_toml = {key for key, told in documented().items() if told.strip() == "yes"}
+    assert in_toml == {field.name for field in msgspec.structs.fields(PhpSettings)}
+
+
+def test_defaults_are_the_agents() -> None:
+    php = complete()["php"]
+    for field in msgspec.structs.fields(PhpSettings):
+        if field.default not in (msgspec.NODEFAULT, None):
+            value = php[field.name]
+            assert (tuple(value) if isinstance(value, list) else value) == field.default
+
+
+def test_a_site_without_php_stays_as_it_is() -> None:
+    assert filters().php_settings([SITE], DEFAULTS) == [SITE]
+    [site] = filters("memfis").site_settings(
+        [SITE],
+        {"listen": [], "tls_listen": [], "max_page": 1, "header": "", "store_address": ""},
+    )
+    assert site["php"] is None
+
+
+def test_what_is_usual_for_php() -> None:
+    assert complete()["index"] == ["index.php", "index.html"]
+    assert complete()["charset"] == "utf-8"
+    assert complete(index=["doku.php"], charset="latin1")["index"] == ["doku.php"]
+    assert complete()["php"]["microcache"] == "/run/memfis-microcache/a.example"
+
+
+@pytest.mark.parametrize(
+    ("site", "canonical"),
+    [
+        ({}, "http://a.example"),
+        ({"listen": ["8080"]}, "http://a.example:8080"),
+        ({"listen": ["[::]:8080 ipv6only=on"]}, "http://a.example:8080"),
+        ({"listen": ["unix:/run/a.sock"]}, "http://a.example"),
+        ({"tls": {"certificate": "/c"}}, "https://a.example"),
+        ({"tls": {"certificate": "/c", "listen": ["8443"]}}, "https://a.example:8443"),
+        ({"php": {"canonical": "https://b.example"}}, "https://b.example"),
+    ],
+)
+def test_canonical(site: dict[str, Any], canonical: str) -> None:
+    assert complete(**site)["php"]["canonical"] == canonical
+
+
+def test_the_agent_reads_what_the_role_writes() -> None:
+    site = complete(
+        default_type="text/html",
+        php={"render": ["/ü"], "sitemaps": ["/sitemap.xml"], "hints": "", "timeout": "10"},
+    )
+    [site] = filters("memfis").site_settings(
+        [site],
+        {
+            **{"listen": ["80"], "tls_listen": ["443"], "max_page": 131072},
+            **{"header": "X-Memfis", "store_address": "unix:/run/m.sock"},
+        },
+    )
+    environment = Environment(undefined=StrictUndefined, trim_blocks=True)
+    environment.filters["memfis_store_url"] = filters("memfis").store_url
+    environment.filters["to_json"] = json.dumps
+    text = environment.from_string((ROOT / "templates/etc/memfis.toml.j2").read_text()).render(
+        **{"ansible_managed": "", "memfis_store_address": "unix:/run/m.sock"},
+        **{"__memfis_nginx_user": "www-data", "__memfis_run_directory": "/run/memfis"},
+        **{"memfis_metrics": "", "memfis_max_delete": "50%", "__memfis_couchbase": False},
+        __memfis_sites=[site],
+    )
+    [found] = settings_from(tomllib.loads(text), "memfis.toml").sites
+    assert (found.default_type, found.charset) == ("text/html", "utf-8")
+    assert found.php is not None
+    assert found.php.canonical == "http://a.example"
+    assert (found.php.render, found.php.sitemaps) == (("/ü",), ("/sitemap.xml",))
+    assert (found.php.hints, found.php.timeout) == (None, 10)
+    assert found.php.purge == "/run/memfis-agent/purge.sock"
+
+
+def problems(php: dict[str, Any], own_pool: bool = True, **site: Any) -> list[str]:
+    """Return what the role's preflight would say."""
+    found: list[str] = filters().php_problems([{**SITE, **site, "php": php}], own_pool)
+    return found
+
+
+def test_good_settings_have_no_problems() -> None:
+    assert problems({}) == []
+    good = complete()["php"]
+    assert problems(good) == []
+    assert (
+        problems(
+            {
+                **{"backends": ["unix:/run/php/x.sock", "10.0.0.1:9000", "[::1]:9000"]},
+                **{"front_controller": "", "purge_from": ["10.0.0.0/8", "fd00::/8"]},
+                **{"canonical": "https://[::1]:8443", "cookies": ["a.*", r"b\d(?:c|d)"]},
+                **{"hints": "", "purge": "", "microcache": "", "access_log": ""},
+            },
+            own_pool=False,
+        )
+        == []
+    )
+    assert problems({"front_controller": "/doku.php?id="}) == []
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("backends", ["/run/php.sock"]),
+        ("backends", ["unix:/run/p;hp.sock"]),
+        ("backends", ["host"]),
+        ("front_controller", "index.php"),
+        ("front_controller", "/index.html"),
+        ("front_controller", "/index.php?q"),
+        ("uploads", ["/"]),
+        ("uploads", ["uploads/"]),
+        ("uploads", ["/up loads/"]),
+        ("uploads", ["/a(b"]),
+        ("cookies", ["a("]),
+        ("cookies", ["(a)"]),
+        ("cookies", ["a b"]),
+        ("cookies", [""]),
+        ("ignored_arguments", ["*"]),
+        ("ignored_arguments", ["a*b"]),
+        ("canonical", "www.example.org"),
+        ("canonical", "https://www.example.org/blog"),
+        ("lifetime", 0),
+        ("lifetime", "long"),
+        ("stale_if_error", -1),
+        ("concurrency", 0),
+        ("timeout", 0),
+        ("max_pages", 0),
+        ("render", ["about"]),
+        ("sitemaps", ["https://a.example/sitemap.xml"]),
+        ("purge_from", ["localhost"]),
+        ("purge_from", ["10.0.0.0/33"]),
+        ("hints", "run/hints.sock"),
+        ("purge", "/run/a:b.sock"),
+        ("microcache", "/run/$x"),
+    ],
+)
+def test_what_cannot_be_is_refused(key: str, value: object) -> None:
+    found = problems({key: value})
+    assert [line for line in found if line.startswith(f"memfis_sites[0].php.{key}: ")] == found
+    assert len(found) == 1
+
+
+def test_what_is_missing_is_told() -> None:
+    [found] = problems({}, own_pool=False)
+    assert "memfis_php: true" in found
+    [found] = problems({}, server_names=["*.example.org"])
+    assert "canonical: 'http://*.example.org'" in found
+    [found] = problems({}, source="store")
+    assert found.startswith("memfis_sites[0].php: ")
+
+
+@pytest.mark.parametrize("user", ["root", "www-data", "a b", "", "-x"])
+def test_users_that_php_may_not_be(user: str) -> None:
+    assert filters().php_user_problems("memfis-php", ["root", "www-data"]) == []
+    assert len(filters().php_user_problems(user, ["root", "www-data"])) == 1
+
+
+@pytest.mark.parametrize(
+    ("cookie", "known"),
+    [
+        ("PHPSESSID=1", True),
+        ("wordpress_logged_in_0123abc=x", True),
+        ("_ga=1; wp-settings-1=x", True),
+        ("comment_author_0123=x", True),
+        ("woocommerce_items_in_cart=1", True),
+        ("DokuWiki=abc", True),
+        ("DW0123abcdef=x", True),
+        ("SSESS0123456789abcdef=x", True),
+        ("laravel_session=x", True),
+        ("0123456789abcdef0123456789abcdef=x", True),
+        ("wikiUserName=x", True),
+        ("_ga=1; _gid=2; _fbp=3", False),
+        ("cookieconsent=yes", False),
+        ("theme=dark", False),
+        ("x=PHPSESSID", False),
+    ],
+)
+def test_cookies_of_common_applications(cookie: str, known: bool) -> None:
+    """As the map in templates/nginx/site.conf.j2 asks."""
+    pattern = rf"(?:^|;)\s*(?:{'|'.join(filters().COOKIES)})="
+    assert bool(re.search(pattern, cookie)) is known
