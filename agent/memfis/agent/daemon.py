@@ -100,7 +100,11 @@ class Daemon:
             return
         from memfis.agent.metrics import metrics  # for those who want them
 
-        figures = metrics(lambda: list(self._keepers.values()), lambda: list(self._stored.values()))
+        figures = metrics(
+            lambda: list(self._keepers.values()),
+            lambda: list(self._stored.values()),
+            self._web.malformed,
+        )
         address = ListenAddress.parse(self._settings.metrics)
         if address.path is None:
             stack.push_async_callback(

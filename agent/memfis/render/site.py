@@ -182,9 +182,12 @@ class SiteRenderer:
     def _is_fresh(self, path: bytes) -> bool:
         """Whether the page is in the store, and not to be rendered yet."""
         known = self.known.get(path)
-        if known is None or known.fresh <= _now():
+        if known is None:
             return False
-        return self.records.visits([path])[0] is not None
+        if self.records.visits([path])[0] is None:
+            self.known.forget(path)  # evicted, or removed with its records by a sync
+            return False
+        return known.fresh > _now()
 
     async def _own_fields(self) -> Fields:
         async with self._own_lock:
