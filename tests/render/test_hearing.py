@@ -175,6 +175,7 @@ def activated(rendered: Rendered) -> Iterator[Rendered]:
             "first, second = int(sys.argv[1]), int(sys.argv[2])\n"
             "a, b = os.dup(first), os.dup(second)\n"
             "os.dup2(a, 3); os.dup2(b, 4)\n"
+            "os.set_inheritable(3, True); os.set_inheritable(4, True)\n"
             "os.environ |= {'LISTEN_FDS': '2', 'LISTEN_PID': str(os.getpid())}\n"
             "os.execv(sys.executable, [sys.executable, '-m', 'memfis', 'agent', *sys.argv[3:]])\n"
         )
