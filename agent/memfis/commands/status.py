@@ -101,6 +101,8 @@ def _agent(runtime: Path, site: Site) -> dict[str, Any] | None:
         return None
     plain: dict[str, Any] = msgspec.to_builtins(keeping)
     del plain["type"]
+    if keeping.rendering is None:
+        del plain["rendering"]
     return plain
 
 
@@ -165,7 +167,7 @@ def _print_agent(agent: dict[str, Any] | None) -> None:
         )
         for reason, number in sorted(agent["problems"].items()):
             click.echo(f"  not in memory: {number} {reason}")
-        if agent["rendering"] is not None:
+        if "rendering" in agent:
             _print_rendering(agent["rendering"])
 
 

@@ -15,7 +15,7 @@ from memfis.render.fetch import Answer, Origin, OriginError
 from memfis.render.figures import Figures
 from memfis.render.hints import Bucket
 from memfis.render.known import Known, KnownPages
-from memfis.render.microcache import Microcache
+from memfis.render.microcache import Microcache, cache_key
 from memfis.render.paths import is_file, kept_at, obstacle, shown
 from memfis.render.patterns import EVERYTHING, Pattern
 from memfis.render.queue import Job, Priority, Queue
@@ -72,6 +72,8 @@ class SiteRenderer:
         self.trouble = Trouble(_now)
         self.records = Records(site, store)
         self.site, self.php = site, php
+        self.not_before = 0.0
+        """Pages rendered before (seconds since the epoch) were made with other code."""
         self.always = {kept_at(site, normal_path(path)) for path in php.render}
         self._types = self._read_types(mime_types)
         self._is_down, self._look_at = is_down, look_at
@@ -366,7 +368,7 @@ class SiteRenderer:
             self.known.forget(path)
         if pattern.exact is not None:
             self._refused.pop(pattern.exact, None)
-            self._microcache.purge(self.records.key(pattern.exact))
+            self._microcache.purge(cache_key(self.site.name, pattern.exact))
         else:
             self._refused = {p: until for p, until in self._refused.items() if not pattern.fits(p)}
             self._microcache.purge(None)
