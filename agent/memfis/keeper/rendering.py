@@ -99,7 +99,8 @@ class Rendering:
         try:
             self.renderer.purge_all(why)
         except StoreError as error:
-            # its pages are known no more, so none is prolonged; they end by their time to live
+            # what is left of them is found, and removed, when the store is back
+            self.renderer.store_lost()
             self.renderer.say(logging.ERROR, f"{why}, and nothing could be purged: {error}")
 
     async def purge(self, patterns: Sequence[Pattern], *, dry_run: bool) -> Purged:

@@ -363,9 +363,9 @@ class SiteRenderer:
         """
         self.queue.purge(pattern)
         paths = self.known.fitting(pattern)
-        self.records.remove(paths)
         for path in paths:
             self.known.forget(path)
+        self.records.remove(paths)
         if pattern.exact is not None:
             self._refused.pop(pattern.exact, None)
             self._microcache.purge(cache_key(self.site.name, pattern.exact))
@@ -380,7 +380,8 @@ class SiteRenderer:
         return paths
 
     def purge_all(self, why: str) -> None:
-        """Remove everything rendered."""
+        """Remove everything rendered; what the store keeps of it is not taken up again."""
+        self.not_before = time.time()
         paths = self.purge(EVERYTHING)
         self.say(logging.INFO, f"{why}: {len(paths)} rendered pages purged")
 
