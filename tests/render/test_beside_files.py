@@ -4,7 +4,8 @@ import os
 import shutil
 from urllib.parse import unquote_to_bytes
 
-from memfis.keys import DIRECTORY
+from memfis.keys import DIRECTORY, directory_key
+from memfis.render.records import Records
 from render.conftest import Rendered
 from support.command import memfis, memfis_json
 from support.origin import Origin, Reply
@@ -44,6 +45,25 @@ def test_a_sync_keeps_what_was_rendered(rendered: Rendered, origin: Origin) -> N
     assert (report["pages"], report["removed"]) == (1, 0)
     is_well(rendered)
     assert all(rendered.content(path) == f"rendered {path}".encode() for path in PATHS)
+
+
+def test_a_file_that_went_with_the_records_of_its_directory(
+    rendered: Rendered, origin: Origin
+) -> None:
+    """Records that are made anew for a rendered page must not hide that others were lost."""
+    (rendered.root / "docs").mkdir()
+    (rendered.root / "docs" / "old.html").write_text("a file")
+    everything(rendered, origin, "/docs/new")
+    rendered.agent.end()
+    (rendered.root / "docs" / "old.html").unlink()
+    rendered.store.delete_many([directory_key(rendered.NAME, b"/docs/")])
+    records = Records(rendered.site, rendered.store)
+    records.record(b"/docs/new", records.entry(b"/docs/new", 0, 9, now=0.0, stale=False))
+    assert rendered.content("/docs/old.html") == b"a file"
+    memfis_json("sync", *config(rendered), "--max-delete", "100%")
+    assert rendered.content("/docs/old.html") is None
+    assert rendered.content("/docs/new") == b"rendered /docs/new"
+    is_well(rendered)
 
 
 def test_looking_into_the_store(rendered: Rendered, origin: Origin) -> None:

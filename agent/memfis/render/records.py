@@ -34,6 +34,8 @@ class Records:
         self._catalog = Catalog(store, site.name)
         self._directories: set[bytes] = set()
         """Directories that are known to be recorded, with all above them."""
+        self._new: set[bytes] = set()
+        """Directories that were recorded just now, and whose own item is still to be made."""
 
     def key(self, path: bytes) -> bytes:
         """Return the key of the page at `path`."""
@@ -131,6 +133,7 @@ class Records:
             if old is None:
                 made = Entry(name, stat.S_IFDIR | 0o755, origin="rendered")
                 self._append(above, [made])
+                self._new.add(path)
             self._directories.add(path)
 
     def _append(self, directory: bytes, entries: Sequence[Entry]) -> None:
@@ -138,6 +141,10 @@ class Records:
         more = encode_records(entries)
         if self._done(append(key, more)):
             return
+        if directory in self._new:
+            self._new.remove(directory)
+        else:  # its records are lost, and once it is made anew nothing else tells
+            self._catalog.note_loss(self._catalog.site_item())
         live = [each for each in entries if each.mode is not None]
         if self._done(put(key, encode_log(live), new=True)) or self._done(append(key, more)):
             return
