@@ -1,4 +1,4 @@
-"""A wiki on a host set up by site.yml, asked from inside, so that any engine and network will do."""
+"""A wiki on a host set up by site.yml, asked from inside, so that any engine will do."""
 
 import json
 import os
