@@ -100,7 +100,11 @@ class Daemon:
             return
         from memfis.agent.metrics import metrics  # for those who want them
 
-        figures = metrics(lambda: list(self._keepers.values()), lambda: list(self._stored.values()))
+        figures = metrics(
+            lambda: list(self._keepers.values()),
+            lambda: list(self._stored.values()),
+            self._web.malformed,
+        )
         address = ListenAddress.parse(self._settings.metrics)
         if address.path is None:
             stack.push_async_callback(
@@ -185,6 +189,8 @@ class Daemon:
         down = [site.site.name for site in watched if site.health.is_down]
         begun = [site for site in sites if site.begun.is_set()]
         status = f"{sum(site.pages for site in sites)} pages of {_sites(len(sites))}"
+        if any(site.rendering.renderer for site in sites):
+            status += f", {sum(site.rendering.pages for site in sites)} rendered"
         if self._stored:
             status += f", {_sites(len(self._stored))} left to a mount"
         if len(begun) < len(sites):

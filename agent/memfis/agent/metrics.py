@@ -1,6 +1,6 @@
 """The agent's figures for Prometheus."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -35,15 +35,28 @@ class _Sites(Collector):
     """The figures of all sites, and of the stores they are in."""
 
     def __init__(
-        self, sites: Callable[[], Sequence[SiteKeeper]], stored: Callable[[], Sequence[StoredSite]]
+        self,
+        sites: Callable[[], Sequence[SiteKeeper]],
+        stored: Callable[[], Sequence[StoredSite]],
+        malformed: Mapping[str, int],
     ) -> None:
         self._sites = sites
         self._stored = stored
+        self._malformed = malformed
 
     def collect(self) -> Iterable[Metric]:
         sites = self._sites()
         yield from _of_sites(sites)
         yield from _of_stores([*sites, *self._stored()])
+        if self._malformed:
+            malformed = CounterMetricFamily(
+                "memfis_hints_malformed_total",
+                "Datagrams at the sockets for hints that were dropped, by reason.",
+                labels=["reason"],
+            )
+            for reason, number in self._malformed.items():
+                malformed.add_metric([reason], number)
+            yield malformed
 
 
 def _of_sites(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
@@ -83,6 +96,57 @@ def _of_sites(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
             problems.add_metric([name, reason], number)
     yield from gauges.values()
     yield from (syncs, problems)
+    yield from _of_rendering(sites)
+
+
+_RENDERED = {
+    "renders_total": "Pages rendered and stored.",
+    "failures_total": "Renders that the origin failed.",
+    "purged_total": "Rendered pages that were purged.",
+    "asked_for_total": "Rendered pages that were found asked for: PHP requests saved, at least.",
+}
+
+_FIGURE = {"asked_for_total": "found_asked_for"}
+
+
+def _of_rendering(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
+    """Yield the figures of sites whose pages PHP makes; nothing where there is none."""
+    renderers = [
+        (site.site.name, site.rendering.renderer) for site in sites if site.rendering.renderer
+    ]
+    if not renderers:
+        return
+    pages = GaugeMetricFamily("memfis_rendered_pages", "Rendered pages in memory.", labels=["site"])
+    waiting = GaugeMetricFamily("memfis_render_waiting", "Pages to be rendered.", labels=["site"])
+    trouble = GaugeMetricFamily(
+        "memfis_render_trouble",
+        "Whether the origin failed, and did not answer since.",
+        labels=["site"],
+    )
+    counters = {
+        name: CounterMetricFamily(f"memfis_rendered_{name}", text, labels=["site"])
+        for name, text in _RENDERED.items()
+    }
+    refusals = CounterMetricFamily(
+        "memfis_render_refusals_total", "Pages not stored, by reason.", labels=["site", "reason"]
+    )
+    hints = CounterMetricFamily(
+        "memfis_render_hints_total",
+        "Hints of what PHP answered, by what became of them.",
+        labels=["site", "outcome"],
+    )
+    for name, renderer in renderers:
+        pages.add_metric([name], len(renderer.known))
+        waiting.add_metric([name], len(renderer.queue))
+        trouble.add_metric([name], renderer.trouble.is_there)
+        for counted, family in counters.items():
+            figure = getattr(renderer.figures, _FIGURE.get(counted, counted.removesuffix("_total")))
+            family.add_metric([name], figure)
+        for reason, number in renderer.figures.refusals.items():
+            refusals.add_metric([name, reason], number)
+        for outcome, number in renderer.figures.hints.items():
+            hints.add_metric([name, outcome], number)
+    yield from (pages, waiting, trouble, *counters.values(), refusals, hints)
 
 
 def _of_stores(sites: Sequence[SiteKeeper | StoredSite]) -> Iterator[Metric]:
@@ -101,7 +165,12 @@ def _of_stores(sites: Sequence[SiteKeeper | StoredSite]) -> Iterator[Metric]:
 
 
 def metrics(
-    sites: Callable[[], Sequence[SiteKeeper]], stored: Callable[[], Sequence[StoredSite]]
+    sites: Callable[[], Sequence[SiteKeeper]],
+    stored: Callable[[], Sequence[StoredSite]],
+    malformed: Mapping[str, int],
 ) -> Exposition:
-    """Return what answers with the figures of `sites`; of `stored`, their stores'."""
-    return Exposition(_Sites(sites, stored))
+    """Return what answers with the figures of `sites`; of `stored`, their stores'.
+
+    `malformed`: datagrams that were no hints, by reason.
+    """
+    return Exposition(_Sites(sites, stored, malformed))

@@ -31,8 +31,10 @@ def status(
 
     Hits and misses are the store's own counters since its start: visitors' requests, and the looks
     of the agent. A running agent is asked what it still has to look at, and what cannot be in
-    memory, by reason; only its own user and root may ask. Exit code 3 when a store cannot be
-    reached.
+    memory, by reason; only its own user and root may ask. Of a site whose pages PHP makes also what
+    was rendered, what was not and why, with the latest URLs, and how many requests PHP was saved at
+    least: each page that was found asked for. Counts of rendering are since the agent began with
+    the site. Exit code 3 when a store cannot be reached.
     """
     settings = flags.settings()
     runtime = runtime_directory(settings.runtime_directory)
@@ -99,6 +101,8 @@ def _agent(runtime: Path, site: Site) -> dict[str, Any] | None:
         return None
     plain: dict[str, Any] = msgspec.to_builtins(keeping)
     del plain["type"]
+    if keeping.rendering is None:
+        del plain["rendering"]
     return plain
 
 
@@ -163,3 +167,28 @@ def _print_agent(agent: dict[str, Any] | None) -> None:
         )
         for reason, number in sorted(agent["problems"].items()):
             click.echo(f"  not in memory: {number} {reason}")
+        if "rendering" in agent:
+            _print_rendering(agent["rendering"])
+
+
+def _print_rendering(rendering: dict[str, Any]) -> None:
+    figures = rendering["figures"]
+    trouble = "; the origin is in trouble, old pages stay" if rendering["trouble"] else ""
+    click.echo(
+        f"  rendered: {rendering['pages']} pages in memory, {rendering['waiting']} waiting;"
+        f" {figures['renders']} renders, {figures['failures']} failed,"
+        f" {figures['purged']} pages purged{trouble}"
+    )
+    click.echo(
+        f"  PHP requests saved: {figures['found_asked_for']} at least (pages that were asked for"
+        " before they were rendered again; all hits are counted above)"
+    )
+    if figures["hints"]:
+        hints = ", ".join(f"{number} {outcome}" for outcome, number in figures["hints"].items())
+        click.echo(f"  hints: {hints}")
+    for reason, number in sorted(figures["refusals"].items(), key=lambda each: -each[1]):
+        named = [
+            f"{path} ({detail})" if detail else path
+            for path, detail in figures["examples"].get(reason, {}).items()
+        ]
+        click.echo(f"  not rendered: {number} {reason}: {', '.join(named)}")

@@ -1,6 +1,7 @@
 """What the agent does for a site whose pages PHP makes, beside keeping its files."""
 
 import asyncio
+import contextlib
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -46,15 +47,35 @@ class Rendering:
         self._code = parse_patterns(patterns) if patterns else None
         self._once_more: asyncio.TimerHandle | None = None
 
+    @property
+    def pages(self) -> int:
+        """How many rendered pages are in the store."""
+        return len(self.renderer.known) if self.renderer is not None else 0
+
     async def run(self) -> None:
         """Render until cancelled; a site without PHP has nothing to render."""
         try:
             if self.renderer is not None:
+                if self._code is not None:  # it may have changed while nobody looked
+                    changed = await asyncio.to_thread(self._newest_code)
+                    self.renderer.not_before = changed + STALE_CODE
                 await self.renderer.run()
         finally:
             if self._once_more is not None:
                 self._once_more.cancel()
             self._store.close()
+
+    def _newest_code(self) -> float:
+        """Return when what pages are made with last changed, in seconds since the epoch."""
+        newest = 0.0
+        root = os.path.realpath(self._site.root)
+        for directory, _, names in os.walk(root):
+            for name in names:
+                path = os.path.join(directory, name)
+                if self._code is not None and self._code.match_file(os.path.relpath(path, root)):
+                    with contextlib.suppress(OSError):  # gone by now: that is seen by the watch
+                        newest = max(newest, os.lstat(path).st_ctime)
+        return newest
 
     def changed(self, changes: Changes) -> None:
         """Purge everything rendered if `changes` are of what pages are made with."""
@@ -78,7 +99,8 @@ class Rendering:
         try:
             self.renderer.purge_all(why)
         except StoreError as error:
-            # its pages are known no more, so none is prolonged; they end by their time to live
+            # what is left of them is found, and removed, when the store is back
+            self.renderer.store_lost()
             self.renderer.say(logging.ERROR, f"{why}, and nothing could be purged: {error}")
 
     async def purge(self, patterns: Sequence[Pattern], *, dry_run: bool) -> Purged:

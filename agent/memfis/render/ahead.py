@@ -159,7 +159,12 @@ class Ahead:
                         if path not in of.queue:
                             of.known.forget(path)
                             gone.append(entry.name)
-                    elif path not in of.known:
+                    elif path in of.known:
+                        continue
+                    elif entry.mtime_ns < of.not_before * 10**9:
+                        of.records.remove([path])
+                        gone.append(entry.name)
+                    else:
                         self._adopt(path, entry, visit.ttl)
                 seen.update(paths)
                 await asyncio.sleep(0)

@@ -7,6 +7,8 @@ import re
 from contextlib import suppress
 from hashlib import md5
 
+from memfis.keys import PAGE
+
 AGAIN = (0.25, 1.0, 2.0, 5.0)
 """Seconds after a purge when files are removed once more: an answer that PHP began before it may
 have been written meanwhile. One that takes longer shows for the second that it is kept."""
@@ -26,7 +28,7 @@ class Microcache:
         self._told = False
 
     def purge(self, key: bytes | None) -> None:
-        """Remove the file of `key` (of the store), or with None all, now and some seconds later."""
+        """Remove the file of `key` (see `cache_key`), or with None all, now and seconds later."""
         if self._directory is None:
             return
         self._remove(key)
@@ -41,6 +43,11 @@ class Microcache:
             if not self._told:
                 self._told = True
                 log.warning("microcache %s: %s", error.filename, error.strerror)
+
+
+def cache_key(site: str, path: bytes) -> bytes:
+    """Return the key of the page at `path` in the microcache: that of the store, not escaped."""
+    return PAGE + site.encode("ascii") + path
 
 
 def remove(directory: str, key: bytes | None) -> None:

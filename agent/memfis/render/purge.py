@@ -9,7 +9,7 @@ from memfis.config import Site
 from memfis.errors import UsageError
 from memfis.keys import page_key, page_path
 from memfis.pages import NO_PAGE
-from memfis.render.microcache import remove
+from memfis.render.microcache import cache_key, remove
 from memfis.render.patterns import Pattern, as_kept
 from memfis.store import Store
 
@@ -89,7 +89,7 @@ def purge(
         if pattern.exact is not None:
             store.delete_many([page_key(site.name, pattern.exact)])
         if site.php is not None and site.php.microcache is not None:
-            key = None if pattern.exact is None else page_key(site.name, pattern.exact)
+            key = None if pattern.exact is None else cache_key(site.name, pattern.exact)
             remove(site.php.microcache, key)
     return done, list(paths)
 

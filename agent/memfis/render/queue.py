@@ -45,6 +45,8 @@ class Queue:
         self._waiting: dict[bytes, Priority] = {}
         self._heap: list[tuple[Priority, int, bytes]] = []
         self._numbers = itertools.count()
+        self._hints = 0
+        """How many of those that wait do because of a hint."""
 
     def __len__(self) -> int:
         """Return how many wait."""
@@ -65,8 +67,9 @@ class Queue:
             return True
         if path in self._waiting and self._waiting[path] <= priority:
             return True
-        if priority >= Priority.HINT and len(self._waiting) >= LONGEST:
+        if priority is Priority.HINT and self._hints >= LONGEST:
             return False
+        self._hints += (priority is Priority.HINT) - (self._waiting.get(path) is Priority.HINT)
         self._waiting[path] = priority
         heapq.heappush(self._heap, (priority, next(self._numbers), path))
         return True
@@ -77,6 +80,7 @@ class Queue:
             priority, _, path = heapq.heappop(self._heap)
             if self._waiting.get(path) == priority:
                 del self._waiting[path]
+                self._hints -= priority is Priority.HINT
                 job = self.active[path] = Job(path, priority)
                 return job
         return None

@@ -15,7 +15,7 @@ from memfis.render.fetch import Answer, Origin, OriginError
 from memfis.render.figures import Figures
 from memfis.render.hints import Bucket
 from memfis.render.known import Known, KnownPages
-from memfis.render.microcache import Microcache
+from memfis.render.microcache import Microcache, cache_key
 from memfis.render.paths import is_file, kept_at, obstacle, shown
 from memfis.render.patterns import EVERYTHING, Pattern
 from memfis.render.queue import Job, Priority, Queue
@@ -72,6 +72,8 @@ class SiteRenderer:
         self.trouble = Trouble(_now)
         self.records = Records(site, store)
         self.site, self.php = site, php
+        self.not_before = 0.0
+        """Pages rendered before (seconds since the epoch) were made with other code."""
         self.always = {kept_at(site, normal_path(path)) for path in php.render}
         self._types = self._read_types(mime_types)
         self._is_down, self._look_at = is_down, look_at
@@ -182,9 +184,12 @@ class SiteRenderer:
     def _is_fresh(self, path: bytes) -> bool:
         """Whether the page is in the store, and not to be rendered yet."""
         known = self.known.get(path)
-        if known is None or known.fresh <= _now():
+        if known is None:
             return False
-        return self.records.visits([path])[0] is not None
+        if self.records.visits([path])[0] is None:
+            self.known.forget(path)  # evicted, or removed with its records by a sync
+            return False
+        return known.fresh > _now()
 
     async def _own_fields(self) -> Fields:
         async with self._own_lock:
@@ -358,12 +363,12 @@ class SiteRenderer:
         """
         self.queue.purge(pattern)
         paths = self.known.fitting(pattern)
-        self.records.remove(paths)
         for path in paths:
             self.known.forget(path)
+        self.records.remove(paths)
         if pattern.exact is not None:
             self._refused.pop(pattern.exact, None)
-            self._microcache.purge(self.records.key(pattern.exact))
+            self._microcache.purge(cache_key(self.site.name, pattern.exact))
         else:
             self._refused = {p: until for p, until in self._refused.items() if not pattern.fits(p)}
             self._microcache.purge(None)
@@ -375,7 +380,8 @@ class SiteRenderer:
         return paths
 
     def purge_all(self, why: str) -> None:
-        """Remove everything rendered."""
+        """Remove everything rendered; what the store keeps of it is not taken up again."""
+        self.not_before = time.time()
         paths = self.purge(EVERYTHING)
         self.say(logging.INFO, f"{why}: {len(paths)} rendered pages purged")
 

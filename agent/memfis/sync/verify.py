@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from memfis.catalog import Catalog
 from memfis.config import Site
-from memfis.entries import Entry
+from memfis.entries import Entry, Log
 from memfis.errors import MemfisError, StoreRefusedError
 from memfis.keys import page_key
-from memfis.pages import Page, content_of, make_page, may_fit
+from memfis.pages import FINGERPRINT, Page, content_of, fingerprint, make_page, may_fit
 from memfis.store import Store
 from memfis.sync.orphans import orphans
 from memfis.sync.source import check_filled_from_root
@@ -51,8 +51,31 @@ def verify(site: Site, store: Store) -> Iterator[Verified]:
         if log is None and listing.entries:
             yield Verified(listing.path, Discrepancy("records", listing.path))
         yield from _verify_directory(site, store, webroot, listing)
+    yield from _verify_rendered(site, store, catalog)
     for key in _orphans(site, store, catalog):
         yield Verified(key, Discrepancy("stray", key))
+
+
+def _verify_rendered(site: Site, store: Store, catalog: Catalog) -> Iterator[Verified]:
+    """Yield the rendered pages that are there: each must be whole. They may expire at any time."""
+    for directory, log in catalog.tree(b"/"):
+        paths = [directory + each.in_url for each in _rendered(log)]
+        for start in range(0, len(paths), BATCH):
+            keys = {page_key(site.name, path): path for path in paths[start : start + BATCH]}
+            for key, found in store.get_many(list(keys)).items():
+                kind = None if _is_whole(Page(*found)) else "damaged"
+                yield Verified(keys[key], Discrepancy(kind, keys[key]) if kind else None)
+
+
+def _rendered(log: Log | None) -> list[Entry]:
+    return [each for each in log.entries.values() if each.is_rendered] if log else []
+
+
+def _is_whole(page: Page) -> bool:
+    try:
+        return fingerprint(content_of(page)) == page.flags & FINGERPRINT
+    except MemfisError:
+        return False
 
 
 def _orphans(site: Site, store: Store, catalog: Catalog) -> list[bytes]:
