@@ -81,6 +81,7 @@ def test_a_file_wins(rendered: Rendered, origin: Origin) -> None:
     assert rendered.content("/page") == b"the file"
     assert rendered.content("/below/x") is None
     is_well(rendered)
+    wait_for(lambda: rendered.ttl("/docs/") is None, "the page of a directory with a file to go")
     (rendered.root / "page").unlink()
     wait_for(lambda: rendered.ttl("/page") is None, "the file's page to go")
     is_well(rendered)

@@ -11,7 +11,7 @@ from memfis.config import Site, StoreAddress, parse_patterns
 from memfis.errors import StoreError
 from memfis.keys import page_key
 from memfis.render import Pattern, SiteRenderer
-from memfis.render.paths import shown
+from memfis.render.paths import is_file, shown
 from memfis.render.patterns import as_kept
 from memfis.render.purge import Purged, check_may_be_purged, find, present
 from memfis.store import Store
@@ -78,12 +78,15 @@ class Rendering:
         return newest
 
     def changed(self, changes: Changes) -> None:
-        """Purge everything rendered if `changes` are of what pages are made with."""
+        """Make way for files, and purge everything if `changes` are of what pages are made with."""
         renderer, spec = self.renderer, self._code
-        if renderer is None or spec is None:
+        if renderer is None:
             return
         root = os.path.realpath(os.fsencode(self._site.root)).rstrip(b"/") + b"/"
         names = [name[len(root) :] for name in changes.names if name.startswith(root)]
+        self._make_way(renderer, names)
+        if spec is None:
+            return
         found = [name for name in names if spec.match_file(os.fsdecode(name))]
         if not (found or changes.everything):
             return
@@ -93,6 +96,20 @@ class Rendering:
             self._once_more.cancel()
         loop = asyncio.get_running_loop()
         self._once_more = loop.call_later(STALE_CODE, self._purge_rendered, why)
+
+    def _make_way(self, renderer: SiteRenderer, names: Sequence[bytes]) -> None:
+        """Take rendered pages away that files have now, which may stay out of memory themselves."""
+        try:
+            for name in names:
+                directory, _, last = (b"/" + name).rpartition(b"/")
+                paths = [b"/" + name]
+                if os.fsdecode(last) in self._site.index:
+                    paths.append(directory + b"/")
+                for path in paths:
+                    if path in renderer.known and is_file(self._site, path):
+                        renderer.make_way(path)
+        except StoreError as error:
+            renderer.store_failed(error)
 
     def _purge_rendered(self, why: str) -> None:
         assert self.renderer is not None
