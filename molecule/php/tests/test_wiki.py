@@ -146,3 +146,20 @@ def test_a_thousand_visitors_never_see_each_others_page(host, ada, bob):
     hits, wrong = json.loads(done.stdout)
     assert wrong == []
     assert hits > 100
+
+
+def test_php_that_is_stopped_costs_no_page_in_memory(host, browser, ada, eventually):
+    ada.edit("/kept", "still here")
+    browser.get("/kept")
+    assert eventually(lambda: hit(browser, "/kept"))
+    [settings] = host.check_output("ls -d /etc/php/*/fpm").split()
+    unit = f"php{settings.split('/')[3]}-fpm"
+    host.check_output("systemctl stop %s", unit)
+    try:
+        for number in range(5):
+            assert "still here" in hit(browser, "/kept").body
+            assert browser.get(f"/never/seen/{number}").status == 502
+            assert ada.get("/kept").status == 502
+    finally:
+        host.check_output("systemctl start %s", unit)
+    assert "still here" in ada.get("/kept").body
