@@ -101,6 +101,7 @@ def test_a_file_wins(rendered: Rendered, origin: Origin) -> None:
     assert rendered.content("/page") == b"the file"
     assert rendered.content("/below/x") is None
     is_well(rendered)
+    wait_for(lambda: rendered.ttl("/docs/") is None, "the page of a directory with a file to go")
     (rendered.root / "page").unlink()
     wait_for(lambda: rendered.ttl("/page") is None, "the file's page to go")
     is_well(rendered)
@@ -210,3 +211,36 @@ def test_without_a_list_of_types_only_directories_are_rendered(
     rendered.hint("/x/")
     rendered.has("/x/")
     assert rendered.agent.lines("mime_types", "No such file")
+
+
+def test_a_damaged_page_is_found(rendered: Rendered, origin: Origin) -> None:
+    everything(rendered, origin, "/one", "/two")
+    key = f"memfis://{rendered.NAME}/one".encode()
+    found = rendered.store.get(key)
+    assert found
+    rendered.store.set(key, b"something else", found.flags)
+    done = memfis("verify", *config(rendered))
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[0] == "damaged /one"
+
+
+def test_status_for_people(rendered: Rendered, origin: Origin) -> None:
+    origin.pages["/private"] = Reply(headers=[("Cache-Control", "private")])
+    origin.pages["/varies"] = Reply(headers=[("Vary", "Cookie")])
+    everything(rendered, origin, "/one")
+    for path in ("/private", "/varies"):
+        rendered.hint(path)
+    wait_for(lambda: len(rendered.status()["figures"]["refusals"]) == 2, "refusals")
+    told = memfis("status", *config(rendered)).stdout
+    for line in (
+        "  rendered: 1 pages in memory, 0 waiting; 1 renders, 0 failed, 0 pages purged",
+        "  hints: 3 queued",
+        "  not rendered: 1 Cache-Control: private: /private",
+        "  not rendered: 1 Vary: /varies (cookie)",
+    ):
+        assert line in told.splitlines(), told
+    assert "  PHP requests saved: 0 at least" in told
+    rendered.agent.end()
+    told = memfis("status", *config(rendered)).stdout
+    assert "agent: none runs" in told
+    assert "rendered:" not in told

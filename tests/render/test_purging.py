@@ -201,6 +201,31 @@ def test_a_change_of_code_purges_everything_rendered(rendered: Rendered, origin:
     wait_for(lambda: rendered.ttl("/one") is None, "a purge")
 
 
+@pytest.mark.parametrize("pattern", ["*.php", "/plugin/", "/plugin/**"])
+def test_code_that_comes_and_goes_with_its_directory(
+    rendered: Rendered, origin: Origin, pattern: str
+) -> None:
+    origin.default = lambda path: Reply(path.encode())
+    plugin = rendered.directory / "plugin"
+    (plugin / "inc").mkdir(parents=True)
+    (plugin / "inc" / "plugin.php").write_text("<?php")
+    rendered.start(purge_on_change=[pattern])
+    rendered.hint("/one")
+    rendered.has("/one")
+    plugin.rename(rendered.root / "plugin")
+    wait_for(lambda: rendered.ttl("/one") is None, "a purge")
+    wait_for(lambda: len(rendered.agent.lines("purged")) == 2, "one more")
+    rendered.hint("/one")
+    rendered.has("/one")
+    (rendered.root / "other").mkdir()
+    (rendered.root / "other" / "page.html").write_text("no code")
+    rendered.has("/other/page.html")
+    assert rendered.ttl("/one") is not None
+    if pattern != "*.php":  # what was in it nobody can say
+        (rendered.root / "plugin").rename(plugin)
+        wait_for(lambda: rendered.ttl("/one") is None, "a purge")
+
+
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [

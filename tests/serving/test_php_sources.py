@@ -31,11 +31,12 @@ def site() -> Iterator[Site]:
             location ^~ /assets/ { try_files $uri /index.php; }
             location = /xmlrpc.php { deny all; }
             location ^~ /closed/ { deny all; }
+            location ~ ^/shut/ { deny all; }
             """,
         )
         for name in (
             *("index.php", "x.php", "blog/index.php", "static/x.php", "assets/x.php"),
-            *("xmlrpc.php", "closed/x.php", "dir.php/inner.php"),
+            *("xmlrpc.php", "closed/x.php", "dir.php/inner.php", "shut/x.php", "shut/index.php"),
         ):
             site.write(name, SCRIPT)
         for name in (
@@ -82,7 +83,16 @@ TARGETS = [
     *("/dir.php", "/dir.php/", "/dir.php/inner.php", "/dir.php/notes.txt"),
     *("/static/x.php", "/static/x.php/", "/assets/x.php", "/assets/x.php/y", "/assets/missing"),
     *("/static/x.php%0a", "/static//x.php", "/static/../x.php", "/static/", "/assets/"),
-    *("/closed/x.php", "/closed/x.php/a", "/xmlrpc.php", "/.env", "/.user.ini", "/blog/.htaccess"),
+    *(
+        "/shut/",
+        "/shut/x.php",
+        "/closed/x.php",
+        "/closed/x.php/a",
+        "/xmlrpc.php",
+        "/.env",
+        "/.user.ini",
+        "/blog/.htaccess",
+    ),
     *("/wp-content/uploads/x.php", "/wp-content/uploads/x.php/", "/wp-content/uploads/x.php/a"),
     *("/wp-content//uploads/x.php", "/wp-content/./uploads/x.php", "/wp-content/uploads//x.php"),
     *("/wp-content/uploads/", "/wp-content/uploads", "/wp-content/uploads/2026/"),
@@ -148,6 +158,11 @@ def test_what_runs(site: Site, target: str, ran: bytes) -> None:
         ("/static/x.php", 404),
         ("/xmlrpc.php", 403),
         ("/closed/x.php", 403),
+        # Patterns of the site's own come first too.
+        ("/shut/x.php", 403),
+        ("/shut/x.php/", 403),
+        ("/shut/", 403),
+        ("/shut/missing", 403),
         ("/wp-content/uploads/x.php", 404),
         ("/wp-content/uploads/a.jpg/x.php", 404),
         ("/wp-content/uploads/a.jpg", 200),

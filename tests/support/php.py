@@ -9,6 +9,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import Any
 
 from support.nginx import Site, Web
+from support.ports import answers
 from support.process import Process, listening, unprivileged
 
 # Answers with what it was asked, and notes that it was. What else it does is said by files beside
@@ -51,15 +52,17 @@ def fpm() -> str:
 class PhpFpm:
     """php-fpm with one pool in `directory`."""
 
-    def __init__(self, directory: Path, name: str = "php", children: int = 8) -> None:
-        self.socket = directory / f"{name}.sock"
+    def __init__(
+        self, directory: Path, name: str = "php", children: int = 8, listen: str = ""
+    ) -> None:
+        self._listen = listen or os.fspath(directory / f"{name}.sock")
         user = unprivileged()
         log = directory / f"{name}.log"
         configuration = directory / f"{name}.conf"
         owner = f"user = {user.pw_name}\ngroup = {user.pw_name}\n" if user else ""
         configuration.write_text(
             f"[global]\nerror_log = {log}\ndaemonize = no\n"
-            f"[{name}]\n{owner}listen = {self.socket}\nlisten.mode = 0666\n"
+            f"[{name}]\n{owner}listen = {self._listen}\nlisten.mode = 0666\n"
             f"pm = static\npm.max_children = {children}\n"
         )
         command: list[str | Path] = [fpm(), "--nodaemonize", "--fpm-config", configuration, "-n"]
@@ -68,11 +71,14 @@ class PhpFpm:
     @property
     def backend(self) -> str:
         """What the site's `backends` call it."""
-        return f"unix:{self.socket}"
+        return f"unix:{self._listen}" if self._listen.startswith("/") else self._listen
 
     def start(self) -> None:
         """Start it."""
-        self._process.start(lambda: listening(self.socket))
+        if self._listen.startswith("/"):
+            self._process.start(lambda: listening(Path(self._listen)))
+        else:
+            self._process.start(lambda: answers(int(self._listen.rpartition(":")[2])))
 
     def end(self) -> None:
         """End it, also when it is frozen; a killed php-fpm leaves its socket."""

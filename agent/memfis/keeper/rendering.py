@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from memfis.catalog import Catalog
 from memfis.config import Site, StoreAddress, parse_patterns
 from memfis.errors import StoreError
 from memfis.keys import page_key
 from memfis.render import Pattern, SiteRenderer
-from memfis.render.paths import shown
+from memfis.render.paths import is_file, shown
 from memfis.render.patterns import as_kept
 from memfis.render.purge import Purged, check_may_be_purged, find, present
 from memfis.store import Store
@@ -46,6 +46,7 @@ class Rendering:
         patterns = site.php.purge_on_change if site.php else ()
         self._code = parse_patterns(patterns) if patterns else None
         self._once_more: asyncio.TimerHandle | None = None
+        self._looking: set[asyncio.Task[None]] = set()
 
     @property
     def pages(self) -> int:
@@ -57,19 +58,26 @@ class Rendering:
         try:
             if self.renderer is not None:
                 if self._code is not None:  # it may have changed while nobody looked
-                    changed = await asyncio.to_thread(self._newest_code)
+                    changed = await asyncio.to_thread(
+                        self._newest_code, os.path.realpath(self._site.root)
+                    )
                     self.renderer.not_before = changed + STALE_CODE
                 await self.renderer.run()
         finally:
+            for task in self._looking:
+                task.cancel()
             if self._once_more is not None:
                 self._once_more.cancel()
             self._store.close()
 
-    def _newest_code(self) -> float:
-        """Return when what pages are made with last changed, in seconds since the epoch."""
+    def _newest_code(self, tree: str) -> float:
+        """Return when what pages are made with in `tree` last changed, in seconds since the epoch.
+
+        0 when there is none.
+        """
         newest = 0.0
         root = os.path.realpath(self._site.root)
-        for directory, _, names in os.walk(root):
+        for directory, _, names in os.walk(tree):
             for name in names:
                 path = os.path.join(directory, name)
                 if self._code is not None and self._code.match_file(os.path.relpath(path, root)):
@@ -78,21 +86,63 @@ class Rendering:
         return newest
 
     def changed(self, changes: Changes) -> None:
-        """Purge everything rendered if `changes` are of what pages are made with."""
+        """Make way for files, and purge everything if `changes` are of what pages are made with."""
         renderer, spec = self.renderer, self._code
-        if renderer is None or spec is None:
+        if renderer is None:
             return
         root = os.path.realpath(os.fsencode(self._site.root)).rstrip(b"/") + b"/"
         names = [name[len(root) :] for name in changes.names if name.startswith(root)]
-        found = [name for name in names if spec.match_file(os.fsdecode(name))]
-        if not (found or changes.everything):
+        trees = [tree[len(root) - 1 :] + b"/" for tree in changes.trees if tree.startswith(root)]
+        self._make_way(renderer, names, tuple(trees))
+        if spec is None:
             return
-        why = f"{shown(b'/' + found[0])} changed" if found else "something changed"
+        # a name that is gone, or new, may be a directory's
+        found = [
+            name
+            for name in names
+            if spec.match_file(os.fsdecode(name)) or spec.match_file(os.fsdecode(name) + "/")
+        ]
+        if found or changes.everything:
+            self._purge_twice(f"{shown(b'/' + found[0])} changed" if found else "something changed")
+        elif trees:
+            task = asyncio.create_task(self._look_for_code(changes.trees))
+            self._looking.add(task)
+            task.add_done_callback(self._looking.discard)
+
+    async def _look_for_code(self, trees: Iterable[bytes]) -> None:
+        """Purge everything if there is code in a directory that is new."""
+        for tree in trees:
+            if await asyncio.to_thread(self._newest_code, os.fsdecode(tree)):
+                self._purge_twice(f"{os.fsdecode(tree)} is new")
+                return
+
+    def _purge_twice(self, why: str) -> None:
+        """Purge everything rendered, and once more when PHP surely runs no old code."""
         self._purge_rendered(why)
         if self._once_more is not None:
             self._once_more.cancel()
         loop = asyncio.get_running_loop()
         self._once_more = loop.call_later(STALE_CODE, self._purge_rendered, why)
+
+    def _make_way(
+        self, renderer: SiteRenderer, names: Sequence[bytes], trees: tuple[bytes, ...]
+    ) -> None:
+        """Take rendered pages away that files have now, which may stay out of memory themselves.
+
+        `names`: what changed, below the web root; `trees`: URL paths of new directories.
+        """
+        paths = [path for path in renderer.known if path.startswith(trees)] if trees else []
+        for name in names:
+            directory, _, last = (b"/" + name).rpartition(b"/")
+            paths.append(b"/" + name)
+            if os.fsdecode(last) in self._site.index:
+                paths.append(directory + b"/")
+        try:
+            for path in paths:
+                if path in renderer.known and is_file(self._site, path):
+                    renderer.make_way(path)
+        except StoreError as error:
+            renderer.store_failed(error)
 
     def _purge_rendered(self, why: str) -> None:
         assert self.renderer is not None

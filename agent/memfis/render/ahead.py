@@ -153,7 +153,7 @@ class Ahead:
                 paths = [directory + entry.in_url for entry in batch]
                 for path, entry, visit in zip(paths, batch, of.records.visits(paths), strict=True):
                     if is_file(of.site, path):
-                        of.known.forget(path)
+                        of.make_way(path)
                         gone.append(entry.name)
                     elif visit is None:
                         if path not in of.queue:

@@ -236,7 +236,7 @@ class SiteRenderer:
         self._due.set()
         self.figures.renders += 1
         if is_file(site, path):
-            self._make_way(path)
+            self.make_way(path)
 
     def _known(self, path: bytes, verdict: Freshness, flags: int, size: int, now: float) -> Known:
         stale = self.php.stale_if_error if verdict.stale is None else verdict.stale
@@ -244,11 +244,12 @@ class SiteRenderer:
         fresh = now + verdict.lifetime
         return Known(entry, fresh, fresh + stale, now)
 
-    def _make_way(self, path: bytes) -> None:
-        """Leave the key to a file that came meanwhile."""
+    def make_way(self, path: bytes) -> None:
+        """Take the page away; if there is a file now, its own page is written at once, if any."""
         self.known.forget(path)
         self.records.remove([path])
-        self._look_at(path[: path.rfind(b"/") + 1])
+        if is_file(self.site, path):
+            self._look_at(path[: path.rfind(b"/") + 1])
 
     def _refuse(self, path: bytes, refusal: Refusal) -> None:
         """Count why the page is not stored; what was stored before is not right any more."""
@@ -257,8 +258,8 @@ class SiteRenderer:
         self._refused[path] = _now() + self.php.lifetime
         if len(self._refused) > REMEMBERED:
             del self._refused[next(iter(self._refused))]
-        if self.known.forget(path) and not is_file(self.site, path):
-            self.records.remove([path])
+        if path in self.known:
+            self.make_way(path)
 
     def _failed(self, path: bytes, why: str, *, surely: bool) -> None:
         """Note that the backend failed at `path`: an old page stays for a while."""
@@ -392,10 +393,6 @@ class SiteRenderer:
     def is_refused(self, path: bytes) -> bool:
         """Whether the page could not be stored lately."""
         return self._refused.get(path, 0.0) > _now()
-
-    def make_way(self, path: bytes) -> None:
-        """Leave the page at `path` to the file that has it."""
-        self.known.forget(path)
 
 
 def _look_after(lifetime: int) -> float:

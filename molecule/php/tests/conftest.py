@@ -1,4 +1,4 @@
-"""A wiki on a host set up by site.yml, asked from inside: so any engine and network will do."""
+"""A wiki on a host set up by site.yml, asked from inside, so that any engine will do."""
 
 import json
 import os
@@ -70,8 +70,7 @@ class Browser:
         self.cookies, [(status, fields, body)] = json.loads(done.stdout)
         names = [name.lower() for name, _ in fields]
         joined = {
-            name: ", ".join(value for key, value in fields if key.lower() == name)
-            for name in names
+            name: ", ".join(value for key, value in fields if key.lower() == name) for name in names
         }
         return Answer(status, joined, body)
 
@@ -92,7 +91,10 @@ class Browser:
         fields = {name: form.field(name) for name in ("sectok", "id", "date", "changecheck")}
         more = {"prefix": ".", "suffix": "", "target": "section", "rev": "0"}
         sent = {**fields, **more, "wikitext": text, "summary": "said why", f"do[{action}]": "1"}
-        return self.ask("POST", page, sent)
+        done = self.ask("POST", page, sent)
+        assert done.status == (302 if action == "save" else 200), done.body
+        assert done.source == "FALLBACK"
+        return done
 
 
 @pytest.fixture(scope="session")

@@ -59,7 +59,7 @@ def test_what_nginx_keeps_can_be_removed_by_the_agent_and_read_by_nobody_else(ho
 def test_the_packages_own_pool_is_as_it_was(host):
     [pool] = host.check_output("ls /etc/php/*/fpm/pool.d/www.conf").split()
     assert host.run("dpkg --verify $(dpkg-query --search %s | cut -d: -f1)", pool).stdout == ""
-    users = host.check_output("ps -C $(basename /usr/sbin/php-fpm*) -o user=,args=")
+    users = host.check_output("ps -C $(basename /usr/sbin/php-fpm*) -o user:32=,args=")
     assert "pool www" in users
     assert {line.split()[0] for line in users.splitlines() if "pool memfis" in line} == {
         "memfis-php"
