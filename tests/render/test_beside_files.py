@@ -4,6 +4,7 @@ import os
 import shutil
 from urllib.parse import unquote_to_bytes
 
+from memfis.filesystem import Caller, Filesystem
 from memfis.keys import DIRECTORY
 from render.conftest import Rendered
 from support.command import memfis, memfis_json
@@ -224,3 +225,13 @@ def test_status_for_people(rendered: Rendered, origin: Origin) -> None:
     told = memfis("status", *config(rendered)).stdout
     assert "agent: none runs" in told
     assert "rendered:" not in told
+
+
+def test_a_mount_shows_files_only(rendered: Rendered, origin: Origin) -> None:
+    (rendered.root / "blog").mkdir()
+    (rendered.root / "blog" / "logo.png").write_bytes(b"png")
+    everything(rendered, origin, "/", "/blog", "/blog/", "/blog/hello", "/only/rendered")
+    files = Filesystem(rendered.store, rendered.site, read_only=True)
+    files.start(Caller(0, 0))
+    assert [name for name, _ in files.names(b"/")] == [b"blog"]
+    assert [name for name, _ in files.names(b"/blog")] == [b"logo.png"]
