@@ -214,7 +214,7 @@ def test_status_for_people(rendered: Rendered, origin: Origin) -> None:
     wait_for(lambda: len(rendered.status()["figures"]["refusals"]) == 2, "refusals")
     told = memfis("status", *config(rendered)).stdout
     for line in (
-        "  rendered: 1 pages in memory, 0 waiting; 1 renders, 0 failed, 0 pages purged",
+        "  rendered: 1 in memory, 0 waiting; 1 renders, 0 failed, 0 pages purged",
         "  hints: 3 queued",
         "  not rendered: 1 Cache-Control: private: /private",
         "  not rendered: 1 Vary: /varies (cookie)",

@@ -175,7 +175,7 @@ def _print_rendering(rendering: dict[str, Any]) -> None:
     figures = rendering["figures"]
     trouble = "; the origin is in trouble, old pages stay" if rendering["trouble"] else ""
     click.echo(
-        f"  rendered: {rendering['pages']} pages in memory, {rendering['waiting']} waiting;"
+        f"  rendered: {rendering['pages']} in memory, {rendering['waiting']} waiting;"
         f" {figures['renders']} renders, {figures['failures']} failed,"
         f" {figures['purged']} pages purged{trouble}"
     )
