@@ -213,6 +213,9 @@ def test_status_for_people(rendered: Rendered, origin: Origin) -> None:
         rendered.hint(path)
     wait_for(lambda: len(rendered.status()["figures"]["refusals"]) == 2, "refusals")
     told = memfis("status", *config(rendered)).stdout
+    assert "  pages: 1 rendered, 0, 0 B of files; last synced" in told
+    [document] = memfis_json("status", *config(rendered))["sites"]
+    assert document["origins"] == {"file": 0, "rendered": 1}
     for line in (
         "  rendered: 1 in memory, 0 waiting; 1 renders, 0 failed, 0 pages purged",
         "  hints: 3 queued",
