@@ -245,3 +245,30 @@ def test_request_with_an_impossible_key_is_not_sent(store: Store) -> None:
     for key in (b"a b", b"k" * 251, b""):
         with pytest.raises(UsageError):
             to.fetch(key)
+
+
+def test_what_was_asked_for_since_it_was_written(store: Store) -> None:
+    store.set_many([Item(b"k%d" % n, b"v", 2) for n in range(3)], 100)
+    store.set(b"for-ever", b"v")
+    assert [v and v.asked for v in store.visit_many([b"k0", b"absent", b"k1"])] == [
+        False,
+        None,
+        False,
+    ]
+    store.get(b"k1")
+    store.look_many([b"k2"])
+    store.touch_many([b"k2"], 200)
+    first, second, third, last = store.visit_many([b"k0", b"k1", b"k2", b"for-ever"])
+    assert first
+    assert second
+    assert third
+    assert last
+    assert (first.asked, second.asked, third.asked) == (False, True, False)
+    assert 95 <= first.ttl <= 100
+    assert 195 <= third.ttl <= 200
+    assert last.ttl == -1
+    store.set_many([Item(b"k1", b"v", 2)], 100)
+    [again] = store.visit_many([b"k1"])
+    assert again
+    assert not again.asked
+    assert store.visit_many([]) == []

@@ -4,6 +4,7 @@ import os
 import shutil
 from urllib.parse import unquote_to_bytes
 
+from memfis.filesystem import Caller, Filesystem
 from memfis.keys import DIRECTORY, directory_key
 from memfis.render.records import Records
 from render.conftest import Rendered
@@ -232,8 +233,11 @@ def test_status_for_people(rendered: Rendered, origin: Origin) -> None:
         rendered.hint(path)
     wait_for(lambda: len(rendered.status()["figures"]["refusals"]) == 2, "refusals")
     told = memfis("status", *config(rendered)).stdout
+    assert "  pages: 1 rendered, 0, 0 B of files; last synced" in told
+    [document] = memfis_json("status", *config(rendered))["sites"]
+    assert document["origins"] == {"file": 0, "rendered": 1}
     for line in (
-        "  rendered: 1 pages in memory, 0 waiting; 1 renders, 0 failed, 0 pages purged",
+        "  rendered: 1 in memory, 0 waiting; 1 renders, 0 failed, 0 pages purged",
         "  hints: 3 queued",
         "  not rendered: 1 Cache-Control: private: /private",
         "  not rendered: 1 Vary: /varies (cookie)",
@@ -244,3 +248,13 @@ def test_status_for_people(rendered: Rendered, origin: Origin) -> None:
     told = memfis("status", *config(rendered)).stdout
     assert "agent: none runs" in told
     assert "rendered:" not in told
+
+
+def test_a_mount_shows_files_only(rendered: Rendered, origin: Origin) -> None:
+    (rendered.root / "blog").mkdir()
+    (rendered.root / "blog" / "logo.png").write_bytes(b"png")
+    everything(rendered, origin, "/", "/blog", "/blog/", "/blog/hello", "/only/rendered")
+    files = Filesystem(rendered.store, rendered.site, read_only=True)
+    files.start(Caller(0, 0))
+    assert [name for name, _ in files.names(b"/")] == [b"blog"]
+    assert [name for name, _ in files.names(b"/blog")] == [b"logo.png"]

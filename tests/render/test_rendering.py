@@ -125,3 +125,22 @@ def test_an_old_page_does_not_stay_longer_than_it_may(rendered: Rendered, origin
         assert time.monotonic() < began + 20
     assert ended["/strict"] < 4.5
     assert 5.5 < ended["/short"] < 9.5
+
+
+def test_a_store_that_hangs_and_comes_back(rendered: Rendered, origin: Origin) -> None:
+    origin.default = lambda path: Reply(path.encode())
+    rendered.start(render=["/"])
+    rendered.has("/")
+    rendered.memcached.freeze()
+    for number in range(20):
+        rendered.hint(f"/{number}")
+    time.sleep(3)
+    rendered.memcached.thaw()
+    rendered.store.close()
+    end = time.monotonic() + 20
+    while missing := [n for n in range(20) if rendered.ttl(f"/{n}") is None]:
+        assert time.monotonic() < end, missing
+        for number in missing:  # what was lost comes again with the next visitor
+            rendered.hint(f"/{number}")
+        time.sleep(0.2)
+    assert rendered.content("/") == b"/"

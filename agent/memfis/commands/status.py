@@ -39,6 +39,10 @@ def status(
     settings = flags.settings()
     runtime = runtime_directory(settings.runtime_directory)
     documents = [_document(site) | {"agent": _agent(runtime, site)} for site in settings.sites]
+    for document in documents:
+        rendering = (document["agent"] or {}).get("rendering")
+        if rendering and "pages" in document:
+            document["origins"] = {"file": document["pages"], "rendered": rendering["pages"]}
     if as_json:
         print_json({"sites": documents})
     else:
@@ -140,7 +144,10 @@ def _print_store(document: dict[str, Any]) -> None:
     elif document["last_sync"]:
         ago = time.time() - document["last_sync"]
         when = f"{ago:.0f} s ago" if ago >= 0 else "in the future: the clock was ahead then"
-        click.echo(f"  pages: {document['pages']}, {size(document['bytes'])}; last synced {when}")
+        pages = f"{document['pages']}, {size(document['bytes'])}"
+        if "origins" in document:
+            pages = f"{document['origins']['rendered']} rendered, {pages} of files"
+        click.echo(f"  pages: {pages}; last synced {when}")
     else:
         click.echo("  pages: never synced")
 
@@ -175,7 +182,7 @@ def _print_rendering(rendering: dict[str, Any]) -> None:
     figures = rendering["figures"]
     trouble = "; the origin is in trouble, old pages stay" if rendering["trouble"] else ""
     click.echo(
-        f"  rendered: {rendering['pages']} pages in memory, {rendering['waiting']} waiting;"
+        f"  rendered: {rendering['pages']} in memory, {rendering['waiting']} waiting;"
         f" {figures['renders']} renders, {figures['failures']} failed,"
         f" {figures['purged']} pages purged{trouble}"
     )

@@ -21,8 +21,8 @@ STALE_CODE = 3.0
 """Seconds after a change of code in which PHP may still run the old one (opcache.revalidate_freq is
 2 s by default): what was rendered meanwhile is purged once more."""
 
-SLICE = 2000
-"""Pages that are removed before other things may happen."""
+PATIENCE = 1.0
+"""Seconds to wait for the store, in which nothing else happens."""
 
 
 class Rendering:
@@ -33,16 +33,19 @@ class Rendering:
         site: Site,
         mime_types: str,
         is_down: Callable[[], bool],
+        suspect: Callable[[], None],
         look_at: Callable[[bytes], None],
     ) -> None:
         """Prepare it; see `SiteRenderer`."""
         self._site = site
         self._look_at = look_at
-        self._store = Store(StoreAddress.parse(site.store))
+        self._store = Store(StoreAddress.parse(site.store), PATIENCE)
         self._catalog = Catalog(self._store, site.name)
         self.renderer: SiteRenderer | None = None
         if site.php is not None:
-            self.renderer = SiteRenderer(site, site.php, self._store, mime_types, is_down, look_at)
+            self.renderer = SiteRenderer(
+                site, site.php, self._store, mime_types, is_down, suspect, look_at
+            )
         patterns = site.php.purge_on_change if site.php else ()
         self._code = parse_patterns(patterns) if patterns else None
         self._once_more: asyncio.TimerHandle | None = None

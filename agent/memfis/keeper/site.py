@@ -66,7 +66,11 @@ class SiteKeeper:
         address = StoreAddress.parse(site.store)
         self.health = Health(address, site_key(site.name), self.journal)
         self.rendering = Rendering(
-            site, mime_types, lambda: self.health.is_down, self._look_at_directory
+            site,
+            mime_types,
+            lambda: self.health.is_down,
+            self.health.suspect,
+            self._look_at_directory,
         )
         self.report: Report | None = None
         """On the last look at the whole site."""

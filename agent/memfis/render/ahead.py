@@ -56,6 +56,8 @@ class Ahead:
         of = self._of
         while True:
             waiting = [path for path in of.always if path not in of.queue]
+            if of.is_down():
+                waiting = []
             try:
                 visits = of.records.visits(waiting)
             except StoreError as error:
@@ -125,6 +127,9 @@ class Ahead:
         """Compare records and pages: at first, to know what an earlier agent left, and then on."""
         of = self._of
         while True:
+            if of.is_down():
+                await asyncio.sleep(LISTED)
+                continue
             try:
                 await self._compare()
             except StoreError as error:

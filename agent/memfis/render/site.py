@@ -31,6 +31,9 @@ AHEAD = 0.75
 HOLD = 60
 """Seconds by which the life of an old page is prolonged at once while PHP is in trouble."""
 
+FAILED = 10.0
+"""Seconds in which hints of a page are not heard that could not be rendered."""
+
 OWN = 30.0
 """Seconds that the headers nginx adds to every answer are taken to stay the same."""
 
@@ -59,12 +62,14 @@ class SiteRenderer:
         store: Store,
         mime_types: str,
         is_down: Callable[[], bool],
+        suspect: Callable[[], None],
         look_at: Callable[[bytes], None],
     ) -> None:
         """Prepare it.
 
-        `mime_types`: the path of nginx's list. `is_down`: whether the store is away. `look_at`:
-        called with a directory (URL path) where a file may need its page written again.
+        `mime_types`: the path of nginx's list. `is_down`: whether the store is away.
+        `suspect`: called when it could not be asked. `look_at`: called with a directory (URL path)
+        where a file may need its page written again.
         """
         self.figures = Figures()
         self.known = KnownPages()
@@ -76,7 +81,7 @@ class SiteRenderer:
         """Pages rendered before (seconds since the epoch) were made with other code."""
         self.always = {kept_at(site, normal_path(path)) for path in php.render}
         self._types = self._read_types(mime_types)
-        self._is_down, self._look_at = is_down, look_at
+        self.is_down, self._suspect, self._look_at = is_down, suspect, look_at
         self._origin: Origin
         self._microcache = Microcache(php.microcache)
         self._bucket: Bucket | None = None
@@ -119,12 +124,13 @@ class SiteRenderer:
     def store_failed(self, error: StoreError) -> None:
         """Note that the store could not be asked; its keeper says so once."""
         self.records.lost()
+        self._suspect()
         log.debug("%s: rendering: %s", self.site.name, error)
 
     async def _render_all(self, tasks: asyncio.TaskGroup) -> None:
         while True:
             self._wake.clear()
-            pause = RETRY if self._is_down() else self.trouble.pause()
+            pause = RETRY if self.is_down() else self.trouble.pause()
             limit = 1 if self.trouble.is_there else self.php.concurrency
             while not pause and len(self.queue.active) < limit:
                 job = self.queue.take()
@@ -282,7 +288,7 @@ class SiteRenderer:
             self._due.set()
             self.known.look(path, _now())
         else:
-            self._refused[path] = _now() + min(self.php.lifetime, HOLD)
+            self._refused[path] = _now() + FAILED
 
     # -- before pages expire -------------------------------------------------------------------
 
@@ -290,11 +296,11 @@ class SiteRenderer:
         """Look at each page before it expires: it is rendered again, prolonged, or left to end."""
         while True:
             self._due.clear()
-            await asyncio.sleep(RETRY if self._is_down() else 0.01)
+            await asyncio.sleep(RETRY if self.is_down() else 0.01)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(1.0, max(0.0, self.known.next_due() - _now()))):
                     await self._due.wait()
-            paths = [] if self._is_down() else self.known.take_due(_now(), REMEMBERED // 20)
+            paths = [] if self.is_down() else self.known.take_due(_now(), REMEMBERED // 20)
             if not paths:
                 continue
             try:
