@@ -62,11 +62,15 @@ def tests(session: nox.Session) -> None:
 
 @nox.session
 def gateway(session: nox.Session) -> None:
-    """Compare the gateway with memcached for longer, and put it in memcached's place."""
+    """Compare the gateway with memcached for longer, and put it in memcached's place.
+
+    `-- short` does only the latter, which the session `tests` does not.
+    """
     install(session, "test")
-    tests = ("tests/gateway/test_differential.py", "tests/gateway/test_clients.py")
-    more = {"MEMFIS_GATEWAY_EXAMPLES": "2000"}
-    session.run("pytest", "-n", "auto", *tests, *session.posargs, env=more)
+    if "short" not in session.posargs:
+        tests = ("tests/gateway/test_differential.py", "tests/gateway/test_clients.py")
+        more = {"MEMFIS_GATEWAY_EXAMPLES": "2000"}
+        session.run("pytest", "-n", "auto", *tests, *session.posargs, env=more)
     suites = ("tests/mount/test_operations.py", "tests/mount/test_sharing.py")
     instead = {"MEMFIS_TEST_STORE": "gateway"}
     session.run("pytest", "-n", "auto", *suites, "tests/integration/test_sync.py", env=instead)

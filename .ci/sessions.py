@@ -27,6 +27,7 @@ import noxfile  # noqa: E402
 SESSIONS: dict[str, list[str]] = {session: [] for session in nox.options.sessions} | {
     f"matrix({distribution})": ["--", "short"] for distribution in noxfile.DISTRIBUTIONS[1:]
 }
+SESSIONS["gateway"] = ["--", "short"]
 # So that no long one is left over for the end.
 SHORT_ONES = ("first_run", "lint")
 # What runs only those tests of a session again that failed.

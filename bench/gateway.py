@@ -5,8 +5,9 @@
 One nginx, two sites: one's store is memcached, the other's the gateway over CouchbaseMock. Both are
 asked in turn with wrk. Hot keys are pages that are always in the gateway's hot cache; cold keys are
 asked for over connections of our own, each once, so that every one goes through the SDK. `sync` is
-`memfis sync` of 10 KB files into an empty bucket. Needs nginx, memcached, wrk, and Java with
-CouchbaseMock, whose speed is Java's and not Couchbase's.
+`memfis sync` of 10 KB files into an empty bucket. The CPU time of the store's process is told
+beside the rates: it depends little on what else the machine does. Needs nginx, memcached, wrk, and
+Java with CouchbaseMock, whose speed is Java's and not Couchbase's.
 """
 
 import argparse
@@ -14,8 +15,10 @@ import os
 import socket
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -46,8 +49,25 @@ ASKERS = 32
 """Connections over which cold keys are asked for."""
 
 
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process has taken (proc_pid_stat(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+@dataclass(frozen=True)
+class Store:
+    """A way to ask by nginx, and the process behind it."""
+
+    way: Way
+    pid: int
+
+
 @contextmanager
-def scene() -> Iterator[tuple[Path, Gateway, list[Way]]]:
+def scene() -> Iterator[tuple[Path, Gateway, list[Store]]]:
     """Start both stores and nginx; yield the gateway and the two ways to ask."""
     ports = {name: free_port() for name in ("memcached", "gateway")}
     with reachable_directory() as directory:
@@ -66,7 +86,12 @@ def scene() -> Iterator[tuple[Path, Gateway, list[Way]]]:
             for site, size in product(sites, SIZES.values()):
                 site.put(f"/{size}.html", text(size))
             nginx.start()
-            yield directory, gateway, [Way(name, port, "") for name, port in ports.items()]
+            processes = {"memcached": memcached.pid, "gateway": gateway.pid}
+            yield (
+                directory,
+                gateway,
+                [Store(Way(name, ports[name], ""), pid) for name, pid in processes.items()],
+            )
         finally:
             nginx.end()
             gateway.end()
@@ -74,17 +99,27 @@ def scene() -> Iterator[tuple[Path, Gateway, list[Way]]]:
             mock.end()
 
 
-def hot(ways: list[Way], options: argparse.Namespace) -> Section:
+def hot(stores: list[Store], options: argparse.Namespace) -> Section:
     """Compare requests a second for pages that are always hot."""
+    spent: dict[tuple[str, str], list[float]] = defaultdict(list)
+
+    def ask(store: Store, size: str) -> float:
+        before = cpu_seconds(store.pid)
+        rate = measure(store.way, size, options.seconds)
+        taken = cpu_seconds(store.pid) - before
+        spent[store.way.name, size].append(1e6 * taken / (rate * options.seconds))
+        return rate
+
     measures = {
-        (way.name, size): partial(measure, way, size, options.seconds)
-        for way, size in product(ways, SIZES)
+        (store.way.name, size): partial(ask, store, size) for store, size in product(stores, SIZES)
     }
     rates = interleaved(measures, options.rounds)
-    found = medians(rates)
+    found, taken = medians(rates), medians(spent)
     rows = [("requests/s", *SIZES)]
-    for way in ways:
-        rows.append((way.name, *(f"{found[way.name, size]:,.0f}" for size in SIZES)))
+    for store in stores:
+        name = store.way.name
+        rows.append((name, *(f"{found[name, size]:,.0f}" for size in SIZES)))
+        rows.append(("  CPU time, us", *(f"{taken[name, size]:,.1f}" for size in SIZES)))
     targets = [
         Target(
             f"gateway / memcached, {size}",
@@ -142,17 +177,20 @@ def synced(directory: Path, gateway: Gateway, options: argparse.Namespace) -> Se
     with made_tree(directory, options.files, options.files // 100, 10_000, keep=False) as tree:
         flags = ("--root", tree.root, "--name", "bench", "--store", f"memcached://{gateway.socket}")
         command = memfis("sync", *flags)
-        first = seconds(command)
-        again = seconds(command)
-    rows = [
-        ("memfis sync", "seconds", "files/s"),
-        ("into an empty bucket", f"{first:.2f}", f"{options.files / first:,.0f}"),
-        ("with nothing to do", f"{again:.2f}", f"{options.files / again:,.0f}"),
-    ]
+        took, spent = [], []
+        for _ in range(2):
+            before = cpu_seconds(gateway.pid)
+            took.append(seconds(command))
+            spent.append(1e6 * (cpu_seconds(gateway.pid) - before) / options.files)
+    first, again = took
+    rows = [("memfis sync", "seconds", "files/s", "gateway's CPU time, us a file")]
+    for name, each, cpu in zip(
+        ("into an empty bucket", "with nothing to do"), took, spent, strict=True
+    ):
+        rows.append((name, f"{each:.2f}", f"{options.files / each:,.0f}", f"{cpu:,.0f}"))
     targets = [Target("files/s", options.files / first, SYNCED, at_least=True)]
-    return Section(
-        f"sync of {options.files:,} files", rows, targets, {"first": first, "again": again}
-    )
+    figures = {"first": first, "again": again, "cpu": spent}
+    return Section(f"sync of {options.files:,} files", rows, targets, figures)
 
 
 def main() -> None:
@@ -166,9 +204,9 @@ def main() -> None:
     options = parser.parse_args()
     if jar() is None:
         sys.exit("no CouchbaseMock: it takes Java, and Maven to fetch it once")
-    with scene() as (directory, gateway, ways):
+    with scene() as (directory, gateway, stores):
         sections: dict[str, Callable[[], Section]] = {
-            "hot": lambda: hot(ways, options),
+            "hot": lambda: hot(stores, options),
             "cold": lambda: cold(gateway, options),
             "sync": lambda: synced(directory, gateway, options),
         }

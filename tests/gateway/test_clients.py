@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from memfis.gateway.admin import VERSION
@@ -102,6 +102,8 @@ noise = st.lists(
 def test_noise_kills_nothing_and_shows_nobody_elses_bytes(
     gateway: Gateway, pieces: list[bytes]
 ) -> None:
+    # Hypothesis also tries bytes that stand in this file: what says so may change the item.
+    assume(not any(word in b"".join(pieces) for word in (b"flush_all", b"mine")))
     with Raw(gateway.socket) as other:
         other.ask(b"set mine 7 0 6\r\nsecret\r\n")
         with Raw(gateway.socket) as noisy:

@@ -85,11 +85,6 @@ class Gateway(Memcached):
         return {name: float(figure) for name, _, figure in (line.rpartition(" ") for line in lines)}
 
     @property
-    def pid(self) -> int:
-        """The process."""
-        return self._process.pid
-
-    @property
     def running(self) -> bool:
         """Whether it has not ended."""
         return self._process.running

@@ -39,6 +39,11 @@ class Memcached:
         self.socket.unlink(missing_ok=True)
         self._process.start(lambda: listening(self.socket))
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     def end(self) -> None:
         """End it, also when it is frozen."""
         self._process.end(signal.SIGKILL)

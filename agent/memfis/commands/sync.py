@@ -40,7 +40,8 @@ WAIT = 0.2
     "-j",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Processes that work on a large tree; default: one a core.",
+    help="Processes that work on a large tree; default: one a core, two where the store is a"
+    " gateway.",
 )
 @json_option
 def sync(
@@ -77,6 +78,7 @@ def sync(
                 checksum=checksum,
                 dry_run=dry_run,
                 jobs=jobs or len(os.sched_getaffinity(0)),
+                exact_jobs=jobs is not None,
                 progress=progress,
                 seen=_print_change(site) if dry_run and not as_json else _quiet,
             )

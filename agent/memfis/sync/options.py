@@ -39,6 +39,8 @@ class Options:
     lease: int = 0
     jobs: int = 1
     """Processes that work on a large tree; 1: this one alone."""
+    exact_jobs: bool = False
+    """Whether there are to be no more of them where the store is a gateway."""
     writing: Mapping[bytes, bool] = field(default_factory=dict)
     """Files that are being written, by URL path: True for how long already that their page goes."""
     check: Callable[[int, int], None] = _unlimited

@@ -130,7 +130,10 @@ class Walk:
         if self._options.jobs > 1 and much and len(self._pending) > self._options.jobs:
             from memfis.sync.processes import WorkerProcess  # a small site does without them
 
-            for _ in range(self._options.jobs):
+            jobs = self._options.jobs
+            if not self._options.exact_jobs and self._store.is_gateway():
+                jobs *= 2  # each waits for Couchbase half of the time (docs/performance.md)
+            for _ in range(jobs):
                 one = WorkerProcess(self._site, self._webroot, self._store, self._options)
                 self.helpers.append(one)
         return False
