@@ -152,29 +152,31 @@ class Ahead:
         of.records.lost()  # a sync may have removed directories
         seen: set[bytes] = set()
         for directory, entries in of.records.recorded():
-            gone: list[str] = []
+            gone: list[Entry] = []
             for start in range(0, len(entries), SLICE):
                 batch = entries[start : start + SLICE]
                 paths = [directory + entry.in_url for entry in batch]
                 for path, entry, visit in zip(paths, batch, of.records.visits(paths), strict=True):
                     if is_file(of.site, path):
                         of.make_way(path)
-                        gone.append(entry.name)
+                        gone.append(entry)
                     elif visit is None:
                         if path not in of.queue:
                             of.known.forget(path)
-                            gone.append(entry.name)
+                            gone.append(entry)
                     elif path in of.known:
                         continue
                     elif entry.mtime_ns < of.not_before * 10**9:
                         of.records.remove([path])
-                        gone.append(entry.name)
+                        gone.append(entry)
                     else:
                         self._adopt(path, entry, visit.ttl)
                 seen.update(paths)
                 await asyncio.sleep(0)
-            if gone or not entries:
-                of.records.forget(directory, gone)
+            # what was rendered again meanwhile has a new record of the same name
+            names = [each.name for each in gone if directory + each.in_url not in of.known]
+            if names or not entries:
+                of.records.forget(directory, names)
             await asyncio.sleep(0)
         unseen = [path for path in of.known if path not in seen]
         for start in range(0, len(unseen), SLICE):
