@@ -159,6 +159,20 @@ def test_extra_lines_hold_for_memory_and_disk(web: Web) -> None:
     assert site.get("/own").body == site.get_origin("/own").body == b"own"
 
 
+DENIED = ("/private/", "/private/a.html", "/private/index.html")
+
+
+@pytest.mark.parametrize("source", ["root", "store"])
+def test_patterns_of_the_sites_own_hold_for_memory(web: Web, source: str) -> None:
+    site = web.site(source=source, extra="location ~ ^/private/ { deny all; }")
+    web.start()
+    for path in (*DENIED, "/public/"):
+        site.put(path, b"memory")
+    for path in DENIED:
+        assert site.get(path).status == 403, path
+    assert (site.get("/public/").status, site.get("/public/").source) == (200, "HIT")
+
+
 class Certificate:
     """A certificate that signs itself."""
 
