@@ -22,13 +22,14 @@ def install(session: nox.Session, *groups: str, project: bool = True) -> None:
     session.install(*arguments, *(("-e", ".") if project else ()))
 
 
-def test_hosts(session: nox.Session, distribution: str) -> dict[str, str]:
+def containers(session: nox.Session, distribution: str, scenario: str) -> dict[str, str]:
     """Return the environment that makes containers of `distribution` on this machine.
 
     With MOLECULE_ENGINE set the machine has an engine and can fetch public images: nothing is done.
     """
     # A directory of its own, so that several can be tested at a time.
-    directory = Path(".cache", "molecule", distribution.replace(":", "-")).absolute()
+    name = f"{scenario}-{distribution.replace(':', '-')}"
+    directory = Path(".cache", "molecule", name).absolute()
     directory.mkdir(parents=True, exist_ok=True)
     chosen = {
         "MOLECULE_DISTRO": distribution,
@@ -39,6 +40,19 @@ def test_hosts(session: nox.Session, distribution: str) -> dict[str, str]:
     printed = session.run(".ci/test-hosts", "image", distribution, external=True, silent=True)
     lines = (line.split("=", 1) for line in str(printed).splitlines() if "=" in line)
     return {name: value for name, value in lines if name.isidentifier()} | chosen
+
+
+def molecule(session: nox.Session, distribution: str, scenario: str = "default") -> None:
+    """Test the role in `scenario`, from nothing to removed.
+
+    `-- short` leaves out check mode and idempotence.
+    """
+    environment = containers(session, distribution, scenario)
+    commands = ("test",)
+    if "short" in session.posargs:
+        commands = ("destroy", "create", "prepare", "converge", "verify", "destroy")
+    for command in commands:
+        session.run("molecule", command, "-s", scenario, env=environment)
 
 
 @nox.session
@@ -103,22 +117,22 @@ def posix(session: nox.Session) -> None:
 def hosts(session: nox.Session) -> None:
     """Test the role on Debian 12, from nothing to removed."""
     install(session, "molecule", project=False)
-    session.run("molecule", "test", env=test_hosts(session, DISTRIBUTIONS[0]))
+    molecule(session, DISTRIBUTIONS[0])
 
 
 @nox.session
 def couchbase(session: nox.Session) -> None:
     """Test the role with Couchbase as the store: plays on this machine, then hosts."""
     install(session, "test", "molecule", project=False)
-    session.run("pytest", "tests/provisioning", "-n", "2", *session.posargs)
-    session.run("molecule", "test", "-s", "couchbase", env=test_hosts(session, DISTRIBUTIONS[0]))
+    session.run("pytest", "tests/provisioning", "-n", "2")
+    molecule(session, DISTRIBUTIONS[0], "couchbase")
 
 
 @nox.session
 def php(session: nox.Session) -> None:
     """Test the role with PHP: a wiki from Debian's packages, from nothing to removed."""
     install(session, "molecule", project=False)
-    session.run("molecule", "test", "-s", "php", env=test_hosts(session, DISTRIBUTIONS[0]))
+    molecule(session, DISTRIBUTIONS[0], "php")
 
 
 @nox.session
@@ -126,16 +140,11 @@ def php(session: nox.Session) -> None:
 def matrix(session: nox.Session, distribution: str) -> None:
     """Test the role elsewhere; `-- short` leaves out check mode and idempotence."""
     install(session, "molecule", project=False)
-    environment = test_hosts(session, distribution)
-    if "short" not in session.posargs:
-        session.run("molecule", "test", env=environment)
-        return
-    for command in ("destroy", "create", "prepare", "converge", "verify", "destroy"):
-        session.run("molecule", command, env=environment)
+    molecule(session, distribution)
 
 
 @nox.session
 def first_run(session: nox.Session) -> None:
     """Run the README's first command, word for word, on a fresh Debian 12."""
     install(session, "test", "molecule", project=False)
-    session.run("pytest", "tests/hosts", env=test_hosts(session, DISTRIBUTIONS[0]))
+    session.run("pytest", "tests/hosts", env=containers(session, DISTRIBUTIONS[0], "first-run"))

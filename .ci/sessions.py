@@ -24,10 +24,13 @@ sys.path.insert(0, str(ROOT))
 import nox  # noqa: E402
 import noxfile  # noqa: E402
 
+IN_SHORT = (
+    *("gateway", "couchbase", "php"),
+    *(f"matrix({distribution})" for distribution in noxfile.DISTRIBUTIONS[1:]),
+)
 SESSIONS: dict[str, list[str]] = {session: [] for session in nox.options.sessions} | {
-    f"matrix({distribution})": ["--", "short"] for distribution in noxfile.DISTRIBUTIONS[1:]
+    session: ["--", "short"] for session in IN_SHORT
 }
-SESSIONS["gateway"] = ["--", "short"]
 # So that no long one is left over for the end.
 SHORT_ONES = ("first_run", "lint")
 # What runs only those tests of a session again that failed.
