@@ -11,6 +11,7 @@ from memfis.errors import StoreError, StoreRefusedError, UsageError
 from memfis.keys import normal_path
 from memfis.pages import DENSEST, make_page
 from memfis.render.ahead import Ahead
+from memfis.render.expiring import HOLD, RETRY, Expiring, look_after, now
 from memfis.render.fetch import Answer, Origin, OriginError
 from memfis.render.figures import Figures
 from memfis.render.hints import Bucket
@@ -25,20 +26,11 @@ from memfis.render.rules import Fields, Freshness, Refusal, judge
 from memfis.render.trouble import Trouble
 from memfis.store import Store
 
-AHEAD = 0.75
-"""Part of its lifetime after which a page is looked at: is it asked for?"""
-
-HOLD = 60
-"""Seconds by which the life of an old page is prolonged at once while PHP is in trouble."""
-
 FAILED = 10.0
 """Seconds in which hints of a page are not heard that could not be rendered."""
 
 OWN = 30.0
 """Seconds that the headers nginx adds to every answer are taken to stay the same."""
-
-RETRY = 2.0
-"""Seconds before what the store refused to do is tried again."""
 
 REMEMBERED = 10_000
 """Pages that could not be stored, and are not rendered again at once when somebody asks."""
@@ -74,7 +66,7 @@ class SiteRenderer:
         self.figures = Figures()
         self.known = KnownPages()
         self.queue = Queue()
-        self.trouble = Trouble(_now)
+        self.trouble = Trouble(now)
         self.records = Records(site, store)
         self.site, self.php = site, php
         self.not_before = 0.0
@@ -89,8 +81,7 @@ class SiteRenderer:
         self._own: tuple[float, Fields] = (0.0, [])
         self._own_lock = asyncio.Lock()
         self._wake = asyncio.Event()
-        self._due = asyncio.Event()
-        """Something is to be looked at sooner than was known."""
+        self._expiring = Expiring(self)
         self._ahead = Ahead(self)
 
     # -- its life ------------------------------------------------------------------------------
@@ -104,7 +95,7 @@ class SiteRenderer:
                 tasks.create_task(self._ahead.look_over())
                 tasks.create_task(self._ahead.keep_listed())
                 tasks.create_task(self._ahead.read_sitemaps())
-                tasks.create_task(self._look_at_due())
+                tasks.create_task(self._expiring.look())
                 await self._render_all(tasks)
         finally:
             await self._origin.close()
@@ -181,8 +172,8 @@ class SiteRenderer:
             return
         if self.trouble.answered():
             self.say(logging.INFO, "the origin answers again; pages are rendered")
-            self.known.all_due(_now())
-            self._due.set()
+            self.known.all_due(now())
+            self._expiring.soon()
         if job.purged:
             return
         self._take(path, answer, own)
@@ -195,12 +186,12 @@ class SiteRenderer:
         if self.records.visits([path])[0] is None:
             self.known.forget(path)  # evicted, or removed with its records by a sync
             return False
-        return known.fresh > _now()
+        return known.fresh > now()
 
     async def _own_fields(self) -> Fields:
         async with self._own_lock:
-            if not self._own[0] or _now() - self._own[0] > OWN:
-                self._own = _now(), await self._origin.own_fields()
+            if not self._own[0] or now() - self._own[0] > OWN:
+                self._own = now(), await self._origin.own_fields()
             return self._own[1]
 
     def _take(self, path: bytes, answer: Answer, own: Fields) -> None:
@@ -225,21 +216,21 @@ class SiteRenderer:
         if is_file(site, path):  # since it was asked for
             self._refuse(path, Refusal("a file on disk"))
             return
-        now = _now()
-        new = self._known(path, verdict, page.flags, len(answer.body), now)
+        moment = now()
+        new = self._known(path, verdict, page.flags, len(answer.body), moment)
         changed = old is None or (old.entry.flags, old.entry.size, old.entry.extended) != (
             new.entry.flags,
             new.entry.size,
             new.entry.extended,
         )
-        if old is not None and not changed and old.recorded + RECORDED > now:
+        if old is not None and not changed and old.recorded + RECORDED > moment:
             new.entry, new.recorded = old.entry, old.recorded
         else:
             self.records.record(path, new.entry)
         self.records.write(path, page, verdict.lifetime)
         self._refused.pop(path, None)
-        self.known.add(path, new, now + _look_after(verdict.lifetime))
-        self._due.set()
+        self.known.add(path, new, moment + look_after(verdict.lifetime))
+        self._expiring.soon()
         self.figures.renders += 1
         if is_file(site, path):
             self.make_way(path)
@@ -261,7 +252,7 @@ class SiteRenderer:
         """Count why the page is not stored; what was stored before is not right any more."""
         self.figures.refuse(shown(path), refusal)
         self._refused.pop(path, None)
-        self._refused[path] = _now() + self.php.lifetime
+        self._refused[path] = now() + self.php.lifetime
         if len(self._refused) > REMEMBERED:
             del self._refused[next(iter(self._refused))]
         if path in self.known:
@@ -271,8 +262,8 @@ class SiteRenderer:
         """Note that the backend failed at `path`: an old page stays for a while."""
         self.figures.failures += 1
         if self.trouble.failed(surely=surely):
-            self.known.expiring_due(_now() + HOLD, _now())
-            self._due.set()
+            self.known.expiring_due(now() + HOLD, now())
+            self._expiring.soon()
             self.say(
                 logging.ERROR,
                 f"the origin is in trouble: {shown(path)}: {why}; old pages stay up to"
@@ -284,72 +275,21 @@ class SiteRenderer:
         if known is not None:
             known.failing = True
             known.pause = min(HOLD, 2 * known.pause or 1.0)
-            known.retry = _now() + known.pause
-            self._due.set()
-            self.known.look(path, _now())
+            known.retry = now() + known.pause
+            self._expiring.soon()
+            self.known.look(path, now())
         else:
-            self._refused[path] = _now() + FAILED
-
-    # -- before pages expire -------------------------------------------------------------------
-
-    async def _look_at_due(self) -> None:
-        """Look at each page before it expires: it is rendered again, prolonged, or left to end."""
-        while True:
-            self._due.clear()
-            await asyncio.sleep(RETRY if self.is_down() else 0.01)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(1.0, max(0.0, self.known.next_due() - _now()))):
-                    await self._due.wait()
-            paths = [] if self.is_down() else self.known.take_due(_now(), REMEMBERED // 20)
-            if not paths:
-                continue
-            try:
-                visits = self.records.visits(paths)
-                for path, visit in zip(paths, visits, strict=True):
-                    if visit is None or visit.ttl < 0:
-                        self.known.forget(path)  # expired, evicted, or a file's by now
-                    else:
-                        self._decide(path, visit.ttl, asked=visit.asked)
-            except StoreError as error:
-                self.store_failed(error)
-                for path in paths:
-                    if path in self.known:
-                        self.known.look(path, _now() + RETRY)
-            self._wake.set()
-
-    def _decide(self, path: bytes, ttl: int, *, asked: bool) -> None:
-        page = self.known.get(path)
-        if page is None:
-            return
-        now = _now()
-        if asked and not page.asked:
-            page.asked = True
-            self.figures.found_asked_for += 1
-        troubled = self.trouble.is_there or page.failing
-        if asked or path in self.always:
-            if page.retry <= now:
-                self.queue.add(path, Priority.REFRESH)
-        elif page.fresh <= now and not troubled:
-            self.known.forget(path)
-            self.records.remove([path])  # it was prolonged, and nobody asks for it
-            return
-        if troubled and ttl <= HOLD // 2:
-            longer = min(HOLD, int(page.stale - now))
-            if longer > ttl:
-                self.records.extend([path], longer)
-                ttl = longer
-        soon = now + max(1.0, ttl / 2)
-        self.known.look(path, min(soon, page.retry + 0.01) if page.retry > now else soon)
+            self._refused[path] = now() + FAILED
 
     # -- what others want ----------------------------------------------------------------------
 
     def hint(self, path: bytes) -> None:
         """Somebody says that PHP answered for `path`, and that others might get it from memory."""
-        self._bucket = self._bucket or Bucket(_now)
+        self._bucket = self._bucket or Bucket(now)
         path = kept_at(self.site, path)
         if not self._bucket.let():
             self.figures.hinted("dropped")
-        elif self._refused.get(path, 0.0) > _now():
+        elif self._refused.get(path, 0.0) > now():
             self.figures.hinted("refused before")
         elif path in self.queue and not self.queue.is_purged(path):
             self.figures.hinted("known")
@@ -398,22 +338,10 @@ class SiteRenderer:
 
     def is_refused(self, path: bytes) -> bool:
         """Whether the page could not be stored lately."""
-        return self._refused.get(path, 0.0) > _now()
-
-
-def _look_after(lifetime: int) -> float:
-    """Return after how many seconds a page of that lifetime is looked at.
-
-    The store counts whole seconds: an item may end nearly two before we would think so.
-    """
-    return max(lifetime / 2, min(lifetime * AHEAD, lifetime - 2))
+        return self._refused.get(path, 0.0) > now()
 
 
 def _file_name(path: bytes) -> bytes:
     """Return a file name that says how well the page compresses."""
     name = path.rpartition(b"/")[2]
     return name if b"." in name else b"page.html"
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()
