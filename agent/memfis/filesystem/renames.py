@@ -187,6 +187,7 @@ class Renames:
         node.entry = replace(node.entry, name=name.decode("latin-1"))
         node.fit = self._rules.fit(directory.path, name, is_directory=node.is_directory)
         directory.add(node)
+        self._tree.moved(node)
 
 
 def _place(node: Node) -> Directory:

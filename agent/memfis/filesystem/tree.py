@@ -21,6 +21,13 @@ KEPT = 100_000
 """Names that are kept in memory before the directories not used for longest are forgotten."""
 
 
+MASK = 0x7FFFFFFFFFFFFFFF
+"""Bits of an inode number: it must not be negative anywhere."""
+
+MOVED = 1000
+"""Renamed nodes before those are forgotten that are no more."""
+
+
 def split(path: bytes) -> tuple[bytes, bytes]:
     """Return the directory of `path`, which ends with `/`, and its last name."""
     directory, slash, name = path.rpartition(b"/")
@@ -51,10 +58,12 @@ class Tree:
         self._clock = clock
         self._now = now
         self._begin = begin
-        self.root = Node(b"", root, hash(b"/") & 0x7FFFFFFFFFFFFFFF, fit=True)
+        self.root = Node(b"", root, hash(b"/") & MASK, fit=True)
         self._known: dict[bytes, Directory] = {b"/": Directory(b"/", self.root)}
         self._names = 0
         self._waiting: dict[Directory, float] = {}
+        self._moved: dict[int, Node] = {}
+        self._moved_limit = MOVED
 
     def directory(self, path: bytes, *, now: bool = False) -> Directory:
         """Return the directory at `path` as it is, not older than the timeout; `now`: at all.
@@ -110,7 +119,35 @@ class Tree:
         # number. A directory that was forgotten must have its old one when it is read again, though
         # its time has changed: fts(3) checks that.
         since = made if made or entry.is_directory else entry.mtime_ns
-        return Node(name, entry, hash((path, since)) & 0x7FFFFFFFFFFFFFFF, fit=fit)
+        return Node(name, entry, self._number(path, since), fit=fit)
+
+    def _number(self, path: bytes, since: int) -> int:
+        """Return an inode number for what is at `path` since then, as long as nothing else has it.
+
+        What was renamed has that of its former path, and another host may have made that anew.
+        """
+        number = hash((path, since)) & MASK
+        attempt = 0
+        while (holder := self._moved.get(number)) is not None and self._lives(holder):
+            attempt += 1
+            number = hash((path, since, attempt)) & MASK
+        return number
+
+    def _lives(self, node: Node) -> bool:
+        """Whether anybody can still ask for `node`."""
+        directory = node.directory
+        return node.handles > 0 or (
+            directory is not None
+            and directory.children.get(node.name) is node
+            and self._known.get(directory.path) is directory
+        )
+
+    def moved(self, node: Node) -> None:
+        """Note that `node` has another name than its inode number was made of."""
+        self._moved[node.inode] = node
+        if len(self._moved) > self._moved_limit:
+            self._moved = {n: each for n, each in self._moved.items() if self._lives(each)}
+            self._moved_limit = max(MOVED, 2 * len(self._moved))
 
     def make_root(self) -> bool:
         """Make the item of the root directory; False when there was one."""
