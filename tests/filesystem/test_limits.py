@@ -239,3 +239,15 @@ def fill(filesystem: Filesystem) -> tuple[dict[bytes, bytes], dict[bytes, bytes]
     assert filesystem.space().free < before.free
     assert len(written) > 5
     return written, {name: content}
+
+
+def test_a_file_that_is_cut_to_the_size_it_has_keeps_its_times(filesystem: Filesystem) -> None:
+    """As in a tmpfs (truncate(2): "if the size changed")."""
+    put(filesystem, b"/page", b"content")
+    filesystem.change_times(b"/page", None, 10**18)
+    before = filesystem.attributes(b"/page")
+    filesystem.truncate(b"/page", len(b"content"))
+    assert filesystem.attributes(b"/page") == before
+    filesystem.truncate(b"/page", 3)
+    assert filesystem.attributes(b"/page").mtime_ns > 10**18
+    assert get(filesystem, b"/page") == b"con"

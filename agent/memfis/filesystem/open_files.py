@@ -97,6 +97,8 @@ class OpenFiles(Volume):
         node = self._node(path, handle)
         if node.is_directory:
             raise failure(errno.EISDIR)
+        if length == node.entry.size:
+            return  # and its times stay (truncate(2))
         self._contents.settle(node)
         others = node.dirty and node.handles
         self._contents.resize(node, length)
