@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Sequence
 
 from conformance.kernel import Kernel
+from conformance.systems import Status
 from memfis.filesystem import Filesystem
 
 
@@ -18,6 +19,12 @@ class Alternating(Kernel):
         self._filesystems = filesystems
         self._turn = itertools.cycle(filesystems)
         self._last = filesystems[-1]
+
+    def status(self, path: bytes, *, follow: bool) -> Status:
+        """Return what stat(2) tells; an inode number means something only on the host it is of."""
+        found = super().status(path, follow=follow)
+        host = self._filesystems.index(self._last)
+        return found._replace(inode=found.inode * len(self._filesystems) + host)
 
     @property
     def filesystem(self) -> Filesystem:

@@ -102,7 +102,8 @@ class Kernel:
         return self._resolve(path, follow=True)
 
     def status(self, path: bytes, *, follow: bool) -> Status:
-        return _status(self.filesystem.attributes(self._resolve(path, follow=follow)))
+        path = self._resolve(path, follow=follow)
+        return _status(self.filesystem.attributes(path))
 
     def names(self, path: bytes) -> list[bytes]:
         there = self._followed(path)

@@ -5,6 +5,7 @@ import re
 import signal
 import ssl
 import subprocess
+from functools import partial
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from memfis.serve.site import SITE_DEFAULTS
 from support.http import Connection
 from support.nginx import Nginx, Site, Web, render
 from support.ports import free_port
+from support.process import listening, wait_for
 
 SETTINGS: dict[str, Any] = {
     **SITE_DEFAULTS,
@@ -266,11 +268,17 @@ def test_redirect_names_the_port_of_tls(listen: str, port: str) -> None:
     assert f"return 301 https://$host{port}$request_uri;" in text
 
 
+def nobody_listens(path: Path) -> bool:
+    return not listening(path)
+
+
 def test_killed_nginx_does_not_start_before_its_sockets_are_removed(web: Web) -> None:
     site = web.site()
     web.start()
     site.put("/", b"memory")
     web.nginx.end(signal.SIGKILL)
+    for left in (site.origin, site.public):
+        wait_for(partial(nobody_listens, left), "the last worker to end")
     with pytest.raises(AssertionError, match="Address already in use"):
         Nginx(web.directory, site).start()
     site.origin.unlink()
