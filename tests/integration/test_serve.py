@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -141,6 +142,18 @@ def test_it_stops_and_leaves_nothing_behind(site: Path, number: signal.Signals) 
         assert list(running.temporary.iterdir()) == []
         with pytest.raises(httpx.ConnectError):
             running.get("/")
+
+
+def test_it_cleans_up_though_it_is_told_to_stop_again(site: Path) -> None:
+    """As by a Ctrl-C that a script hears too, and sends on as another signal."""
+    with serving(site) as running:
+        running.process.send_signal(signal.SIGINT)
+        while running.process.poll() is None:
+            running.process.send_signal(signal.SIGTERM)
+            time.sleep(0.001)
+        assert running.process.returncode == 0
+        assert running.children() == []
+        assert list(running.temporary.iterdir()) == []
 
 
 def test_changes_are_shown(site: Path) -> None:

@@ -29,5 +29,10 @@ class Signals:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        ending = self.stop.is_set()
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, self._events)
         for number in self._events:
             asyncio.get_running_loop().remove_signal_handler(number)
+            if ending:  # whoever asks once more must not disturb the cleaning up
+                signal.signal(number, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
