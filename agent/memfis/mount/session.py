@@ -170,8 +170,8 @@ class Session:
 def _refusal(request: int) -> bytes:
     """Return what to answer to the request at that address if it asks for the kernel's attributes.
 
-    As for any name that does not begin with `user.`, but at a tenth of the time: `cp -a` lets the
-    kernel ask twice for each file.
+    The answer is that to any name that does not begin with `user.`, without libfuse's way to it:
+    `cp -a` lets the kernel ask twice for each file.
     """
     kind, number = _KIND_AND_NUMBER.unpack_from(memory, request)
     if kind in (Request.GETXATTR, Request.SETXATTR):
