@@ -12,6 +12,9 @@ from pymemcache.client.base import Client
 
 from support.process import Process, listening, unprivileged
 
+# As many as the role's memfis_store_threads has by itself.
+THREADS = min(max((os.cpu_count() or 1) // 2, 1), 4)
+
 
 class Memcached:
     """memcached in `directory`; ends with `end`, but may be killed, frozen and started before."""
@@ -21,7 +24,7 @@ class Memcached:
         user = unprivileged()
         self._process = Process(
             [
-                *("memcached", "-s", self.socket, "-a", "0777", "-t", "2", "-m", "64"),
+                *("memcached", "-s", self.socket, "-a", "0777", "-t", str(THREADS), "-m", "64"),
                 *("-I", "20m", "-c", "1024"),
                 *(("-u", user.pw_name) if user else ()),
                 *options,
