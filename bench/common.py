@@ -26,6 +26,11 @@ def medians(found: Mapping[Name, Sequence[float]]) -> dict[Name, float]:
     return {name: statistics.median(figures) for name, figures in found.items()}
 
 
+def ratio(found: Mapping[Name, Sequence[float]], one: Name, other: Name) -> float:
+    """Return the median of the rounds' ratios: those of one round met the same machine."""
+    return statistics.median(a / b for a, b in zip(found[one], found[other], strict=True))
+
+
 @dataclass(frozen=True)
 class Target:
     """A figure that was measured, and the limit that it is to keep."""
