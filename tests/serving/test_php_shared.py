@@ -364,13 +364,17 @@ def test_purge(web: Web, php: PhpFpm) -> None:
         forged = {"X-Memfis-Site": "other", "X-Purge-Method": "regex", "X-Other": "x"}
         assert purge("/page%20x?y=1", forged) == 200
         assert purge("/own", {"Cookie": "PHPSESSID=1"}) == 200
+        # As plugins say everything, or a directory: names that are never served.
+        for target in ("/.*", "/blog/.*", "/x.php", "/.env"):
+            assert purge(target, {"X-Purge-Method": "regex"}) == 200
+            assert purges.asked.pop()[1] == target
         (method, path, headers), (_, own, _) = purges.asked
         assert (method, path, own) == ("PURGE", "/page%20x?y=1", "/own")
         assert headers["X-Memfis-Site"] == site.name
         assert headers["X-Purge-Method"] == "regex"
         assert "X-Other" not in headers
         # Others may not: this client has no address of the list.
-        for target in ("/page", "/own", "/index.php"):
+        for target in ("/page", "/own", "/index.php", "/.*"):
             assert site.get(target, "PURGE").status == 403
         assert len(purges.asked) == 2
         assert asked(site) == []
