@@ -10,6 +10,11 @@ socket.socket(socket.AF_UNIX, kind).connect(sys.argv[1])
 POOL = "/run/memfis-php/php.sock"
 
 
+@pytest.fixture
+def host(wiki_host):
+    return wiki_host
+
+
 def may_connect(host, user, path):
     assert host.file(path).exists, path
     return host.run("runuser -u %s -- python3 -c %s %s", user, _CONNECT, path).rc == 0
