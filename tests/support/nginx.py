@@ -18,14 +18,14 @@ from support.http import Answer, Connection
 from support.memcached import Memcached
 from support.process import Process, listening, unprivileged
 
-TEMPLATES = Path(__file__).parents[2] / "templates" / "nginx"
+TEMPLATES = Path(__file__).parents[2] / "templates"
 MIME_TYPES = Path("/etc/nginx/mime.types")
 STORE_TIMEOUT = re.compile(r"\b(memcached_(?:connect|send|read)_timeout) \w+;")
 
 
 @cache
 def templates(trim_blocks: bool) -> jinja2.Environment:
-    """Return the templates of nginx."""
+    """Return the templates, whose names begin with their directory."""
     return jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         undefined=jinja2.StrictUndefined,
@@ -37,7 +37,7 @@ def templates(trim_blocks: bool) -> jinja2.Environment:
 
 def render(template: str, /, *, trim_blocks: bool = True, **variables: Any) -> str:
     """Render one of nginx's templates: with trim_blocks as Ansible does it, without as Jinja2."""
-    return templates(trim_blocks).get_template(template).render(**variables)
+    return templates(trim_blocks).get_template(f"nginx/{template}").render(**variables)
 
 
 class Site:

@@ -1,9 +1,8 @@
 """Render nginx's configuration from the templates that Ansible uses too."""
 
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import DictLoader, Environment, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from memfis.config import Site, StoreAddress
 
@@ -40,11 +39,10 @@ def site_variables(site: Site, listen: list[str], server_names: list[str]) -> di
 
 def render(template: str, **variables: Any) -> str:
     """Return the configuration that templates/nginx/`template` makes of `variables`."""
-    folder = files("memfis") / "templates" / "nginx"
     environment = Environment(  # noqa: S701  # configuration, not HTML
-        loader=DictLoader({template: (folder / template).read_text(encoding="utf-8")}),
+        loader=PackageLoader("memfis", "templates"),
         undefined=StrictUndefined,
         trim_blocks=True,
         keep_trailing_newline=True,
     )
-    return environment.get_template(template).render(**variables)
+    return environment.get_template(f"nginx/{template}").render(**variables)
