@@ -234,6 +234,6 @@ def test_users_that_php_may_not_be(user: str) -> None:
     ],
 )
 def test_cookies_of_common_applications(cookie: str, known: bool) -> None:
-    """As the map in templates/nginx/site.conf.j2 asks."""
+    """As the map in templates/nginx/php_maps.j2 asks."""
     pattern = rf"(?:^|;)\s*(?:{'|'.join(filters().COOKIES)})="
     assert bool(re.search(pattern, cookie)) is known
