@@ -201,6 +201,21 @@ def test_a_comment_is_seen_by_all_and_its_author_known_to_none(browser, host, ad
     assert "well said" not in browser.get(path).body
 
 
+def test_new_code_is_seen(host, browser, eventually):
+    browser.get("/")
+    assert eventually(lambda: hit(browser, "/"))
+    plugin = "/srv/www/blog/wp-content/mu-plugins/motto.php"
+    code = "<?php add_action('wp_footer', function () { echo 'a new motto'; });"
+    host.check_output("printf %s > %s", code, plugin)
+    try:
+        assert eventually(lambda: "a new motto" in browser.get("/").body)
+        assert eventually(lambda: hit(browser, "/"))
+        assert "a new motto" in hit(browser, "/").body
+    finally:
+        host.check_output("rm %s", plugin)
+    assert eventually(lambda: "a new motto" not in browser.get("/").body)
+
+
 def test_a_thousand_visitors_never_see_each_others_page(host, browser, ada, bob):
     _, path = ada.publish("Crowded", "for all")
     jars = {"ada": ada.cookies, "bob": bob.cookies}
