@@ -8,12 +8,16 @@ import msgspec.structs
 
 from memfis.compression import Compression
 from memfis.entries import Entry, Log, decode_log, encode_log, encode_records
-from memfis.errors import StoreError, UsageError
+from memfis.errors import StoreError, StoreRefusedError, UsageError
 from memfis.keys import directory_key, site_key
 from memfis.store import Item, Store
+from memfis.store.exchange import Answer, Request, fetch, put
 
 LAYOUT = 1
 """Version of keys and items (docs/architecture.md)."""
+
+ATTEMPTS = 100
+"""How often others may come between the look at a directory's records and the writing of them."""
 
 
 class SiteItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -105,14 +109,32 @@ class Catalog:
                         if entry.is_directory
                     ]
 
-    def write(self, path: bytes, entries: Iterable[Entry]) -> None:
-        """Write a complete log for `path`; raises StoreRefusedError if it is too large."""
-        item = self.item(path, entries)
-        self._store.set(item.key, item.value)
-
     def item(self, path: bytes, entries: Iterable[Entry]) -> Item:
         """Return the item that is a complete log for `path`."""
         return Item(directory_key(self._site, path), encode_log(entries), 0)
+
+    def rebuild(self, path: bytes, known: dict[str, Entry]) -> None:
+        """Write a complete log for `path`, of `known` and of what was rendered there meanwhile.
+
+        `known` was read before, and pages are rendered by another connection, maybe in another
+        process: so nothing is replaced that was not looked at. Raises StoreRefusedError if the log
+        is too large.
+        """
+        key = directory_key(self._site, path)
+        new, cas = True, 0
+        for _ in range(ATTEMPTS):
+            answer = self._ask(put(key, encode_log(known.values()), cas=cas, new=new))
+            if answer.done:
+                return
+            if answer.refusal:
+                raise StoreRefusedError(answer.refusal)
+            there = self._ask(fetch(key))
+            new, cas = not there.done, there.cas
+            log = decode_log(there.value) if there.done else None
+            for entry in log.entries.values() if log else ():
+                if entry.origin == "rendered":
+                    known.setdefault(entry.name, entry)
+        raise StoreRefusedError("they change all the time")
 
     def append(self, path: bytes, records: Sequence[Entry], known: dict[str, Entry]) -> None:
         """Add `records` to the directory `path`, of which `known` is what it says afterwards.
@@ -123,18 +145,26 @@ class Catalog:
         if records and not self._store.append(
             directory_key(self._site, path), encode_records(records)
         ):
-            self.write(path, known.values())
+            self.rebuild(path, known)
 
     def compact(self, path: bytes, log: Log) -> None:
         """Rewrite the log of `path` without what is overtaken, when that is most of it."""
-        if not log.is_grown:
-            return
+        if log.is_grown:
+            self.shorten(path)
+
+    def shorten(self, path: bytes) -> None:
+        """Rewrite the log of `path` without what is overtaken, if there is anything."""
         key = directory_key(self._site, path)
         found, token = self._store.gets(key)
-        current = decode_log(found.value) if found else None
-        if current and token:  # a writer that came between keeps the longer log
-            self._store.cas(key, encode_log(current.entries.values()), token)
+        log = decode_log(found.value) if found else None
+        if log and token and log.records > len(log.entries):
+            # a writer that came between keeps the longer log
+            self._store.cas(key, encode_log(log.entries.values()), token)
 
     def remove(self, paths: Sequence[bytes]) -> None:
         """Remove the items of the directories `paths`."""
         self._store.delete_many([directory_key(self._site, path) for path in paths])
+
+    def _ask(self, request: Request) -> Answer:
+        [answer] = self._store.exchange(request)
+        return answer

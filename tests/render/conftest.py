@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from memfis.config import Site, StoreAddress
+from memfis.config import PhpSettings, Site, StoreAddress
 from memfis.keys import page_key
 from memfis.pages import Page, content_of
 from memfis.store import Store
@@ -75,7 +75,11 @@ class Rendered:
             "php": self.php,
         }
         self.site = Site(
-            name=self.NAME, root=str(self.root), store=address, index=("index.php", "index.html")
+            name=self.NAME,
+            root=str(self.root),
+            store=address,
+            index=("index.php", "index.html"),
+            php=PhpSettings(canonical="https://www.php.example"),
         )
         self.agent = Agent(directory, {"store": address}, [self.settings])
 

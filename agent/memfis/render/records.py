@@ -148,14 +148,9 @@ class Records:
         live = [each for each in entries if each.mode is not None]
         if self._done(put(key, encode_log(live), new=True)) or self._done(append(key, more)):
             return
-        [log] = self._catalog.logs([directory])
-        if log is not None and log.records > len(log.entries):
-            found, token = self._store.gets(key)
-            if found and token:
-                self._store.cas(key, encode_log(log.entries.values()), token)
-                if self._done(append(key, more)):
-                    return
-        raise StoreRefusedError(f"the records of {directory!r} do not fit into the store")
+        self._catalog.shorten(directory)
+        if not self._done(append(key, more)):
+            raise StoreRefusedError(f"the records of {directory!r} do not fit into the store")
 
     def _key(self, directory: bytes) -> bytes:
         return directory_key(self._site.name, directory)

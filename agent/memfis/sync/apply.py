@@ -45,6 +45,8 @@ class Writer:
     compression: Compression
     ttl: int
     """Seconds that pages live; 0: for ever."""
+    renders: bool
+    """Pages of the site are rendered meanwhile, and recorded beside its files."""
     progress: Callable[[int], None]
     """Called with the number of files that were just dealt with."""
     damaged: bool = False
@@ -78,16 +80,26 @@ class Writer:
             known |= {record.name: record for record in records}
             self._delete([self._url(difference, made.name) for made in chunk if not made.page])
             log = None
-            if difference.rebuild:
-                log = self.catalog.item(difference.path, known.values())
-                difference.rebuild = False
-            else:
+            if not difference.rebuild:
                 self.catalog.append(difference.path, records, known)
+            elif self.renders:
+                self._rebuild(difference, chunk)
+            else:  # nobody else writes it: so it may go with the pages, in one round trip
+                log = self.catalog.item(difference.path, known.values())
+            difference.rebuild = False
             self._publish(difference, chunk, log, report)
         if difference.rebuild:  # nothing could be read
-            self.catalog.write(difference.path, known.values())
+            self.catalog.rebuild(difference.path, known)
         if difference.compact:
             self.catalog.compact(difference.path, difference.compact)
+
+    def _rebuild(self, difference: Difference, chunk: list[_Made]) -> None:
+        """Write the directory's records anew; without them no page of `chunk` may be there."""
+        try:
+            self.catalog.rebuild(difference.path, difference.known)
+        except StoreRefusedError:
+            self._delete([self._url(difference, made.name) for made in chunk])
+            raise
 
     def _publish(
         self, difference: Difference, chunk: list[_Made], log: Item | None, report: Report

@@ -69,6 +69,7 @@ class Worker:
             site.max_page,
             self._compression,
             options.lease,
+            site.php is not None,
             options.progress,
         )
         self._held: dict[bytes, Difference] = {}

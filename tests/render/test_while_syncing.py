@@ -1,0 +1,150 @@
+"""What is rendered between a sync's look at a directory and its writing of it keeps its record."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from memfis.catalog import Catalog
+from memfis.config import StoreAddress
+from memfis.entries import Entry, encode_records
+from memfis.keys import directory_key
+from memfis.pages import make_page
+from memfis.render.records import Records
+from memfis.store import Store
+from memfis.store.client import Value
+from memfis.sync import Options, sync, verify, walk
+from render.conftest import Rendered
+from support.memcached import Memcached
+
+
+@dataclass
+class Renderer:
+    """Renders pages as an agent's does, over a connection of its own."""
+
+    rendered: Rendered
+    paths: Sequence[bytes]
+    done: list[bytes] = field(default_factory=list)
+
+    def check(self, _: int, __: int) -> None:
+        """As `Options.check`: render when all is compared and nothing written."""
+        self.render()
+
+    def render(self) -> Entry:
+        """Render them, and return the record of the last."""
+        store = Store(StoreAddress.parse(self.rendered.site.store))
+        records = Records(self.rendered.site, store)
+        for path in self.paths:
+            body = b"rendered " + path
+            page = make_page(b"page.html", body, self.rendered.site.compression)
+            entry = records.entry(path, page.flags, len(body), now=1e9, stale=True)
+            records.record(path, entry)
+            records.write(path, page, 300)
+            self.done.append(path)
+        store.close()
+        return entry
+
+
+def is_well(rendered: Rendered, *paths: bytes) -> None:
+    """Every page is there, and what `memfis verify` finds nothing wrong with."""
+    found = list(verify(rendered.site, rendered.store))
+    assert [each.discrepancy for each in found if each.discrepancy] == []
+    assert {each.path for each in found} >= set(paths)
+
+
+def new_directories(root: Path, number: int) -> None:
+    for name in range(number):
+        (root / f"new {name}").mkdir()
+        (root / f"new {name}" / "file.html").write_text(f"file {name}")
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_directories_that_are_new_on_disk(
+    rendered: Rendered, monkeypatch: pytest.MonkeyPatch, jobs: int
+) -> None:
+    monkeypatch.setattr(walk, "ALONE", (0, 0.0))
+    (rendered.root / "old.html").write_text("old")
+    sync(rendered.site, rendered.store, Options())
+    new_directories(rendered.root, 40)
+    paths = [b"/new 3/page", b"/new 3/", b"/new 39/below/page"]
+    renderer = Renderer(rendered, paths)
+    report = sync(rendered.site, rendered.store, Options(jobs=jobs, check=renderer.check))
+    assert (report.added, renderer.done) == (40, paths)
+    is_well(rendered, *paths, b"/new 3/file.html", b"/new 39/file.html")
+
+
+def test_a_new_directory_whose_files_cannot_be_read(rendered: Rendered) -> None:
+    sync(rendered.site, rendered.store, Options())
+    new_directories(rendered.root, 1)
+
+    def render(gone: int, recorded: int) -> None:
+        Renderer(rendered, [b"/new 0/page"]).render()
+        (rendered.root / "new 0" / "file.html").unlink()
+
+    sync(rendered.site, rendered.store, Options(check=render))
+    is_well(rendered, b"/new 0/page")
+
+
+def test_records_that_are_damaged(rendered: Rendered) -> None:
+    new_directories(rendered.root, 1)
+    Renderer(rendered, [b"/new 0/page"]).render()
+    sync(rendered.site, rendered.store, Options())
+    rendered.store.set(directory_key(rendered.NAME, b"/new 0/"), b"something else")
+    sync(rendered.site, rendered.store, Options())
+    is_well(rendered, b"/new 0/file.html")
+
+
+@pytest.fixture
+def small(directory: Path, rendered: Rendered) -> Iterator[None]:
+    """Let the store take no item of more than 16 KiB."""
+    rendered.memcached.end()
+    memcached = Memcached(directory, "-I", "16k", "-o", "slab_chunk_max=16384")
+    memcached.start()
+    yield
+    memcached.end()
+
+
+def fill(rendered: Rendered) -> None:
+    """Let the records of `/` grow until nothing can be appended, all of them overtaken but one."""
+    key = directory_key(rendered.NAME, b"/")
+    page = Entry("/page", 0o100644, origin="rendered")
+    for number in (100, 1):
+        while rendered.store.append(key, encode_records([page] * number)):
+            pass
+
+
+@pytest.mark.usefixtures("small")
+def test_records_that_have_no_room_for_more(rendered: Rendered) -> None:
+    sync(rendered.site, rendered.store, Options())
+    (rendered.root / "file.html").write_text("a file")
+
+    def render(gone: int, recorded: int) -> None:
+        Renderer(rendered, [b"/page"]).render()
+        fill(rendered)
+
+    sync(rendered.site, rendered.store, Options(check=render))
+    is_well(rendered, b"/page", b"/file.html")
+
+
+@pytest.mark.usefixtures("small")
+def test_what_others_record_while_a_renderer_makes_room(
+    rendered: Rendered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync(rendered.site, rendered.store, Options())
+    fill(rendered)
+    catalog = Catalog(rendered.store, rendered.NAME)
+    gets = Store.gets
+
+    def after_another(store: Store, key: bytes) -> tuple[Value | None, bytes | None]:
+        """Read what is there once a sync has found no room and made some."""
+        monkeypatch.setattr(Store, "gets", gets)
+        file = Entry("file.html", 0o100644)
+        catalog.append(b"/", [file] * 20, {file.name: file})
+        return gets(store, key)
+
+    monkeypatch.setattr(Store, "gets", after_another)
+    Renderer(rendered, [b"/other"]).render()
+    [log] = catalog.logs([b"/"])
+    assert log is not None
+    assert log.entries.keys() == {"/page", "/other", "file.html"}
