@@ -1,22 +1,29 @@
 """What is rendered between a sync's look at a directory and its writing of it keeps its record."""
 
+import asyncio
+import contextlib
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from memfis.catalog import Catalog
 from memfis.config import StoreAddress
 from memfis.entries import Entry, encode_records
+from memfis.keeper import SiteKeeper
 from memfis.keys import directory_key
 from memfis.pages import make_page
+from memfis.render.known import Known
 from memfis.render.records import Records
 from memfis.store import Store
 from memfis.store.client import Value
-from memfis.sync import Options, sync, verify, walk
+from memfis.sync import MaxDelete, Options, sync, verify, walk
 from render.conftest import Rendered
 from support.memcached import Memcached
+from support.origin import Origin
 
 
 @dataclass
@@ -93,6 +100,39 @@ def test_records_that_are_damaged(rendered: Rendered) -> None:
     rendered.store.set(directory_key(rendered.NAME, b"/new 0/"), b"something else")
     sync(rendered.site, rendered.store, Options())
     is_well(rendered, b"/new 0/file.html")
+
+
+def test_a_directory_that_goes(rendered: Rendered, origin: Origin) -> None:
+    """Its records go with it, so the agent writes them again for what was rendered meanwhile."""
+    site = replace(rendered.site, origin=str(origin.socket))
+    new_directories(rendered.root, 20)
+    page = b"/new 0/page"
+
+    async def keep() -> None:
+        keeper = SiteKeeper(site, rendered.directory)
+        renderer = keeper.rendering.renderer
+        assert renderer is not None
+        known = renderer.known
+
+        def render(gone: int, recorded: int) -> None:
+            entry = Renderer(rendered, [page]).render()
+            moment = asyncio.get_running_loop().time()
+            known.add(page, Known(entry, moment + 300, moment + 300, moment), moment + 150)
+
+        keeping = asyncio.create_task(keeper.keep())
+        await keeper.begun.wait()
+        shutil.rmtree(rendered.root / "new 0")
+        report = await keeper.ask(Options(max_delete=MaxDelete(1, percent=False), check=render))
+        assert report.removed == 1
+        async with asyncio.timeout(10):
+            while Catalog(rendered.store, rendered.NAME).logs([b"/new 0/"]) == [None]:
+                await asyncio.sleep(0.05)
+        keeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping
+
+    asyncio.run(keep())
+    is_well(rendered, page)
 
 
 @pytest.fixture

@@ -73,6 +73,11 @@ class Rendering:
                 self._once_more.cancel()
             self._store.close()
 
+    def store_lost(self) -> None:
+        """Look soon what is left of rendered pages and their records: items have gone."""
+        if self.renderer is not None:
+            self.renderer.store_lost()
+
     def _newest_code(self, tree: str) -> float:
         """Return when what pages are made with in `tree` last changed, in seconds since the epoch.
 

@@ -314,6 +314,8 @@ class SiteKeeper:
         self._know_links(one.walk.links, 0)
         self._all_due = min(self._all_due, _now() + self._watching.period)
         self.problems.replace(report.problems)
+        if report.removed:
+            self.rendering.store_lost()  # it may have been directories with records
         if self.report is None or report.did_something:
             self.journal.say(logging.INFO, report.outcome())
         self.journal.well()
@@ -352,8 +354,8 @@ class SiteKeeper:
         self.problems.add(walk.report.problems)
         if walk.lost:
             self._look_soon()
-        if walk.report.removed and self.rendering.renderer is not None:
-            self.rendering.renderer.store_lost()  # it may have been a directory with records
+        if walk.report.removed:
+            self.rendering.store_lost()  # it may have been a directory with records
         if walk.report.did_something:
             self.pages += walk.report.added - walk.report.removed
             self._item_due = min(self._item_due, _now() + NOTED)
@@ -432,8 +434,7 @@ class SiteKeeper:
             self.journal.say(logging.WARNING, f"the store {what}; filling it again")
         self._interrupted = True
         self._look_soon()
-        if self.rendering.renderer is not None:
-            self.rendering.renderer.store_lost()
+        self.rendering.store_lost()
 
     def _store_evicted(self) -> None:
         self._look_soon(much=False, after=EVICTED)
