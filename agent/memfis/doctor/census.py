@@ -54,6 +54,17 @@ class StoredItem(NamedTuple):
     """In how many steps the records of a directory are written."""
 
 
+class Rendered(msgspec.Struct, kw_only=True):
+    """Pages of one site that PHP makes, as the store has them; `bytes`: identity content."""
+
+    most: int
+    """How many there may be, by the site's settings."""
+    known: bool = True
+    """False: the store does not tell how many there are."""
+    pages: int = 0
+    bytes: int = 0
+
+
 class Census(msgspec.Struct):
     """One web root, counted. `bytes`: identity content of the files that would be published."""
 
@@ -68,6 +79,8 @@ class Census(msgspec.Struct):
     """By reason, what should be in memory and cannot."""
     unreadable: Cases = msgspec.field(default_factory=Cases)
     """What nginx's user can read, and whoever runs this process cannot."""
+    rendered: Rendered | None = None
+    """None: of a site without PHP."""
     items: list[StoredItem] = msgspec.field(default_factory=list)
 
 

@@ -10,6 +10,7 @@ from memfis.config import Settings, Site, StoreAddress
 from memfis.doctor.census import Census, take
 from memfis.doctor.findings import Finding
 from memfis.doctor.kernel import WatchLimits, watch_limits, watched
+from memfis.doctor.rendered import add_rendered, check_rendered
 from memfis.doctor.site import check_site, this_user
 from memfis.doctor.store import StoreExamination, as_json, examine_store
 from memfis.doctor.stored import check_stored, take_stored
@@ -58,6 +59,7 @@ class Examination(msgspec.Struct):
                     "skipped": {reason: cases.number for reason, cases in census.skipped.items()},
                     "problems": {reason: cases.number for reason, cases in census.problems.items()},
                     "unreadable": census.unreadable.number,
+                    "rendered": msgspec.to_builtins(census.rendered),
                 }
                 for name, census in self.sites.items()
             ],
@@ -100,6 +102,13 @@ def _examine_site(site: Site, found: Examination, progress: Callable[[int], None
     found.watches += watched(webroot.root)
     found.watched_sites += 1
     found.findings += check_site(site.name, census, webroot.reader, mounts_of(webroot.root))
+    if site.php is not None:
+        store = Store(StoreAddress.parse(site.store))
+        try:
+            census.rendered = add_rendered(site, site.php, store, census, progress)
+        finally:
+            store.close()
+        found.findings.append(check_rendered(site.name, census.rendered))
     return census
 
 
