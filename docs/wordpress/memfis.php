@@ -59,17 +59,23 @@ add_action('before_delete_post', static function ($id) {
         memfis_changed();
     }
 });
-// What stands around all pages.
+// What stands around all pages, or says how they look.
 foreach ([
-    ...['switch_theme', 'customize_save_after', 'wp_update_nav_menu', 'edited_term', 'delete_term'],
-    ...['profile_update', 'activated_plugin', 'deactivated_plugin', 'upgrader_process_complete'],
-    ...['update_option_blogname', 'update_option_blogdescription', 'update_option_home'],
-    ...['update_option_permalink_structure', 'update_option_sidebars_widgets'],
+    ...['switch_theme', 'wp_update_nav_menu', 'edited_term', 'delete_term', 'profile_update'],
+    ...['activated_plugin', 'deactivated_plugin', 'upgrader_process_complete'],
 ] as $hook) {
     add_action($hook, static function () {
         memfis_changed();
     });
 }
+add_action('updated_option', static function ($name) {
+    $shown = 'widget_.*|theme_mods_.*|sidebars_widgets|sticky_posts|blog(name|description)|home|siteurl|WPLANG'
+        . '|(date|time)_format|timezone_string|gmt_offset|permalink_structure|(category|tag)_base'
+        . '|show_on_front|page_(on_front|for_posts)|posts_per_page';
+    if (preg_match("/^(?:$shown)$/", $name)) {
+        memfis_changed();
+    }
+});
 // A comment is on its post's page, and counted on the front page.
 function memfis_commented($comment)
 {
