@@ -13,8 +13,7 @@ import msgspec
 
 from memfis.config import Site
 from memfis.errors import MemfisError, SafetyError, StoreError, UsageError
-from memfis.render.figures import Figures
-from memfis.render.purge import Purged
+from memfis.render.figures import Figures, Purged
 from memfis.sync import Change, MaxDelete, Options, Report
 
 SOCKET = "agent.sock"

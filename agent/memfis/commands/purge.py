@@ -6,9 +6,9 @@ from memfis.commands.options import SiteFlags, json_option, open_store, print_js
 from memfis.config import Site
 from memfis.errors import UsageError
 from memfis.handover import ask_purge
+from memfis.render.figures import Purged
 from memfis.render.paths import shown
 from memfis.render.patterns import Pattern, parse
-from memfis.render.purge import Purged
 from memfis.render.purge import purge as purge_store
 from memfis.sync.lock import runtime_directory
 

@@ -10,10 +10,11 @@ from memfis.catalog import Catalog
 from memfis.config import Site, StoreAddress, parse_patterns
 from memfis.errors import StoreError
 from memfis.keys import page_key
-from memfis.render import Pattern, SiteRenderer
+from memfis.render.figures import Purged
 from memfis.render.paths import is_file, shown
-from memfis.render.patterns import as_kept
-from memfis.render.purge import Purged, check_may_be_purged, find, present
+from memfis.render.patterns import Pattern, as_kept
+from memfis.render.purge import check_may_be_purged, find, present
+from memfis.render.site import SiteRenderer
 from memfis.store import Store
 from memfis.watch import Changes
 

@@ -1,4 +1,4 @@
-"""What rendering did, in numbers, and what it refused, by reason and with examples."""
+"""What rendering and a purge did, in numbers, and what was refused, by reason and with examples."""
 
 import msgspec
 
@@ -9,6 +9,15 @@ REASONS = 100
 
 EXAMPLES = 5
 """URL paths that are named for each reason, the latest."""
+
+
+class Purged(msgspec.Struct, tag="purged"):
+    """What a purge removed, or would remove."""
+
+    rendered: int = 0
+    files: int = 0
+    paths: list[str] = []
+    """URL paths, percent-encoded; only of a dry run."""
 
 
 class Figures(msgspec.Struct):

@@ -9,21 +9,13 @@ from memfis.config import Site
 from memfis.errors import UsageError
 from memfis.keys import page_key, page_path
 from memfis.pages import NO_PAGE
+from memfis.render.figures import Purged
 from memfis.render.microcache import cache_key, remove
 from memfis.render.patterns import Pattern, as_kept
 from memfis.store import Store
 
 BATCH = 64
 """Directories whose records are read at once."""
-
-
-class Purged(msgspec.Struct, tag="purged"):
-    """What a purge removed, or would remove."""
-
-    rendered: int = 0
-    files: int = 0
-    paths: list[str] = []
-    """URL paths, percent-encoded; only of a dry run."""
 
 
 class Batch(msgspec.Struct):
