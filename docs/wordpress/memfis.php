@@ -76,10 +76,14 @@ add_action('updated_option', static function ($name) {
         memfis_changed();
     }
 });
-// A comment is on its post's page, and counted on the front page.
+// A comment is on its post's page, and counted on the front page; where comments are paged, it moves
+// others from page to page.
 function memfis_commented($comment)
 {
     $comment = get_comment($comment);
+    if (get_option('page_comments')) {
+        memfis_changed();
+    }
     foreach ([get_permalink($comment->comment_post_ID), home_url('/')] as $url) {
         memfis_changed(parse_url($url, PHP_URL_PATH));
     }
