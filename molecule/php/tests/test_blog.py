@@ -144,10 +144,11 @@ def test_preview_of_a_change_leaves_the_page(browser, ada, eventually):
     number, path = ada.publish("Draft", "as it stands")
     browser.get(path)
     assert eventually(lambda: hit(browser, path))
-    ada.write(f"posts/{number}/autosaves", title="Draft", content="not yet")
+    # The editor first: it throws away what was not saved a second after the post.
     edit = ada.get(f"/wp-admin/post.php?post={number}&action=edit").body
     nonce = re.search(r"preview_nonce=([0-9a-f]{10})", edit.replace("\\u0026", "&"))
     assert nonce, "the editor names no preview"
+    ada.write(f"posts/{number}/autosaves", title="Draft", content="not yet")
     query = f"preview_id={number}&preview_nonce={nonce[1]}&preview=true"
     assert "not yet" in ada.get(f"{path}?{query}").body
     # The editor of newer ones publishes a menu or styles of its own at first, which purges.
