@@ -27,7 +27,7 @@ sys.path.insert(0, os.fspath(Path(__file__).parents[1] / "tests"))
 from pymemcache.client.base import Client
 
 from common import interleaved, medians, write_json
-from memfis import keys
+from memfis.layout import keys
 from support.directory import reachable_directory
 from support.memcached import Memcached
 from support.nginx import Nginx, Site

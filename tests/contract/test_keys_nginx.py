@@ -1,4 +1,4 @@
-"""memfis.keys and nginx make the same key of every name that a file system allows."""
+"""memfis.layout.keys and nginx make the same key of every name that a file system allows."""
 
 import os
 import shutil
@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from memfis import keys
+from memfis.layout import keys
 from support.directory import reachable_directory
 from support.http import quote
 from support.nginx import Site, Web

@@ -5,8 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from memfis.config import StoreAddress
 from memfis.errors import StoreError, StoreRefusedError, UsageError
+from memfis.settings.load import StoreAddress
 from memfis.store import Item, Store
 from memfis.store import exchange as to
 from memfis.store.wire import MONTH, WINDOW, WINDOW_BYTES

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from conformance import seeds
-from memfis.config import Site, StoreAddress
 from memfis.filesystem import Caller, Filesystem
+from memfis.settings.load import Site, StoreAddress
 from memfis.store import Store
 from support.directory import reachable_directory
 from support.memcached import Memcached

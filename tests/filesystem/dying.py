@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
-from memfis.config import StoreAddress
 from memfis.errors import StoreError
+from memfis.settings.load import StoreAddress
 from memfis.store import Answer, Item, Request, Store, Value
 
 T = TypeVar("T")

@@ -9,12 +9,12 @@ import pytest
 
 from filesystem.conftest import Mount
 from filesystem.files import ROOT, get, put
-from memfis.catalog import Catalog
-from memfis.config import Site, StoreAddress
-from memfis.entries import encode_log
+from memfis.catalog.catalog import Catalog
 from memfis.filesystem import Filesystem
-from memfis.keys import directory_key, page_key
-from memfis.pages import Page, content_of
+from memfis.layout.keys import directory_key, page_key
+from memfis.layout.pages import Page, content_of
+from memfis.layout.records import encode_log
+from memfis.settings.load import Site, StoreAddress
 from memfis.store import Store
 
 

@@ -28,8 +28,8 @@ from conformance.strategies import beginnings, chosen_names, operations
 from conformance.systems import Directory
 from filesystem.conftest import Mount
 from filesystem.dying import dying
-from memfis.config import Site
 from memfis.filesystem import Caller, Filesystem
+from memfis.settings.load import Site
 from support.memcached import Memcached
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do all that is compared")

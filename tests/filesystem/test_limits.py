@@ -10,9 +10,9 @@ import pytest
 from filesystem.conftest import Mount
 from filesystem.dying import dying
 from filesystem.files import ROOT, get, put
-from memfis.config import Site
 from memfis.errors import StoreError, UsageError
 from memfis.filesystem import RENAME_EXCHANGE, RENAME_NOREPLACE, Filesystem
+from memfis.settings.load import Site
 from support.directory import reachable_directory
 from support.memcached import Memcached
 

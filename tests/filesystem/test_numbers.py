@@ -3,8 +3,8 @@
 import time
 from collections.abc import Callable
 
-from memfis.config import Site
 from memfis.filesystem import Caller, Filesystem
+from memfis.settings.load import Site
 
 ME = Caller(0, 0)
 TIMEOUT = 0.05

@@ -8,10 +8,10 @@ import pytest
 
 from filesystem.conftest import Mount
 from filesystem.files import ROOT, get, put
-from memfis.config import Site, StoreAddress
 from memfis.filesystem import Filesystem
-from memfis.keys import directory_key, page_key, private_key
-from memfis.pages import Page, content_of
+from memfis.layout.keys import directory_key, page_key, private_key
+from memfis.layout.pages import Page, content_of
+from memfis.settings.load import Site, StoreAddress
 from memfis.store import Store
 
 

@@ -16,8 +16,8 @@ from conformance.publication import differences
 from conformance.seeds import EFFORT, numbers
 from conformance.systems import Directory, System
 from filesystem.conftest import Mount
-from memfis.config import Site
 from memfis.filesystem import Filesystem
+from memfis.settings.load import Site
 from support.memcached import Memcached
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do all that is compared")

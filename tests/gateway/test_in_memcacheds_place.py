@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from memfis.keys import page_key
+from memfis.layout.keys import page_key
 from support.agent import Agent
 from support.command import memfis
 from support.couchbase_mock import CouchbaseMock, environment, jar

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from memfis.config import Site, StoreAddress
 from memfis.errors import StoreError
-from memfis.keys import page_key
-from memfis.pages import Page, content_of
+from memfis.layout.keys import page_key
+from memfis.layout.pages import Page, content_of
+from memfis.settings.load import Site, StoreAddress
 from memfis.store import Store
-from memfis.sync import Discrepancy, MaxDelete, Options, Report, sync, verify
+from memfis.sync import MaxDelete, Options, Report, sync
+from memfis.verify.webroot import Discrepancy, verify
 from support.agent import Agent
 from support.directory import reachable_directory
 from support.gateway import store_under_test

@@ -4,7 +4,7 @@ import os
 import signal
 
 from integration.conftest import Agents, Filled
-from memfis.keys import page_key
+from memfis.layout.keys import page_key
 from support.agent import Agent
 from support.command import memfis
 from support.memcached import Memcached

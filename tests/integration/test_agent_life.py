@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from integration.conftest import Agents, Filled
-from memfis.keys import directory_key, page_key
+from memfis.layout.keys import directory_key, page_key
 from memfis.store import Store
 from memfis.sync import try_lock
 from support.agent import Agent

@@ -220,8 +220,8 @@ def test_a_default_configuration_for_others_only_does_not_matter_to_whoever_name
     closed = filled.root.parent / "closed"
     closed.mkdir(mode=0o000)
     script = (
-        "import pathlib, sys; from memfis import config\n"
-        f"config.DEFAULT_PATH = pathlib.Path({str(closed / 'memfis.toml')!r})\n"
+        "import pathlib, sys; from memfis.settings import load\n"
+        f"load.DEFAULT_PATH = pathlib.Path({str(closed / 'memfis.toml')!r})\n"
         "from memfis.commands import main; main(sys.argv[1:])"
     )
     prefix = WITHOUT_POWER if os.geteuid() == 0 else ()

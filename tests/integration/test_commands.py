@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from integration.conftest import Filled
-from memfis.keys import page_key
+from memfis.layout.keys import page_key
 from support.command import COMMAND, environment, memfis, memfis_json
 
 

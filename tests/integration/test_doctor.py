@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from integration.conftest import Filled
-from memfis.config import Site, StoreAddress
 from memfis.doctor.kernel import watched
+from memfis.settings.load import Site, StoreAddress
 from memfis.store import Store
 from memfis.watch import TreeWatcher
 from support.command import COMMAND, environment, memfis, memfis_json

@@ -10,7 +10,7 @@ import pytest
 from integration.conftest import Agents, Filled
 from memfis.keeper import health
 from memfis.keeper.journal import Journal
-from memfis.keys import directory_key, page_key, site_key
+from memfis.layout.keys import directory_key, page_key, site_key
 from memfis.store import Item
 from support.agent import Agent
 from support.command import memfis

@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from integration.conftest import Agents, Filled
-from memfis.keys import directory_key
+from memfis.layout.keys import directory_key
 from support.agent import Agent
 from support.command import memfis, memfis_json
 from support.memcached import Memcached

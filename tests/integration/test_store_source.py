@@ -15,10 +15,10 @@ import pytest
 from msgspec.structs import replace
 
 from integration.conftest import Agents, Filled
-from memfis.catalog import Catalog, SiteItem
-from memfis.entries import MOVING, Entry
+from memfis.catalog.catalog import Catalog, SiteItem
 from memfis.filesystem import Filesystem
-from memfis.keys import directory_key, page_key, private_key, site_key
+from memfis.layout.keys import directory_key, page_key, private_key, site_key
+from memfis.layout.records import MOVING, Entry
 from support.agent import Agent
 from support.command import COMMAND, environment, memfis, memfis_json
 from support.memcached import Memcached

@@ -8,14 +8,15 @@ import pytest
 from msgspec.structs import replace
 
 from integration.conftest import Filled
-from memfis.catalog import Catalog
-from memfis.entries import Entry
+from memfis.catalog.catalog import Catalog
 from memfis.errors import SafetyError, UsageError
-from memfis.keys import directory_key, page_key, site_key
-from memfis.pages import GZIP, NO_PAGE, Page, content_of
+from memfis.layout.keys import directory_key, page_key, site_key
+from memfis.layout.pages import GZIP, NO_PAGE, Page, content_of
+from memfis.layout.records import Entry
 from memfis.store import Item
-from memfis.sync import MaxDelete, difference, verify
+from memfis.sync import MaxDelete, difference
 from memfis.sync.difference import TICK
+from memfis.verify.webroot import verify
 from memfis.webroot import Files
 
 SITE = "site.example"

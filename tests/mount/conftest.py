@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from memfis.config import StoreAddress
-from memfis.keys import page_key, private_key
-from memfis.pages import Page, content_of
+from memfis.layout.keys import page_key, private_key
+from memfis.layout.pages import Page, content_of
+from memfis.settings.load import StoreAddress
 from memfis.store import Store
 from support.directory import reachable_directory
 from support.gateway import store_under_test

@@ -14,16 +14,17 @@ import pytest
 from support.couchbase_rest import Servers, World, machines
 
 ROOT = Path(__file__).parents[2]
-ROLE = ROOT / "roles" / "memfis_couchbase"
+PLUGINS = ROOT / "plugins"
 
 
 def load(path: Path) -> ModuleType:
     """Import a file that is in no package."""
-    spec = importlib.util.spec_from_file_location(path.stem, path)
+    name = f"plugins_{path.parent.name}_{path.stem}"
+    spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module
 
@@ -31,7 +32,7 @@ def load(path: Path) -> ModuleType:
 @pytest.fixture(scope="session")
 def couchbase() -> Any:
     """module_utils of the role, in a hurry."""
-    module: Any = load(ROLE / "module_utils" / "memfis_couchbase.py")
+    module: Any = load(PLUGINS / "module_utils" / "couchbase.py")
     module._PAUSE = 0.02
     module._GRACE = 3
     return module
@@ -40,13 +41,13 @@ def couchbase() -> Any:
 @pytest.fixture(scope="session")
 def filters() -> Any:
     """The role's filters."""
-    return load(ROLE / "filter_plugins" / "memfis_couchbase.py")
+    return load(PLUGINS / "filter" / "couchbase.py")
 
 
 @pytest.fixture(scope="session")
 def role_filters() -> Any:
     """The filters of the role memfis."""
-    return load(ROOT / "roles" / "memfis" / "filter_plugins" / "memfis.py")
+    return load(PLUGINS / "filter" / "sites.py")
 
 
 _networks = itertools.count(1)

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from memfis.config import PhpSettings, Site, StoreAddress
-from memfis.keys import page_key
-from memfis.pages import Page, content_of
+from memfis.layout.keys import page_key
+from memfis.layout.pages import Page, content_of
+from memfis.settings.load import PhpSettings, Site, StoreAddress
 from memfis.store import Store
 from support.agent import Agent
 from support.command import memfis_json

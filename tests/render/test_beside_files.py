@@ -5,7 +5,7 @@ import shutil
 from urllib.parse import unquote_to_bytes
 
 from memfis.filesystem import Caller, Filesystem
-from memfis.keys import DIRECTORY, directory_key
+from memfis.layout.keys import DIRECTORY, directory_key
 from memfis.render.records import Records
 from render.conftest import Rendered
 from support.command import memfis, memfis_json

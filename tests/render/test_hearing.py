@@ -12,8 +12,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from memfis.render import hints
-from memfis.render.hints import Hint, read
+from memfis.nginx import hints
+from memfis.nginx.hints import Hint, read
 from memfis.render.sitemap import SitemapError, parse
 from render.conftest import Rendered
 from support.command import memfis

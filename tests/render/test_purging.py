@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from memfis.compression import Compression
-from memfis.pages import make_page
+from memfis.layout.compression import Compression
+from memfis.layout.pages import make_page
 from memfis.render.records import Records
 from render.conftest import Rendered
 from support.command import memfis, memfis_json

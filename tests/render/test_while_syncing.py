@@ -10,17 +10,18 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from memfis.catalog import Catalog
-from memfis.config import StoreAddress
-from memfis.entries import Entry, encode_records
+from memfis.catalog.catalog import Catalog
 from memfis.keeper import SiteKeeper
-from memfis.keys import directory_key
-from memfis.pages import make_page
-from memfis.render.known import Known
+from memfis.layout.keys import directory_key
+from memfis.layout.pages import make_page
+from memfis.layout.records import Entry, encode_records
+from memfis.render.pages import Known
 from memfis.render.records import Records
+from memfis.settings.load import StoreAddress
 from memfis.store import Store
 from memfis.store.client import Value
-from memfis.sync import MaxDelete, Options, sync, verify, walk
+from memfis.sync import MaxDelete, Options, sync, walk
+from memfis.verify.webroot import verify
 from render.conftest import Rendered
 from support.memcached import Memcached
 from support.origin import Origin

@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from memfis.keys import page_key
+from memfis.layout.keys import page_key
 from render.conftest import Rendered
 from support.command import memfis, memfis_json
 from support.origin import Origin, Reply

@@ -2,7 +2,7 @@
 
 import pytest
 
-from memfis import keys
+from memfis.layout import keys
 from support.http import Connection
 from support.nginx import Web
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from memfis import keys
+from memfis.layout import keys
 from support.directory import reachable_directory
 from support.http import Connection
 from support.nginx import Site, Web

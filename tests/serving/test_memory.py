@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from memfis import keys
+from memfis.layout import keys
 from support.http import Connection
 from support.nginx import Site, Web
 from support.process import wait_for

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from memfis.config import MAX_PAGE
-from memfis.serve.site import SITE_DEFAULTS
+from memfis.nginx.site import SITE_DEFAULTS
+from memfis.settings.load import MAX_PAGE
 from support.http import Connection
 from support.nginx import Nginx, Site, Web, render
 from support.ports import free_port

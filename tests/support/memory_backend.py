@@ -17,7 +17,7 @@ from memfis.gateway.backend import (
     Write,
 )
 from memfis.gateway.run import run_with
-from memfis.gateway_settings import GatewaySettings
+from memfis.settings.gateway import GatewaySettings
 
 
 class MemoryBackend:

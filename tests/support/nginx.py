@@ -11,9 +11,9 @@ from typing import Any
 
 import jinja2
 
-from memfis import keys
-from memfis.config import MAX_PAGE
-from memfis.serve.site import SITE_DEFAULTS
+from memfis.layout import keys
+from memfis.nginx.site import SITE_DEFAULTS
+from memfis.settings.load import MAX_PAGE
 from support.http import Answer, Connection
 from support.memcached import Memcached
 from support.process import Process, listening, unprivileged

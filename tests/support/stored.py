@@ -3,8 +3,8 @@
 import os
 import stat
 
-from memfis.config import Site, StoreAddress
 from memfis.filesystem import Caller, Filesystem
+from memfis.settings.load import Site, StoreAddress
 from memfis.store import Store
 from support.memcached import Memcached
 

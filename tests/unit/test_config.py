@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from memfis.compression import Compression
-from memfis.config import StoreAddress, configuration_path, load, settings_from
 from memfis.errors import ConfigurationError, UsageError
+from memfis.layout.compression import Compression
+from memfis.settings.load import StoreAddress, configuration_path, load, settings_from
 
 
 def problems_of(table: dict[str, object]) -> list[str]:

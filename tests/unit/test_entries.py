@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memfis.entries import HEADER, Entry, decode_log, encode_log, encode_records, tombstone
+from memfis.layout.records import HEADER, Entry, decode_log, encode_log, encode_records, tombstone
 
 names = st.binary(min_size=1, max_size=255).map(lambda raw: raw.decode("latin-1"))
 entries = st.builds(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memfis.errors import UsageError
-from memfis.keys import (
+from memfis.layout.keys import (
     check_site_name,
     directory_key,
     escape,

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memfis.compression import LEVEL, MIN_SIZE, Compression
 from memfis.errors import MemfisError
-from memfis.pages import FINGERPRINT, GZIP, Page, content_of, fingerprint, make_page, may_fit
+from memfis.layout.compression import LEVEL, MIN_SIZE, Compression
+from memfis.layout.pages import FINGERPRINT, GZIP, Page, content_of, fingerprint, make_page, may_fit
 
 DEFAULT = Compression()
 TEXT = b"<p>The quick brown fox jumps over the lazy dog.</p>\n" * 200

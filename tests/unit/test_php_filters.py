@@ -12,7 +12,7 @@ import pytest
 import yaml
 from jinja2 import Environment, StrictUndefined
 
-from memfis.config import PhpSettings, settings_from
+from memfis.settings.load import PhpSettings, settings_from
 
 ROOT = Path(__file__).parents[2]
 DEFAULTS = {
@@ -25,9 +25,9 @@ DEFAULTS = {
 SITE: dict[str, Any] = {"server_names": ["a.example"], "root": "/srv/a"}
 
 
-def filters(name: str = "memfis_php") -> Any:
+def filters(name: str = "php") -> Any:
     """Return the role's filters for PHP, or others of the role."""
-    path = ROOT / f"roles/memfis/filter_plugins/{name}.py"
+    path = ROOT / f"plugins/filter/{name}.py"
     spec = importlib.util.spec_from_file_location(f"{name}_filters", path)
     assert spec is not None
     assert spec.loader is not None
@@ -71,7 +71,7 @@ def test_defaults_are_the_agents() -> None:
 
 def test_a_site_without_php_stays_as_it_is() -> None:
     assert filters().php_settings([SITE], DEFAULTS) == [SITE]
-    [site] = filters("memfis").site_settings(
+    [site] = filters("sites").site_settings(
         [SITE],
         {"listen": [], "tls_listen": [], "max_page": 1, "header": "", "store_address": ""},
     )
@@ -106,7 +106,7 @@ def test_the_agent_reads_what_the_role_writes() -> None:
         default_type="text/html",
         php={"render": ["/ü"], "sitemaps": ["/sitemap.xml"], "hints": "", "timeout": "10"},
     )
-    [site] = filters("memfis").site_settings(
+    [site] = filters("sites").site_settings(
         [site],
         {
             **{"listen": ["80"], "tls_listen": ["443"], "max_page": 131072},
@@ -114,7 +114,7 @@ def test_the_agent_reads_what_the_role_writes() -> None:
         },
     )
     environment = Environment(undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["memfis_store_url"] = filters("memfis").store_url
+    environment.filters["memfis_store_url"] = filters("sites").store_url
     environment.filters["to_json"] = json.dumps
     text = environment.from_string((ROOT / "templates/etc/memfis.toml.j2").read_text()).render(
         **{"ansible_managed": "", "memfis_store_address": "unix:/run/m.sock"},

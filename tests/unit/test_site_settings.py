@@ -12,9 +12,9 @@ import pytest
 import yaml
 from jinja2 import Environment, StrictUndefined
 
-from memfis.compression import Compression
-from memfis.config import MAX_DELETE, MAX_PAGE, Settings, Site, settings_from
-from memfis.serve.site import SITE_DEFAULTS, site_variables
+from memfis.layout.compression import Compression
+from memfis.nginx.site import SITE_DEFAULTS, site_variables
+from memfis.settings.load import MAX_DELETE, MAX_PAGE, Settings, Site, settings_from
 
 ROOT = Path(__file__).parents[2]
 AGENT_ALONE = {
@@ -26,7 +26,7 @@ AGENT_ALONE = {
 def filters() -> Any:
     """Return the role's filter plugin."""
     spec = importlib.util.spec_from_file_location(
-        "memfis_filters", ROOT / "roles/memfis/filter_plugins/memfis.py"
+        "memfis_filters", ROOT / "plugins/filter/sites.py"
     )
     assert spec is not None
     assert spec.loader is not None

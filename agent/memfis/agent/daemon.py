@@ -10,15 +10,15 @@ import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from memfis.agent.control import answer_requests
 from memfis.agent.web import WebSockets
-from memfis.config import ListenAddress, Settings, Site
+from memfis.control.client import SOCKET
+from memfis.control.server import answer_requests
 from memfis.errors import ConfigurationError, MemfisError, UsageError
-from memfis.handover import SOCKET
 from memfis.keeper import Signals, SiteKeeper, StoredSite
 from memfis.service.sockets import Serve, listen_tcp, listen_unix
+from memfis.service.systemd import notify
+from memfis.settings.load import ListenAddress, Settings, Site
 from memfis.sync.lock import runtime_directory
-from memfis.systemd import notify
 
 TICK = 1.0
 """Seconds between two words to systemd."""

@@ -12,13 +12,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from email.parser import BytesParser
 
-from memfis.config import Site
 from memfis.errors import MemfisError, StoreError, UsageError
 from memfis.keeper import SiteKeeper
-from memfis.render import hints
+from memfis.nginx import hints
 from memfis.render.patterns import Pattern, exactly, parse_regex
 from memfis.render.patterns import parse as parse_pattern
 from memfis.service.sockets import passed_sockets
+from memfis.settings.load import Site
 
 PATIENCE = 5.0
 """Seconds that a client has for its request."""

@@ -4,11 +4,11 @@ import logging
 
 import click
 
-from memfis import config
 from memfis.commands.logs import log_to_stderr
-from memfis.config import DEFAULT_PATH, configuration_path
 from memfis.errors import UsageError
 from memfis.gateway import run
+from memfis.settings import load as configuration
+from memfis.settings.load import DEFAULT_PATH, configuration_path
 
 
 @click.command()
@@ -62,7 +62,7 @@ def gateway(path: str | None, verbose: bool) -> None:
     """
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
     found = configuration_path(path)
-    settings = config.load(found).gateway if found else None
+    settings = configuration.load(found).gateway if found else None
     if settings is None:
         raise UsageError(
             f"{found or f'{DEFAULT_PATH} (not there, or not for you)'} has no [gateway] table with"

@@ -9,7 +9,7 @@ from click.shell_completion import CompletionItem
 
 from memfis.commands.logs import has_journal, log_to_stderr, log_to_syslog
 from memfis.commands.options import SiteFlags
-from memfis.systemd import notify
+from memfis.service.systemd import notify
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ def mount(
         run,
         wait_until_answering,
     )  # libfuse need not be there for --help
-    from memfis.mount.background import in_background
+    from memfis.service.background import in_background
 
     site = SiteFlags(config, name, store=store).site(source="store")
     options = Options(

@@ -11,10 +11,10 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
-from memfis import config
-from memfis.catalog import Catalog
-from memfis.config import Settings, Site, Source, StoreAddress
+from memfis.catalog.catalog import Catalog
 from memfis.errors import UsageError
+from memfis.settings import load as configuration
+from memfis.settings.load import Settings, Site, Source, StoreAddress
 from memfis.store import Store
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -40,8 +40,8 @@ class SiteFlags:
         `need_root`. Raises UsageError, ConfigurationError, and StoreError when the store cannot be
         asked.
         """
-        path = config.configuration_path(self.config)
-        settings = config.load(path) if path else Settings()
+        path = configuration.configuration_path(self.config)
+        settings = configuration.load(path) if path else Settings()
         over: dict[str, Any] = {
             key: value
             for key, value in (
@@ -57,15 +57,15 @@ class SiteFlags:
                 flags = "--root DIR --name SITE" if source == "root" else "--site NAME"
                 raise UsageError(
                     f"no site: give {flags} --store URL, or a configuration with sites"
-                    f" ({path or f'{config.DEFAULT_PATH} is not there, or not for you'})"
+                    f" ({path or f'{configuration.DEFAULT_PATH} is not there, or not for you'})"
                 )
             filled = {"root": "/"} if source == "root" else {"source": source}
             table = {"name": self.name, "store": settings.store} | filled | over
-            [made] = config.settings_from({"sites": [table]}, "flags").sites
+            [made] = configuration.settings_from({"sites": [table]}, "flags").sites
             if ask_store and not self.root:
                 made = self._as_stored(made)
             if need_root and not self.root and made.source == "root":
-                place = path or f"{config.DEFAULT_PATH} (not there, or not for you)"
+                place = path or f"{configuration.DEFAULT_PATH} (not there, or not for you)"
                 raise UsageError(f"site {self.name!r} is not in {place}, and there is no --root")
             return replace(settings, sites=(made,))
         if over and len(known) > 1:

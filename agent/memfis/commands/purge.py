@@ -3,13 +3,13 @@
 import click
 
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
-from memfis.config import Site
+from memfis.control.client import ask_purge
 from memfis.errors import UsageError
-from memfis.handover import ask_purge
 from memfis.render.figures import Purged
 from memfis.render.paths import shown
 from memfis.render.patterns import Pattern, parse
 from memfis.render.purge import purge as purge_store
+from memfis.settings.load import Site
 from memfis.sync.lock import runtime_directory
 
 

@@ -6,9 +6,9 @@ from collections import Counter
 import click
 
 from memfis.commands.logs import log_to_stderr
-from memfis.config import MAX_PAGE, settings_from
 from memfis.serve.run import Listen
 from memfis.serve.run import serve as serve_directory
+from memfis.settings.load import MAX_PAGE, settings_from
 from memfis.sync import Report
 from memfis.sync.report import size
 

@@ -7,12 +7,12 @@ from typing import Any
 import click
 import msgspec
 
-from memfis.catalog import Catalog
+from memfis.catalog.catalog import Catalog
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
-from memfis.config import Site
+from memfis.control.client import ask_status
 from memfis.errors import StoreError
-from memfis.handover import ask_status
-from memfis.pages import NO_PAGE
+from memfis.layout.pages import NO_PAGE
+from memfis.settings.load import Site
 from memfis.store import StoreStatistics
 from memfis.sync.lock import runtime_directory
 from memfis.sync.report import size

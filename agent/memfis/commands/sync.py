@@ -9,9 +9,9 @@ import click
 
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.commands.progress import file_progress
-from memfis.config import Settings, Site
+from memfis.control.client import hand_over
 from memfis.errors import UsageError, shown
-from memfis.handover import hand_over
+from memfis.settings.load import Settings, Site
 from memfis.sync import Change, MaxDelete, Options, Report, try_lock
 from memfis.sync import sync as sync_site
 from memfis.sync.lock import runtime_directory

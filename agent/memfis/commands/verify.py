@@ -7,11 +7,11 @@ import click
 from msgspec.structs import replace
 
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
-from memfis.config import Site
 from memfis.errors import shown
-from memfis.parity import compare, compare_stored, tally
-from memfis.sync.verify import verify as verify_site
-from memfis.sync.verify_store import verify_store
+from memfis.settings.load import Site
+from memfis.verify.http import compare, compare_stored, tally
+from memfis.verify.stored import verify_store
+from memfis.verify.webroot import verify as verify_site
 
 
 @click.command()

@@ -9,10 +9,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from memfis.config import Site
-from memfis.entries import Entry, encode_log
-from memfis.keys import directory_key, page_key
-from memfis.pages import make_page, may_fit
+from memfis.layout.keys import directory_key, page_key
+from memfis.layout.pages import make_page, may_fit
+from memfis.layout.records import Entry, encode_log
+from memfis.settings.load import Site
 from memfis.webroot import WebRoot
 
 SAMPLES = 200

@@ -6,7 +6,6 @@ from typing import Any
 
 import msgspec
 
-from memfis.config import Settings, Site, StoreAddress
 from memfis.doctor.census import Census, take
 from memfis.doctor.findings import Finding
 from memfis.doctor.kernel import WatchLimits, watch_limits, watched
@@ -15,6 +14,7 @@ from memfis.doctor.site import check_site, this_user
 from memfis.doctor.store import StoreExamination, as_json, examine_store
 from memfis.doctor.stored import check_stored, take_stored
 from memfis.errors import StoreError, UsageError
+from memfis.settings.load import Settings, Site, StoreAddress
 from memfis.store import Store
 from memfis.watch.mounts import mounts_of
 from memfis.webroot import WebRoot

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable
 
-from memfis.catalog import Catalog
-from memfis.config import PhpSettings, Site
+from memfis.catalog.catalog import Catalog
 from memfis.doctor.census import Census, Rendered, StoredItem
 from memfis.doctor.findings import Finding, counted
-from memfis.entries import Entry, encode_log, encode_records
 from memfis.errors import StoreError
-from memfis.keys import directory_key, page_key
+from memfis.layout.keys import directory_key, page_key
+from memfis.layout.records import Entry, encode_log, encode_records
+from memfis.settings.load import PhpSettings, Site
 from memfis.store import Store
 from memfis.sync.report import size
 

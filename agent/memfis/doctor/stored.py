@@ -2,17 +2,17 @@
 
 from collections.abc import Callable, Iterator
 
-from memfis.catalog import Catalog
-from memfis.config import Site
+from memfis.catalog.catalog import Catalog
+from memfis.catalog.source import check_filled_by_mount
 from memfis.doctor.census import Census, StoredItem
 from memfis.doctor.findings import Finding, counted, mebibytes
 from memfis.doctor.store import NEARLY
-from memfis.entries import Entry, encode_log
-from memfis.keys import directory_key, page_key, page_path, private_key
-from memfis.pages import NO_PAGE
+from memfis.layout.keys import directory_key, page_key, page_path, private_key
+from memfis.layout.pages import NO_PAGE
+from memfis.layout.records import Entry, encode_log
+from memfis.settings.load import Site
 from memfis.store import Store, StoreStatistics
 from memfis.sync.report import size
-from memfis.sync.source import check_filled_by_mount
 
 OVERHEAD = 512
 """Bytes of an item that are not its value: at most, with the longest key."""

@@ -7,11 +7,11 @@ import stat
 
 from msgspec.structs import replace
 
-from memfis.entries import Entry
 from memfis.filesystem.items import failure
 from memfis.filesystem.moving import is_marked, marked
 from memfis.filesystem.nodes import Node
 from memfis.filesystem.volume import Volume
+from memfis.layout.records import Entry
 
 log = logging.getLogger(__name__)
 

@@ -6,13 +6,13 @@ from collections import defaultdict
 
 from msgspec.structs import replace
 
-from memfis.compression import Compression
 from memfis.filesystem.contents import Contents
 from memfis.filesystem.items import Items
 from memfis.filesystem.nodes import Node
 from memfis.filesystem.rules import Rules
 from memfis.filesystem.tree import Tree
-from memfis.pages import NO_PAGE, Page, make_page
+from memfis.layout.compression import Compression
+from memfis.layout.pages import NO_PAGE, Page, make_page
 from memfis.store import exchange as to
 
 log = logging.getLogger(__name__)

@@ -11,10 +11,10 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from memfis.entries import Entry, decode_log, encode_log, encode_records
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.rules import Rules
-from memfis.pages import NO_PAGE
+from memfis.layout.pages import NO_PAGE
+from memfis.layout.records import Entry, decode_log, encode_log, encode_records
 from memfis.store import Answer, Item
 from memfis.store import exchange as to
 

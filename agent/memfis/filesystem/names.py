@@ -6,12 +6,12 @@ import stat
 
 from msgspec.structs import replace
 
-from memfis.entries import encode_log, tombstone
 from memfis.filesystem.interface import RENAME_NOREPLACE, Caller
 from memfis.filesystem.items import failure
 from memfis.filesystem.nodes import Directory, Node
 from memfis.filesystem.tree import split
 from memfis.filesystem.volume import Volume
+from memfis.layout.records import encode_log, tombstone
 from memfis.store import exchange as to
 
 log = logging.getLogger(__name__)

@@ -3,9 +3,9 @@
 import stat
 from typing import Self
 
-from memfis.entries import Entry
 from memfis.filesystem.interface import Attributes
-from memfis.pages import NO_PAGE
+from memfis.layout.pages import NO_PAGE
+from memfis.layout.records import Entry
 
 BLOCK = 512
 """Bytes in which st_blocks counts (stat(2))."""

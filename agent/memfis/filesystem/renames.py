@@ -4,7 +4,6 @@ import errno
 
 from msgspec.structs import replace
 
-from memfis.entries import MOVING, Entry, tombstone
 from memfis.errors import MemfisError, shown
 from memfis.filesystem.contents import Contents
 from memfis.filesystem.items import Items, failure
@@ -13,7 +12,8 @@ from memfis.filesystem.moving import Mover
 from memfis.filesystem.nodes import Content, Directory, Node
 from memfis.filesystem.rules import Rules
 from memfis.filesystem.tree import Tree, split
-from memfis.pages import NO_PAGE, Page, content_of
+from memfis.layout.pages import NO_PAGE, Page, content_of
+from memfis.layout.records import MOVING, Entry, tombstone
 from memfis.store import exchange as to
 
 

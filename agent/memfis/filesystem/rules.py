@@ -3,12 +3,19 @@
 import errno
 import pwd
 
-from memfis.config import Site
-from memfis.entries import Entry
 from memfis.filesystem.items import failure
 from memfis.filesystem.nodes import Directory, Node
-from memfis.keys import KEY_LIMIT, directory_key, longest_key, page_key, page_path, private_key
-from memfis.pages import NO_PAGE
+from memfis.layout.keys import (
+    KEY_LIMIT,
+    directory_key,
+    longest_key,
+    page_key,
+    page_path,
+    private_key,
+)
+from memfis.layout.pages import NO_PAGE
+from memfis.layout.records import Entry
+from memfis.settings.load import Site
 from memfis.webroot.exclusions import Exclusions
 from memfis.webroot.reader import READ, SEARCH, Reader
 

@@ -8,13 +8,13 @@ from collections.abc import Callable
 import msgspec
 from msgspec.structs import replace
 
-from memfis.catalog import Catalog, SiteItem
-from memfis.config import Site
-from memfis.entries import Entry
+from memfis.catalog.catalog import Catalog, SiteItem
 from memfis.errors import UsageError
 from memfis.filesystem.interface import Caller
 from memfis.filesystem.items import Items, failure
-from memfis.keys import site_key
+from memfis.layout.keys import site_key
+from memfis.layout.records import Entry
+from memfis.settings.load import Site
 from memfis.store import Store
 from memfis.store import exchange as to
 

@@ -9,9 +9,7 @@ from itertools import count
 
 from msgspec.structs import replace
 
-from memfis.catalog import Catalog
-from memfis.config import Site
-from memfis.entries import MOVING, Entry
+from memfis.catalog.catalog import Catalog
 from memfis.errors import MemfisError, StoreError, UsageError, shown
 from memfis.filesystem.contents import Contents
 from memfis.filesystem.interface import Caller
@@ -23,7 +21,9 @@ from memfis.filesystem.renames import Renames
 from memfis.filesystem.rules import Rules
 from memfis.filesystem.site import SiteState, check_source, root_entry
 from memfis.filesystem.tree import Tree, split
-from memfis.pages import NO_PAGE
+from memfis.layout.pages import NO_PAGE
+from memfis.layout.records import MOVING, Entry
+from memfis.settings.load import Site
 from memfis.store import Store
 
 log = logging.getLogger(__name__)

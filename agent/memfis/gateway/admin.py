@@ -7,7 +7,7 @@ from urllib.parse import quote_from_bytes
 from memfis import __version__
 from memfis.gateway.commands import BAD_FORMAT, ERROR, Command, Failure, Stream, signed
 from memfis.gateway.items import Items
-from memfis.gateway_settings import NAME
+from memfis.settings.gateway import NAME
 
 VERSION = f"{__version__}-{NAME}"
 """What `version` says."""

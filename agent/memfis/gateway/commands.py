@@ -7,7 +7,7 @@ from typing import Any
 from memfis.gateway.backend import BackendError, Document
 from memfis.gateway.hot import Entry
 from memfis.gateway.items import Items
-from memfis.keys import KEY_LIMIT
+from memfis.layout.keys import KEY_LIMIT
 
 MONTH = 30 * 24 * 3600
 """Longest relative expiry in seconds (doc/protocol.txt, "Expiration times")."""

@@ -7,17 +7,17 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from memfis.config import ListenAddress
 from memfis.gateway import sockets
 from memfis.gateway.backend import Backend
 from memfis.gateway.connection import Connections
 from memfis.gateway.exposition import Collected
 from memfis.gateway.figures import Figures
 from memfis.gateway.items import Items
-from memfis.gateway_settings import GatewaySettings
 from memfis.service.exposition import Exposition
 from memfis.service.sockets import listen_tcp, listen_unix
-from memfis.systemd import notify
+from memfis.service.systemd import notify
+from memfis.settings.gateway import GatewaySettings
+from memfis.settings.load import ListenAddress
 
 TICK = 1.0
 """Seconds between two words to systemd, and two looks at slow clients."""

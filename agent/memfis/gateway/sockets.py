@@ -7,9 +7,9 @@ import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from memfis.config import ListenAddress
 from memfis.errors import UsageError
 from memfis.service.sockets import passed_sockets as passed_sockets
+from memfis.settings.load import ListenAddress
 
 BACKLOG = 1024
 """Connections that may wait to be accepted."""

@@ -3,8 +3,8 @@
 A site without a web root is left alone.
 """
 
-from memfis.keeper.signals import Signals
 from memfis.keeper.site import SiteKeeper
 from memfis.keeper.stored import StoredSite
+from memfis.service.signals import Signals
 
 __all__ = ["Signals", "SiteKeeper", "StoredSite"]

@@ -5,9 +5,9 @@ import itertools
 import logging
 from collections.abc import Callable
 
-from memfis.config import StoreAddress
 from memfis.errors import StoreError
 from memfis.keeper.journal import Journal
+from memfis.settings.load import StoreAddress
 from memfis.store.probe import probe
 
 PROBE = 1.0

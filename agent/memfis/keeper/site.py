@@ -7,16 +7,16 @@ from contextlib import asynccontextmanager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from memfis.catalog import Catalog, SiteItem
-from memfis.config import GATEWAY_LEASE, LEASE, MIME_TYPES, Site, StoreAddress
+from memfis.catalog.catalog import Catalog, SiteItem
 from memfis.errors import MemfisError, SafetyError, StoreError, UsageError
+from memfis.keeper.code import Rendering
 from memfis.keeper.health import Health
 from memfis.keeper.journal import Journal
 from memfis.keeper.problems import Problems
-from memfis.keeper.rendering import Rendering
 from memfis.keeper.schedule import Request, Schedule, now
 from memfis.keeper.watching import NEVER, RETRY, Watching
-from memfis.keys import site_key
+from memfis.layout.keys import site_key
+from memfis.settings.load import GATEWAY_LEASE, LEASE, MIME_TYPES, Site, StoreAddress
 from memfis.store import Store
 from memfis.sync import Deletions, MaxDelete, Options, Report, Sync, Walk, try_lock
 from memfis.watch import Changes

@@ -2,10 +2,10 @@
 
 import logging
 
-from memfis.config import Site, StoreAddress
 from memfis.keeper.health import EMPTIED, Health
 from memfis.keeper.journal import Journal
-from memfis.keys import site_key
+from memfis.layout.keys import site_key
+from memfis.settings.load import Site, StoreAddress
 
 
 class StoredSite:

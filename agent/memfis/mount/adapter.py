@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 
 from memfis.errors import MemfisError, StoreError
 from memfis.filesystem import RENAME_NOREPLACE, Filesystem
+from memfis.mount.hidden import OpenFiles
 from memfis.mount.libfuse import (
     FILL_ATTRIBUTES,
     Filler,
@@ -23,7 +24,6 @@ from memfis.mount.libfuse import (
     write_attributes,
     write_statistics,
 )
-from memfis.mount.openfiles import OpenFiles
 from memfis.mount.session import Request, Session
 
 _log = logging.getLogger(__name__)

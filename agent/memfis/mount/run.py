@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from typing import IO
 
-from memfis.catalog import Catalog
-from memfis.config import Site, StoreAddress
+from memfis.catalog.catalog import Catalog
 from memfis.errors import ProgramError
 from memfis.filesystem import Caller, Filesystem
 from memfis.mount.adapter import Adapter
@@ -16,6 +15,7 @@ from memfis.mount.options import BATCH, Options
 from memfis.mount.place import check_mountpoint, may_allow_other
 from memfis.mount.serving import serve
 from memfis.mount.session import Session
+from memfis.settings.load import Site, StoreAddress
 from memfis.store import Store
 
 _log = logging.getLogger(__name__)

@@ -7,10 +7,10 @@ from typing import NamedTuple
 import httpx
 
 from memfis import __version__
-from memfis.config import PhpSettings
 from memfis.errors import MemfisError
 from memfis.render.paths import target
 from memfis.render.rules import Fields
+from memfis.settings.load import PhpSettings
 
 _PROBE = b"/.memfis"
 """A name that nginx itself refuses: its answer has what nginx adds to every answer."""

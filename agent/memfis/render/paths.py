@@ -4,8 +4,8 @@ import os
 from collections.abc import Iterator
 from urllib.parse import quote_from_bytes
 
-from memfis.config import Site
-from memfis.keys import KEY_LIMIT, longest_key, page_path
+from memfis.layout.keys import KEY_LIMIT, longest_key, page_path
+from memfis.settings.load import Site
 from memfis.webroot.exclusions import is_refused
 
 _KEPT = "/!$&'()*+,;=:@-._~"

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
-from memfis.config import Site
 from memfis.errors import UsageError
-from memfis.keys import normal_path
+from memfis.layout.keys import normal_path
 from memfis.render.paths import kept_at
+from memfis.settings.load import Site
 
 LONGEST = 1000
 """Characters of a regular expression at most."""

@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 
 import msgspec
 
-from memfis.catalog import Catalog
-from memfis.config import Site
+from memfis.catalog.catalog import Catalog
 from memfis.errors import UsageError
-from memfis.keys import page_key, page_path
-from memfis.pages import NO_PAGE
+from memfis.layout.keys import page_key, page_path
+from memfis.layout.pages import NO_PAGE
+from memfis.nginx.microcache import cache_key, remove
 from memfis.render.figures import Purged
-from memfis.render.microcache import cache_key, remove
 from memfis.render.patterns import Pattern, as_kept
+from memfis.settings.load import Site
 from memfis.store import Store
 
 BATCH = 64

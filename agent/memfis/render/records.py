@@ -7,13 +7,13 @@ files. Directories that only rendered pages need have records of origin `rendere
 import stat
 from collections.abc import Iterator, Sequence
 
-from memfis.catalog import Catalog
-from memfis.config import Site
-from memfis.entries import Entry, encode_log, encode_records, tombstone
+from memfis.catalog.catalog import Catalog
 from memfis.errors import StoreRefusedError
-from memfis.keys import directory_key, page_key
-from memfis.pages import Page
+from memfis.layout.keys import directory_key, page_key
+from memfis.layout.pages import Page
+from memfis.layout.records import Entry, encode_log, encode_records, tombstone
 from memfis.render.paths import split
+from memfis.settings.load import Site
 from memfis.store import Item, Store, Visit
 from memfis.store.exchange import Request, append, put
 

@@ -6,24 +6,24 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 
-from memfis.config import PhpSettings, Site
 from memfis.errors import StoreError, StoreRefusedError, UsageError
-from memfis.keys import normal_path
-from memfis.pages import DENSEST, make_page
-from memfis.render.ahead import Ahead
+from memfis.layout.keys import normal_path
+from memfis.layout.pages import DENSEST, make_page
+from memfis.nginx.hints import Bucket
+from memfis.nginx.microcache import Microcache, cache_key
 from memfis.render.expiring import HOLD, RETRY, Expiring, look_after, now
 from memfis.render.fetch import Answer, Origin, OriginError
 from memfis.render.figures import Figures
-from memfis.render.hints import Bucket
-from memfis.render.known import Known, KnownPages
-from memfis.render.microcache import Microcache, cache_key
+from memfis.render.pages import Known, KnownPages
 from memfis.render.paths import is_file, kept_at, obstacle, shown
 from memfis.render.patterns import EVERYTHING, Pattern
+from memfis.render.preload import Ahead
 from memfis.render.queue import Job, Priority, Queue
 from memfis.render.records import Records
 from memfis.render.reproducible import DEFAULT_TYPE, MediaTypes, check
 from memfis.render.rules import Fields, Freshness, Refusal, judge
 from memfis.render.trouble import Trouble
+from memfis.settings.load import PhpSettings, Site
 from memfis.store import Store
 
 FAILED = 10.0

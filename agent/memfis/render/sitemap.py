@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from xml.parsers import expat
 
 from memfis.errors import MemfisError, UsageError
-from memfis.keys import normal_path
+from memfis.layout.keys import normal_path
 
 LIMIT = 50 * 1024 * 1024
 """Bytes of an unpacked sitemap, by the protocol."""

@@ -14,11 +14,11 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from memfis.config import Site
 from memfis.errors import MemfisError, ProgramError, UsageError
 from memfis.keeper import Signals, SiteKeeper
+from memfis.nginx.site import render, site_variables
 from memfis.serve.programs import Program, find, start_memcached, start_nginx
-from memfis.serve.site import render, site_variables
+from memfis.settings.load import Site
 from memfis.sync import Report
 from memfis.webroot import WebRoot
 

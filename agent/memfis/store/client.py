@@ -6,9 +6,9 @@ from typing import NamedTuple, ParamSpec, TypeVar
 from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError
 
-from memfis.config import StoreAddress
 from memfis.errors import StoreError, StoreRefusedError
-from memfis.gateway_settings import NAME
+from memfis.settings.gateway import NAME
+from memfis.settings.load import StoreAddress
 from memfis.store.connection import unreachable
 from memfis.store.exchange import Answer, Request, exchange
 from memfis.store.visits import Visit, visits

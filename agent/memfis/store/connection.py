@@ -7,9 +7,9 @@ across chunks, so what goes in bulk goes through here.
 import socket
 import struct
 
-from memfis.config import StoreAddress
 from memfis.errors import StoreError
-from memfis.keys import KEY_LIMIT
+from memfis.layout.keys import KEY_LIMIT
+from memfis.settings.load import StoreAddress
 
 VECTORS = 1024
 """Buffers in one call (IOV_MAX of Linux, writev(2))."""

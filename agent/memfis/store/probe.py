@@ -2,8 +2,8 @@
 
 import asyncio
 
-from memfis.config import StoreAddress
 from memfis.errors import StoreError
+from memfis.settings.load import StoreAddress
 from memfis.store.connection import unreachable
 from memfis.store.wire import check_key
 

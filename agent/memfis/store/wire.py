@@ -12,7 +12,7 @@ from urllib.parse import unquote_to_bytes
 import msgspec
 
 from memfis.errors import StoreError, StoreRefusedError, UsageError
-from memfis.keys import KEY_LIMIT
+from memfis.layout.keys import KEY_LIMIT
 from memfis.store.connection import Connection, text_of
 
 WINDOW = 1000

@@ -5,13 +5,11 @@ from memfis.sync.lock import try_lock
 from memfis.sync.options import Change, Options
 from memfis.sync.report import Report
 from memfis.sync.run import Sync, sync
-from memfis.sync.verify import Discrepancy, verify
 from memfis.sync.walk import Walk
 
 __all__ = [
     "Change",
     "Deletions",
-    "Discrepancy",
     "MaxDelete",
     "Options",
     "Report",
@@ -19,5 +17,4 @@ __all__ = [
     "Walk",
     "sync",
     "try_lock",
-    "verify",
 ]

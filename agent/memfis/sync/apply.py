@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import msgspec
 
-from memfis.catalog import Catalog
-from memfis.compression import Compression
-from memfis.entries import Entry
+from memfis.catalog.catalog import Catalog
 from memfis.errors import StoreRefusedError
-from memfis.keys import page_key
-from memfis.pages import NO_PAGE, Page, make_page
+from memfis.layout.compression import Compression
+from memfis.layout.keys import page_key
+from memfis.layout.pages import NO_PAGE, Page, make_page
+from memfis.layout.records import Entry
 from memfis.store import Item, Store
 from memfis.sync.difference import Difference, is_racy, too_large
 from memfis.sync.report import Kind, Report

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from memfis.catalog import Catalog
-from memfis.compression import Compression
-from memfis.entries import Entry, Log, tombstone
-from memfis.pages import FINGERPRINT, GZIP, NO_PAGE, fingerprint, may_fit
+from memfis.catalog.catalog import Catalog
+from memfis.layout.compression import Compression
+from memfis.layout.pages import FINGERPRINT, GZIP, NO_PAGE, fingerprint, may_fit
+from memfis.layout.records import Entry, Log, tombstone
 from memfis.store import Expected, ItemState, Store
 from memfis.sync.report import Kind
 from memfis.webroot import Directory, Link, Listing, Problem, Skipped, WebRoot

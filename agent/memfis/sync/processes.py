@@ -9,8 +9,8 @@ from itertools import chain
 from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
-from memfis.config import Site
 from memfis.errors import MemfisError
+from memfis.settings.load import Site
 from memfis.store import Store
 from memfis.sync.difference import Task
 from memfis.sync.options import Options

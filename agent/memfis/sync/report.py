@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 import msgspec
 
-from memfis.config import Site
 from memfis.errors import shown
+from memfis.settings.load import Site
 from memfis.store import Store
 from memfis.webroot import Problem, Skipped
 

@@ -5,15 +5,15 @@ import secrets
 import time
 from collections.abc import Generator
 
-from memfis.catalog import Catalog, SiteItem
-from memfis.config import Site
+from memfis.catalog.catalog import Catalog, SiteItem
+from memfis.catalog.orphans import orphans
+from memfis.catalog.source import check_filled_from_root
 from memfis.errors import StoreRefusedError
+from memfis.settings.load import Site
 from memfis.store import Store
 from memfis.sync.difference import Task
 from memfis.sync.options import Options
-from memfis.sync.orphans import orphans
 from memfis.sync.report import Report
-from memfis.sync.source import check_filled_from_root
 from memfis.sync.walk import Walk
 from memfis.webroot import WebRoot
 

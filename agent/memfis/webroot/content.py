@@ -9,7 +9,7 @@ import time
 from types import TracebackType
 from typing import Self
 
-from memfis.entries import Entry
+from memfis.layout.records import Entry
 from memfis.webroot.reader import READ, Reader
 
 READS = 4

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from memfis.entries import Entry
+from memfis.layout.records import Entry
 
 
 class Problem(NamedTuple):

@@ -7,10 +7,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from memfis.config import Site
-from memfis.entries import Entry
 from memfis.errors import UsageError
-from memfis.keys import KEY_LIMIT, longest_key, page_keys, page_path
+from memfis.layout.keys import KEY_LIMIT, longest_key, page_keys, page_path
+from memfis.layout.records import Entry
+from memfis.settings.load import Site
 from memfis.webroot.content import Files, kind_of
 from memfis.webroot.exclusions import Exclusions, is_refused
 from memfis.webroot.links import names_on_the_way

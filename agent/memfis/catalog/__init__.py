@@ -1,0 +1,1 @@
+"""What the store says a site holds: its directories, the site itself, and what nobody recorded."""

@@ -1,0 +1,230 @@
+"""`memfis ls`, `cat`, `stat` and `key`: look into the store."""
+
+import stat as modes
+import sys
+import time
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+import click
+from msgspec import structs
+
+from memfis.catalog.catalog import Catalog, SiteItem
+from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
+from memfis.errors import MemfisError, shown
+from memfis.layout import keys
+from memfis.layout.keys import check_site_name, normal_path
+from memfis.layout.pages import GZIP, NO_PAGE, Page, content_of
+from memfis.layout.records import Entry
+from memfis.settings.load import Site
+from memfis.store import ItemState, Store
+
+
+def _open(
+    flags: SiteFlags,
+) -> tuple[Site, Store, Catalog, SiteItem | None]:
+    """Return the one site that flags name, with index names as it was filled with."""
+    site = flags.site()
+    opened = open_store(site)
+    catalog = Catalog(opened, site.name)
+    return site, opened, catalog, catalog.site_item()
+
+
+def page_url(path: bytes, index: bytes | None) -> bytes:
+    """Return the URL path under which the page of `path` is kept."""
+    directory, slash, name = path.rpartition(b"/")
+    return keys.page_path(directory + slash, name, index)
+
+
+def _index(item: SiteItem | None, site: Site) -> bytes | None:
+    if item is None:
+        return site.index_name
+    return structs.replace(site, index=item.index).index_name
+
+
+def _is_stored(item: SiteItem | None, site: Site) -> bool:
+    """Whether the store is the only source of the site."""
+    return (site.source if item is None else item.source) == "store"
+
+
+def _entry(catalog: Catalog, path: bytes, index: bytes | None) -> Entry | None:
+    directory, slash, name = path.rstrip(b"/").rpartition(b"/")
+    if path.endswith(b"/"):
+        [log] = catalog.logs([path])
+        file = log.entries.get(index.decode("latin-1")) if log and index else None
+        return file or (log.entries.get("/") if log else None)
+    [log] = catalog.logs([directory + slash])
+    if log is None:
+        return None
+    text = name.decode("latin-1")
+    return log.entries.get(text) or log.entries.get("/" + text)
+
+
+@click.command()
+@site_options
+@json_option
+@click.option("-l", "--long", is_flag=True, help="Show mode, size, time and encoding.")
+@click.argument("path", default="/")
+def ls(
+    flags: SiteFlags,
+    as_json: bool,
+    long: bool,
+    path: str,
+) -> int:
+    """List the directory PATH of the store.
+
+    A name with '*' behind it is known and nobody is served its page: it is left to the disk (in -l:
+    'disk'), or kept private in a site that a mount fills ('private').
+    """
+    site, _, catalog, item = _open(flags)
+    stored = _is_stored(item, site)
+    wanted = normal_path(path).rstrip(b"/") + b"/"
+    [log] = catalog.logs([wanted])
+    if log is None:
+        raise MemfisError(f"{site.name}{shown(wanted)}: no such directory in the store")
+    entries = sorted(log.entries.values(), key=lambda entry: (entry.in_url, entry.is_directory))
+    if as_json:
+        fields = [_fields(entry, stored=stored) for entry in entries]
+        print_json({"site": site.name, "path": shown(wanted), "entries": fields})
+        return 0
+    for entry in entries:
+        label = shown(entry.in_url or b"./") + ("/" if entry.is_directory else "")
+        if not long:
+            click.echo(label + ("*" if entry.flags & NO_PAGE else ""))
+            continue
+        when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry.mtime_ns // 10**9))
+        owners = f"{modes.filemode(entry.mode or 0)} {entry.uid:>5} {entry.gid:>5}"
+        if entry.target is not None:
+            label += f" -> {shown(entry.target.encode('latin-1'))}"
+        form = _form(entry, stored=stored)
+        click.echo(f"{owners} {entry.size:>10} {when} {form:<{7 if stored else 5}} {label}")
+    return 0
+
+
+@click.command()
+@site_options
+@click.option("--raw", is_flag=True, help="As stored: compressed when it is.")
+@click.option("--private", is_flag=True, help="Also what a mount keeps and nobody is served.")
+@click.argument("path")
+def cat(
+    flags: SiteFlags,
+    raw: bool,
+    private: bool,
+    path: str,
+) -> int:
+    """Print the page at PATH, as a browser gets it."""
+    site, opened, _, item = _open(flags)
+    url = page_url(normal_path(path), _index(item, site))
+    found = opened.get(keys.page_key(site.name, url))
+    if found is None and _is_stored(item, site):
+        kept = keys.private_key(site.name, url)
+        if private:
+            found = opened.get(kept)
+        elif opened.look_many([kept])[0]:
+            raise MemfisError(f"{site.name}{shown(url)}: kept private; --private shows it")
+    if found is None:
+        raise MemfisError(f"{site.name}{shown(url)}: not in the store")
+    sys.stdout.buffer.write(found.value if raw else content_of(Page(*found)))
+    sys.stdout.buffer.flush()
+    return 0
+
+
+@click.command()
+@site_options
+@json_option
+@click.argument("path")
+def stat(
+    flags: SiteFlags,
+    as_json: bool,
+    path: str,
+) -> int:
+    """Show what the store knows of PATH: the page as stored, and the record of its file."""
+    site, opened, catalog, item = _open(flags)
+    first = _index(item, site)
+    stored = _is_stored(item, site)
+    wanted = normal_path(path)
+    url = page_url(wanted, first)
+    key = keys.page_key(site.name, url)
+    page, private = map(_state, opened.look_many([key, keys.private_key(site.name, url)]))
+    entry = _entry(catalog, wanted, first)
+    if page is None and private is None and entry is None:
+        raise MemfisError(f"{site.name}{shown(wanted)}: not in the store")
+    document: dict[str, Any] = {
+        "site": site.name,
+        "path": shown(wanted),
+        "key": shown(key),
+        "page": page,
+    }
+    if stored:
+        document["private"] = private
+    document["record"] = _fields(entry, stored=stored) if entry else None
+    if as_json:
+        print_json(document)
+    else:
+        for label, value in document.items():
+            if isinstance(value, dict):
+                click.echo(f"{label}:")
+                for inner, text in value.items():
+                    click.echo(f"  {inner}: {'-' if text is None else text}")
+            else:
+                click.echo(f"{label}: {'-' if value is None else value}")
+    return 0 if page or private else 1
+
+
+def _state(state: ItemState | None) -> dict[str, object] | None:
+    if state is None:
+        return None
+    return {
+        "bytes": state.size,
+        "encoding": "gzip" if state.flags & GZIP else "identity",
+        "flags": state.flags,
+        "expires_in": None if state.ttl < 0 else state.ttl,
+    }
+
+
+@click.command()
+@site_options
+@click.argument("uri", metavar="URI")
+def key(
+    flags: SiteFlags,
+    uri: str,
+) -> int:
+    """Print the key that nginx asks for when URI (a URL, or a path with --site) is requested."""
+    scheme, mark, rest = uri.partition("://")
+    if mark and scheme in ("http", "https"):
+        authority, slash, path = rest.partition("/")
+        host = urlsplit(uri).hostname
+        flags = replace(flags, name=flags.name or check_site_name(host or authority))
+        uri = slash + path or "/"
+    chosen = flags.site()
+    url = page_url(normal_path(uri), chosen.index_name)
+    wanted = keys.page_key(chosen.name, url)
+    click.echo(wanted.decode("utf-8", "surrogateescape"))
+    if len(wanted) > keys.KEY_LIMIT:
+        raise MemfisError(
+            f"{len(wanted)} bytes: a key ends at {keys.KEY_LIMIT}, so the fallback serves it"
+        )
+    return 0
+
+
+def _form(entry: Entry, *, stored: bool) -> str:
+    if entry.is_directory or (entry.flags & NO_PAGE and entry.target is not None):
+        return "-"
+    if entry.flags & NO_PAGE:
+        return "private" if stored else "disk"
+    return "gzip" if entry.flags & GZIP else "plain"
+
+
+def _fields(entry: Entry, *, stored: bool) -> dict[str, object]:
+    return {
+        "name": shown(entry.in_url),
+        "mode": f"{entry.mode or 0:o}",
+        "size": entry.size,
+        "mtime_ns": entry.mtime_ns,
+        "uid": entry.uid,
+        "gid": entry.gid,
+        "target": None if entry.target is None else shown(entry.target.encode("latin-1")),
+        "origin": entry.origin,
+        "stored": _form(entry, stored=stored),
+    }

@@ -1,0 +1,79 @@
+"""What nginx tells of answers that PHP gave: one datagram each (`access_log syslog:`).
+
+Anybody who may write to the socket can send one. So a hint says nothing but that a URL of a site
+may be worth a look, and there are limits to how many are heard.
+"""
+
+import re
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from memfis.errors import UsageError
+from memfis.layout.keys import normal_path
+from memfis.render.paths import target
+
+LONGEST = 4096
+"""Bytes of a datagram; what is longer is cut off, and is malformed then."""
+
+RATE = 500.0
+"""Hints a second that are heard of one site, in the long run."""
+
+BURST = 2000.0
+"""Hints that are heard at once."""
+
+_FRAMING = re.compile(rb"<\d{1,3}>[^{]{0,300}?memfis: (\{.*\})\n?", re.DOTALL)
+
+
+class Hint(NamedTuple):
+    """A URL path of a site."""
+
+    site: str
+    path: bytes
+
+
+class _Told(msgspec.Struct):
+    site: str
+    uri: str
+
+
+_decoder = msgspec.json.Decoder(_Told)
+
+
+def read(datagram: bytes) -> Hint | None:
+    """Return what `datagram` says, None when it is malformed.
+
+    nginx writes bytes of a path that are not ASCII as they are, so each is taken for a character.
+    """
+    framed = _FRAMING.fullmatch(datagram)
+    if framed is None:
+        return None
+    try:
+        told = _decoder.decode(framed[1].decode("latin-1").encode())
+        path = told.uri.encode("latin-1")
+        if normal_path(target(path).decode()) != path:
+            return None
+    except (msgspec.MsgspecError, UnicodeError, UsageError):
+        return None
+    return Hint(told.site, path)
+
+
+class Bucket:
+    """Lets BURST through at once, and RATE a second in the long run."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        """Begin full."""
+        self._clock = clock
+        self._held = BURST
+        self._seen = clock()
+
+    def let(self) -> bool:
+        """Whether one more may pass."""
+        now = self._clock()
+        self._held = min(BURST, self._held + (now - self._seen) * RATE)
+        self._seen = now
+        if self._held < 1:
+            return False
+        self._held -= 1
+        return True

@@ -1,0 +1,48 @@
+"""Render nginx's configuration from the templates that Ansible uses too."""
+
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from memfis.settings.load import Site, StoreAddress
+
+SITE_DEFAULTS: dict[str, Any] = {
+    "tls": None,
+    "default_type": None,
+    "charset": None,
+    "autoindex": False,
+    "error_pages": [],
+    "headers": {},
+    "expires": [],
+    "header": "X-Memfis",
+    "extra": "",
+    "php": None,
+}
+"""Settings of a site that only nginx needs; the role has the same (`__memfis_site_defaults`)."""
+
+
+def site_variables(site: Site, listen: list[str], server_names: list[str]) -> dict[str, Any]:
+    """Return the variable `site` of templates/nginx/site.conf.j2."""
+    store = StoreAddress.parse(site.store)
+    return SITE_DEFAULTS | {
+        "name": site.name,
+        "server_names": server_names,
+        "listen": listen,
+        "source": site.source,
+        "root": site.root,
+        "index": list(site.index),
+        "max_page": site.max_page,
+        "store_address": f"unix:{store.path}" if store.path else f"{store.host}:{store.port}",
+        "origin_socket": site.origin,
+    }
+
+
+def render(template: str, **variables: Any) -> str:
+    """Return the configuration that templates/nginx/`template` makes of `variables`."""
+    environment = Environment(  # noqa: S701  # configuration, not HTML
+        loader=PackageLoader("memfis", "templates"),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template(f"nginx/{template}").render(**variables)

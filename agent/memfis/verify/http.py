@@ -1,0 +1,187 @@
+"""Ask for every URL twice, of the site and of its origin, and compare what comes.
+
+The origin is the fallback alone, behind a unix socket (templates/nginx/site.conf.j2). A site whose
+only source is the store has none: its answers are compared with what the store holds.
+"""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from typing import NamedTuple
+from urllib.parse import quote_from_bytes, urlsplit
+
+import httpx
+from msgspec.structs import replace
+
+from memfis.catalog.catalog import Catalog
+from memfis.errors import MemfisError, UsageError
+from memfis.layout.keys import page_key, page_path
+from memfis.layout.pages import NO_PAGE, Page, content_of
+from memfis.settings.load import Site
+from memfis.store import Store
+
+CLIENTS = 4
+"""Connections to each side."""
+
+TIMEOUT = 30.0
+
+_NEVER = b"/memfis-verify-no-such-page"
+
+
+class Answer(NamedTuple):
+    """What is compared of a response: status, Content-Type, and the body after decoding."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Compared(NamedTuple):
+    """One URL, the header that tells HIT from FALLBACK, and what differs, if anything."""
+
+    path: bytes
+    served_by: str
+    difference: str | None
+
+
+def urls(site: Site) -> Iterator[bytes]:
+    """Yield the URL path of everything under the web root, published or not, and one that is not.
+
+    A directory is asked for with and without its slash.
+    """
+    root = os.fsencode(site.root)
+    yield _NEVER
+    yield b"/"
+    for directory, directories, files in os.walk(root):
+        below = directory[len(root) :].rstrip(b"/") + b"/"
+        for name in sorted(directories):
+            yield below + name
+            yield below + name + b"/"
+        for name in sorted(files):
+            yield below + name
+
+
+def compare(site: Site, url: str, header: str) -> Iterator[Compared]:
+    """Yield the comparison of every URL of `site`, asked of `url` and of the site's origin.
+
+    `header` is the response header that tells HIT from FALLBACK. Raises MemfisError when one of
+    the two does not answer.
+    """
+    if site.origin is None:
+        raise UsageError(f"site {site.name}: set 'origin' to the socket of its origin listener")
+    front_url = _front(url)
+    limits = httpx.Limits(max_connections=CLIENTS)
+    host = {"Host": urlsplit(url).netloc}
+    with (
+        httpx.Client(timeout=TIMEOUT, limits=limits, headers=host, trust_env=False) as front,
+        httpx.Client(
+            transport=httpx.HTTPTransport(uds=site.origin, limits=limits),
+            timeout=TIMEOUT,
+            headers=host,
+            trust_env=False,
+        ) as origin,
+        ThreadPoolExecutor(CLIENTS) as pool,
+    ):
+
+        def one(path: bytes) -> Compared:
+            target = quote_from_bytes(path, safe="/")
+            served, by = _ask(front, f"{front_url}{target}", header)
+            expected, _ = _ask(origin, f"http://{host['Host']}{target}", header)
+            return Compared(path, by, _difference(served, expected))
+
+        paths = urls(site)
+        while batch := list(islice(paths, 256)):
+            yield from pool.map(one, batch)
+
+
+def compare_stored(site: Site, store: Store, url: str, header: str) -> Iterator[Compared]:
+    """Yield the comparison of every file that the records of `site` name, asked of `url`.
+
+    A page must come from memory and be what `store` holds, anything else must be 404. Raises as
+    `compare` does, and StoreError.
+    """
+    front_url = _front(url)
+    limits = httpx.Limits(max_connections=CLIENTS)
+
+    with (
+        httpx.Client(timeout=TIMEOUT, limits=limits, trust_env=False) as front,
+        ThreadPoolExecutor(CLIENTS) as pool,
+    ):
+
+        def one(expected: tuple[bytes, bytes | None]) -> Compared:
+            path, content = expected
+            served, by = _ask(front, front_url + quote_from_bytes(path, safe="/"), header)
+            return Compared(path, by, _wrong(served, by, content))
+
+        expected = _stored(site, store)
+        while batch := list(islice(expected, CLIENTS * 4)):
+            yield from pool.map(one, batch)
+
+
+def _front(url: str) -> str:
+    """Return `url` without a path; raises UsageError."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise UsageError(f"--http {url!r}: expected http://HOST[:PORT]")
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def _stored(site: Site, store: Store) -> Iterator[tuple[bytes, bytes | None]]:
+    """Yield every URL path that the records name, and one that they do not, with its content.
+
+    None: nobody may be served it.
+    """
+    catalog = Catalog(store, site.name)
+    item = catalog.site_item()
+    index = (replace(site, index=item.index) if item else site).index_name
+    yield _NEVER, None
+    for directory, log in catalog.tree(b"/"):
+        for entry in log.entries.values() if log else ():
+            path = page_path(directory, entry.raw, index)
+            if entry.is_directory:
+                continue
+            if entry.flags & NO_PAGE:
+                yield path, None
+                continue
+            found = store.get(page_key(site.name, path))
+            yield path, content_of(Page(*found)) if found else b""  # what is lost cannot be served
+
+
+def _wrong(served: Answer, by: str, content: bytes | None) -> str | None:
+    """Return how an answer is not what the store holds."""
+    status = 404 if content is None else 200
+    if served.status != status:
+        return f"status: {served.status}, not {status}"
+    if content is None:
+        return None
+    if served.body != content:
+        return f"body: {len(served.body)} bytes, the store has {len(content)}"
+    return None if by in ("HIT", "") else f"from {by}, not from memory"
+
+
+def _ask(client: httpx.Client, url: str, header: str) -> tuple[Answer, str]:
+    try:
+        response = client.get(url)
+    except httpx.HTTPError as error:
+        raise MemfisError(f"{url}: {error or type(error).__name__}") from error
+    answer = Answer(
+        response.status_code, response.headers.get("Content-Type", ""), response.content
+    )
+    return answer, response.headers.get(header, "")
+
+
+def _difference(served: Answer, expected: Answer) -> str | None:
+    for field, got, wanted in zip(Answer._fields, served, expected, strict=True):
+        if got == wanted:
+            continue
+        if field == "body":
+            return f"body: {len(served.body)} bytes, origin {len(expected.body)} bytes"
+        return f"{field}: {got}, origin {wanted}"
+    return None
+
+
+def tally(served_by: Counter[str]) -> str:
+    """Return how many came from where, for people."""
+    return ", ".join(f"{number} {name or 'unmarked'}" for name, number in served_by.most_common())
