@@ -9,8 +9,6 @@ MemfisError
 └── ProgramError           2  nginx or memcached is missing, or did not start
 """
 
-import os
-
 
 class MemfisError(Exception):
     """Base of every error a user can meet; its text is one clear line."""
@@ -54,13 +52,3 @@ class ProgramError(MemfisError):
     """A program that memfis starts is missing, or ended when it should run."""
 
     exit_code = 2
-
-
-def shown(path: bytes) -> str:
-    """Return `path` for a terminal or JSON: what is not UTF-8, and control bytes, as \\xNN."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(each if each.isprintable() else _escaped(each) for each in text)
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode("ascii")

@@ -12,7 +12,7 @@ print(*sorted({{name.partition(".")[0] for name in sys.modules}}))
 """
 
 
-@pytest.mark.parametrize("command", ["sync", "look", "status", "doctor"])
+@pytest.mark.parametrize("command", ["sync", "inspect", "status", "doctor"])
 def test_without_http_and_an_event_loop(command: str) -> None:
     code = _IMPORTED.format(command=command)
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)

@@ -12,10 +12,11 @@ from msgspec import structs
 
 from memfis.catalog.catalog import Catalog, SiteItem
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
-from memfis.errors import MemfisError, shown
+from memfis.errors import MemfisError
 from memfis.layout import keys
 from memfis.layout.keys import check_site_name, normal_path
 from memfis.layout.pages import GZIP, NO_PAGE, Page, content_of
+from memfis.layout.paths import page_url, shown
 from memfis.layout.records import Entry
 from memfis.settings.load import Site
 from memfis.store import ItemState, Store
@@ -29,12 +30,6 @@ def _open(
     opened = open_store(site)
     catalog = Catalog(opened, site.name)
     return site, opened, catalog, catalog.site_item()
-
-
-def page_url(path: bytes, index: bytes | None) -> bytes:
-    """Return the URL path under which the page of `path` is kept."""
-    directory, slash, name = path.rpartition(b"/")
-    return keys.page_path(directory + slash, name, index)
 
 
 def _index(item: SiteItem | None, site: Site) -> bytes | None:

@@ -5,8 +5,8 @@ import click
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.control.client import ask_purge
 from memfis.errors import UsageError
+from memfis.layout.paths import shown_url
 from memfis.render.figures import Purged
-from memfis.render.paths import shown
 from memfis.render.patterns import Pattern, parse
 from memfis.render.purge import purge as purge_store
 from memfis.settings.load import Site
@@ -72,7 +72,7 @@ def _directly(site: Site, patterns: list[Pattern], *, dry_run: bool) -> Purged:
     finally:
         store.close()
     if dry_run:
-        done.paths = sorted(map(shown, paths))
+        done.paths = sorted(map(shown_url, paths))
     return done
 
 

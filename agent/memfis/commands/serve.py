@@ -6,11 +6,11 @@ from collections import Counter
 import click
 
 from memfis.commands.logs import log_to_stderr
+from memfis.layout.paths import size
 from memfis.serve.run import Listen
 from memfis.serve.run import serve as serve_directory
 from memfis.settings.load import MAX_PAGE, settings_from
 from memfis.sync import Report
-from memfis.sync.report import size
 
 
 @click.command()

@@ -12,10 +12,10 @@ from memfis.commands.options import SiteFlags, json_option, open_store, print_js
 from memfis.control.client import ask_status
 from memfis.errors import StoreError
 from memfis.layout.pages import NO_PAGE
+from memfis.layout.paths import size
 from memfis.settings.load import Site
 from memfis.store import StoreStatistics
 from memfis.sync.lock import runtime_directory
-from memfis.sync.report import size
 
 
 @click.command()

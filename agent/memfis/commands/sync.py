@@ -10,7 +10,8 @@ import click
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.commands.progress import file_progress
 from memfis.control.client import hand_over
-from memfis.errors import UsageError, shown
+from memfis.errors import UsageError
+from memfis.layout.paths import shown
 from memfis.settings.load import Settings, Site
 from memfis.sync import Change, MaxDelete, Options, Report, try_lock
 from memfis.sync import sync as sync_site

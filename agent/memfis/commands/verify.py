@@ -7,7 +7,7 @@ import click
 from msgspec.structs import replace
 
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
-from memfis.errors import shown
+from memfis.layout.paths import shown
 from memfis.settings.load import Site
 from memfis.verify.http import compare, compare_stored, tally
 from memfis.verify.stored import verify_store

@@ -5,7 +5,7 @@ from typing import Literal
 
 import msgspec
 
-from memfis.errors import shown
+from memfis.layout.paths import shown
 
 Status = Literal["ok", "warning", "problem"]
 """warning: something is left to the disk, or comes late; problem: it does not work like this."""

@@ -7,10 +7,10 @@ from memfis.doctor.census import Census, Rendered, StoredItem
 from memfis.doctor.findings import Finding, counted
 from memfis.errors import StoreError
 from memfis.layout.keys import directory_key, page_key
+from memfis.layout.paths import size
 from memfis.layout.records import Entry, encode_log, encode_records
 from memfis.settings.load import PhpSettings, Site
 from memfis.store import Store
-from memfis.sync.report import size
 
 
 def add_rendered(

@@ -6,8 +6,7 @@ from collections.abc import Iterator
 
 from memfis.doctor.census import Cases, Census
 from memfis.doctor.findings import Finding, Status, counted, examples
-from memfis.errors import shown
-from memfis.sync.report import size
+from memfis.layout.paths import shown, size
 from memfis.watch.mounts import Mount
 from memfis.webroot import Reader
 

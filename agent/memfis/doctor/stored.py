@@ -9,10 +9,10 @@ from memfis.doctor.findings import Finding, counted, mebibytes
 from memfis.doctor.store import NEARLY
 from memfis.layout.keys import directory_key, page_key, page_path, private_key
 from memfis.layout.pages import NO_PAGE
+from memfis.layout.paths import size
 from memfis.layout.records import Entry, encode_log
 from memfis.settings.load import Site
 from memfis.store import Store, StoreStatistics
-from memfis.sync.report import size
 
 OVERHEAD = 512
 """Bytes of an item that are not its value: at most, with the longest key."""

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from memfis.errors import MemfisError, shown
+from memfis.errors import MemfisError
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.nodes import Content, Directory, Node
 from memfis.filesystem.rules import Rules
 from memfis.filesystem.tree import Tree
 from memfis.layout.compression import Compression
 from memfis.layout.pages import NO_PAGE, Page, content_of, make_page
+from memfis.layout.paths import shown
 from memfis.layout.records import Entry, tombstone
 from memfis.store import Request
 from memfis.store import exchange as to

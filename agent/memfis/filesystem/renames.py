@@ -4,7 +4,7 @@ import errno
 
 from msgspec.structs import replace
 
-from memfis.errors import MemfisError, shown
+from memfis.errors import MemfisError
 from memfis.filesystem.contents import Contents
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.links import Links
@@ -13,6 +13,7 @@ from memfis.filesystem.nodes import Content, Directory, Node
 from memfis.filesystem.rules import Rules
 from memfis.filesystem.tree import Tree, split
 from memfis.layout.pages import NO_PAGE, Page, content_of
+from memfis.layout.paths import shown
 from memfis.layout.records import MOVING, Entry, tombstone
 from memfis.store import exchange as to
 

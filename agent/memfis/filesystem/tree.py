@@ -7,10 +7,10 @@ from itertools import islice
 
 from msgspec.structs import replace
 
-from memfis.errors import shown
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.nodes import Directory, Node
 from memfis.filesystem.rules import NAME_LIMIT, Rules
+from memfis.layout.paths import shown
 from memfis.layout.records import COMPACT_FROM, Entry, Log, decode_log, encode_log, encode_records
 from memfis.store import Answer, Request
 from memfis.store import exchange as to

@@ -10,7 +10,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from memfis.catalog.catalog import Catalog
-from memfis.errors import MemfisError, StoreError, UsageError, shown
+from memfis.errors import MemfisError, StoreError, UsageError
 from memfis.filesystem.contents import Contents
 from memfis.filesystem.interface import Caller
 from memfis.filesystem.items import Items, failure
@@ -22,6 +22,7 @@ from memfis.filesystem.rules import Rules
 from memfis.filesystem.site import SiteState, check_source, root_entry
 from memfis.filesystem.tree import Tree, split
 from memfis.layout.pages import NO_PAGE
+from memfis.layout.paths import shown
 from memfis.layout.records import MOVING, Entry
 from memfis.settings.load import Site
 from memfis.store import Store

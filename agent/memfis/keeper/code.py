@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Sequence
 from memfis.catalog.catalog import Catalog
 from memfis.errors import StoreError
 from memfis.layout.keys import page_key
+from memfis.layout.paths import shown_url
 from memfis.render.figures import Purged
-from memfis.render.paths import is_file, shown
+from memfis.render.paths import is_file
 from memfis.render.patterns import Pattern, as_kept
 from memfis.render.purge import check_may_be_purged, find, present
 from memfis.render.site import SiteRenderer
@@ -112,7 +113,9 @@ class Rendering:
             if spec.match_file(os.fsdecode(name)) or spec.match_file(os.fsdecode(name) + "/")
         ]
         if found or changes.everything:
-            self._purge_twice(f"{shown(b'/' + found[0])} changed" if found else "something changed")
+            self._purge_twice(
+                f"{shown_url(b'/' + found[0])} changed" if found else "something changed"
+            )
         elif trees:
             task = asyncio.create_task(self._look_for_code(changes.trees))
             self._looking.add(task)
@@ -184,7 +187,7 @@ class Rendering:
             if pattern.exact is not None and not dry_run:  # also what nothing records
                 self._store.delete_many([page_key(self._site.name, pattern.exact)])
         if dry_run:
-            done.paths = sorted(map(shown, paths))
+            done.paths = sorted(map(shown_url, paths))
         return done
 
     async def _purge_recorded(

@@ -4,8 +4,8 @@ import logging
 from collections import Counter
 from collections.abc import Iterable
 
-from memfis.errors import shown
 from memfis.keeper.journal import Journal
+from memfis.layout.paths import shown
 from memfis.webroot import Problem
 
 LINES = 20

@@ -12,7 +12,7 @@ import msgspec
 
 from memfis.errors import UsageError
 from memfis.layout.keys import normal_path
-from memfis.render.paths import target
+from memfis.layout.paths import target
 
 LONGEST = 4096
 """Bytes of a datagram; what is longer is cut off, and is malformed then."""

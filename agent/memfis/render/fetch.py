@@ -8,7 +8,7 @@ import httpx
 
 from memfis import __version__
 from memfis.errors import MemfisError
-from memfis.render.paths import target
+from memfis.layout.paths import target
 from memfis.render.rules import Fields
 from memfis.settings.load import PhpSettings
 

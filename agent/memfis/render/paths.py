@@ -2,33 +2,11 @@
 
 import os
 from collections.abc import Iterator
-from urllib.parse import quote_from_bytes
 
-from memfis.layout.keys import KEY_LIMIT, longest_key, page_path
+from memfis.layout.keys import KEY_LIMIT, longest_key
+from memfis.layout.paths import page_url
 from memfis.settings.load import Site
 from memfis.webroot.exclusions import is_refused
-
-_KEPT = "/!$&'()*+,;=:@-._~"
-"""What a path may hold as it is (RFC 3986, section 3.3)."""
-
-
-def target(path: bytes) -> bytes:
-    """Return the request target for `path` (nginx's $uri), percent-encoded."""
-    return quote_from_bytes(path, safe=_KEPT).encode("ascii")
-
-
-def shown(path: bytes) -> str:
-    """Return `path` for people, percent-encoded where it is not plain ASCII."""
-    return target(path).decode("ascii")
-
-
-def split(path: bytes) -> tuple[bytes, bytes]:
-    """Return the directory whose records name the page, and its name there.
-
-    The page of a directory's own URL has no name; files always have one.
-    """
-    directory, slash, name = path.rpartition(b"/")
-    return directory + slash, name
 
 
 def obstacle(site: Site, path: bytes) -> str | None:
@@ -66,5 +44,4 @@ def is_file(site: Site, path: bytes) -> bool:
 
 def kept_at(site: Site, path: bytes) -> bytes:
     """Return the path under which nginx looks for the page of `path`, as `page_path` has it."""
-    directory, name = split(path)
-    return page_path(directory, name, site.index_name)
+    return page_url(path, site.index_name)

@@ -11,8 +11,8 @@ from memfis.catalog.catalog import Catalog
 from memfis.errors import StoreRefusedError
 from memfis.layout.keys import directory_key, page_key
 from memfis.layout.pages import Page
+from memfis.layout.paths import split
 from memfis.layout.records import Entry, encode_log, encode_records, tombstone
-from memfis.render.paths import split
 from memfis.settings.load import Site
 from memfis.store import Item, Store, Visit
 from memfis.store.exchange import Request, append, put

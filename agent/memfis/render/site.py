@@ -9,13 +9,14 @@ from collections.abc import Callable, Sequence
 from memfis.errors import StoreError, StoreRefusedError, UsageError
 from memfis.layout.keys import normal_path
 from memfis.layout.pages import DENSEST, make_page
+from memfis.layout.paths import shown_url
 from memfis.nginx.hints import Bucket
 from memfis.nginx.microcache import Microcache, cache_key
 from memfis.render.expiring import HOLD, RETRY, Expiring, look_after, now
 from memfis.render.fetch import Answer, Origin, OriginError
 from memfis.render.figures import Figures
 from memfis.render.pages import Known, KnownPages
-from memfis.render.paths import is_file, kept_at, obstacle, shown
+from memfis.render.paths import is_file, kept_at, obstacle
 from memfis.render.patterns import EVERYTHING, Pattern
 from memfis.render.preload import Ahead
 from memfis.render.queue import Job, Priority, Queue
@@ -250,7 +251,7 @@ class SiteRenderer:
 
     def _refuse(self, path: bytes, refusal: Refusal) -> None:
         """Count why the page is not stored; what was stored before is not right any more."""
-        self.figures.refuse(shown(path), refusal)
+        self.figures.refuse(shown_url(path), refusal)
         self._refused.pop(path, None)
         self._refused[path] = now() + self.php.lifetime
         if len(self._refused) > REMEMBERED:
@@ -266,11 +267,11 @@ class SiteRenderer:
             self._expiring.soon()
             self.say(
                 logging.ERROR,
-                f"the origin is in trouble: {shown(path)}: {why}; old pages stay up to"
+                f"the origin is in trouble: {shown_url(path)}: {why}; old pages stay up to"
                 f" {self.php.stale_if_error} s",
             )
         elif not self.trouble.is_there:
-            self.say(logging.WARNING, f"{shown(path)} could not be rendered: {why}")
+            self.say(logging.WARNING, f"{shown_url(path)} could not be rendered: {why}")
         known = self.known.get(path)
         if known is not None:
             known.failing = True

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from memfis.errors import shown
+from memfis.layout.paths import shown, size
 from memfis.settings.load import Site
 from memfis.store import Store
 from memfis.webroot import Problem, Skipped
@@ -120,13 +120,3 @@ _COUNTS = (
     *("bytes", "added", "changed", "removed", "restored", "unchanged", "renewed"),
     "bytes_written",
 )
-
-
-def size(number: int) -> str:
-    """Return `number` bytes for people, in powers of 1000."""
-    amount = float(number)
-    for unit in ("B", "kB", "MB", "GB"):
-        if amount < 1000:
-            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
-        amount /= 1000
-    return f"{amount:.1f} TB"
