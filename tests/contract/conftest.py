@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pymemcache.client.base import Client
 
-from memfis.settings.load import StoreAddress
+from memfis.settings.addresses import StoreAddress
 from memfis.store import Store
 from support.couchbase_mock import CouchbaseMock, jar
 from support.directory import reachable_directory

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from memfis.errors import StoreError, StoreRefusedError, UsageError
-from memfis.settings.load import StoreAddress
+from memfis.settings.addresses import StoreAddress
 from memfis.store import Item, Store
 from memfis.store import exchange as to
 from memfis.store.wire import MONTH, WINDOW, WINDOW_BYTES

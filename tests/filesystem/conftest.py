@@ -9,7 +9,8 @@ import pytest
 
 from conformance import seeds
 from memfis.filesystem import Caller, Filesystem
-from memfis.settings.load import Site, StoreAddress
+from memfis.settings.addresses import StoreAddress
+from memfis.settings.values import Site
 from memfis.store import Store
 from support.directory import reachable_directory
 from support.memcached import Memcached

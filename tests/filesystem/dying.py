@@ -5,7 +5,7 @@ from functools import partial
 from typing import TypeVar
 
 from memfis.errors import StoreError
-from memfis.settings.load import StoreAddress
+from memfis.settings.addresses import StoreAddress
 from memfis.store import Answer, Item, Request, Store, Value
 
 T = TypeVar("T")

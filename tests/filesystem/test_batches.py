@@ -14,7 +14,8 @@ from memfis.filesystem import Filesystem
 from memfis.layout.keys import directory_key, page_key
 from memfis.layout.pages import Page, content_of
 from memfis.layout.records import encode_log
-from memfis.settings.load import Site, StoreAddress
+from memfis.settings.addresses import StoreAddress
+from memfis.settings.values import Site
 from memfis.store import Store
 
 

@@ -29,7 +29,7 @@ from conformance.systems import Directory
 from filesystem.conftest import Mount
 from filesystem.dying import dying
 from memfis.filesystem import Caller, Filesystem
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from support.memcached import Memcached
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do all that is compared")

@@ -12,7 +12,7 @@ from filesystem.dying import dying
 from filesystem.files import ROOT, get, put
 from memfis.errors import StoreError, UsageError
 from memfis.filesystem import RENAME_EXCHANGE, RENAME_NOREPLACE, Filesystem
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from support.directory import reachable_directory
 from support.memcached import Memcached
 

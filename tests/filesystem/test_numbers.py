@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 from memfis.filesystem import Caller, Filesystem
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 
 ME = Caller(0, 0)
 TIMEOUT = 0.05

@@ -11,7 +11,8 @@ from filesystem.files import ROOT, get, put
 from memfis.filesystem import Filesystem
 from memfis.layout.keys import directory_key, page_key, private_key
 from memfis.layout.pages import Page, content_of
-from memfis.settings.load import Site, StoreAddress
+from memfis.settings.addresses import StoreAddress
+from memfis.settings.values import Site
 from memfis.store import Store
 
 

@@ -17,7 +17,7 @@ from conformance.seeds import EFFORT, numbers
 from conformance.systems import Directory, System
 from filesystem.conftest import Mount
 from memfis.filesystem import Filesystem
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from support.memcached import Memcached
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root may do all that is compared")

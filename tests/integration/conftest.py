@@ -9,7 +9,8 @@ import pytest
 from memfis.errors import StoreError
 from memfis.layout.keys import page_key
 from memfis.layout.pages import Page, content_of
-from memfis.settings.load import Site, StoreAddress
+from memfis.settings.addresses import StoreAddress
+from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.sync import MaxDelete, Options, Report, sync
 from memfis.verify.webroot import Discrepancy, verify

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from integration.conftest import Agents, Filled
-from memfis.settings.load import StoreAddress
+from memfis.settings.addresses import StoreAddress
 from memfis.store import Store
 from support.command import memfis, memfis_json
 from support.directory import reachable_directory

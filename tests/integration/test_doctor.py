@@ -14,7 +14,8 @@ import pytest
 
 from integration.conftest import Filled
 from memfis.doctor.kernel import watched
-from memfis.settings.load import Site, StoreAddress
+from memfis.settings.addresses import StoreAddress
+from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.watch import TreeWatcher
 from support.command import COMMAND, environment, memfis, memfis_json

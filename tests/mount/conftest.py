@@ -10,7 +10,7 @@ import pytest
 
 from memfis.layout.keys import page_key, private_key
 from memfis.layout.pages import Page, content_of
-from memfis.settings.load import StoreAddress
+from memfis.settings.addresses import StoreAddress
 from memfis.store import Store
 from support.directory import reachable_directory
 from support.gateway import store_under_test

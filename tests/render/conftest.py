@@ -10,7 +10,8 @@ import pytest
 
 from memfis.layout.keys import page_key
 from memfis.layout.pages import Page, content_of
-from memfis.settings.load import PhpSettings, Site, StoreAddress
+from memfis.settings.addresses import StoreAddress
+from memfis.settings.values import PhpSettings, Site
 from memfis.store import Store
 from support.agent import Agent
 from support.command import memfis_json

@@ -17,7 +17,7 @@ from memfis.layout.pages import make_page
 from memfis.layout.records import Entry, encode_records
 from memfis.render.pages import Known
 from memfis.render.records import Records
-from memfis.settings.load import StoreAddress
+from memfis.settings.addresses import StoreAddress
 from memfis.store import Store
 from memfis.store.client import Value
 from memfis.sync import MaxDelete, Options, sync, walk

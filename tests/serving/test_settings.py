@@ -12,15 +12,14 @@ from typing import Any
 
 import pytest
 
-from memfis.nginx.site import SITE_DEFAULTS
-from memfis.settings.load import MAX_PAGE
+from memfis.settings.site import MAX_PAGE, SITE
 from support.http import Connection
 from support.nginx import Nginx, Site, Web, render
 from support.ports import free_port
 from support.process import listening, wait_for
 
 SETTINGS: dict[str, Any] = {
-    **SITE_DEFAULTS,
+    **SITE.defaults("nginx"),
     "name": "site.example",
     "server_names": ["site.example"],
     "listen": ["80"],

@@ -8,7 +8,7 @@ from signal import Signals
 
 import msgspec
 
-from memfis.settings.gateway import GatewaySettings
+from memfis.settings.values import GatewaySettings
 from support.agent import toml
 from support.command import COMMAND
 from support.couchbase_mock import BUCKET, CouchbaseMock, environment

@@ -17,7 +17,7 @@ from memfis.gateway.backend import (
     Write,
 )
 from memfis.gateway.run import run_with
-from memfis.settings.gateway import GatewaySettings
+from memfis.settings.values import GatewaySettings
 
 
 class MemoryBackend:

@@ -12,8 +12,7 @@ from typing import Any
 import jinja2
 
 from memfis.layout import keys
-from memfis.nginx.site import SITE_DEFAULTS
-from memfis.settings.load import MAX_PAGE
+from memfis.settings.site import MAX_PAGE, SITE
 from support.http import Answer, Connection
 from support.memcached import Memcached
 from support.process import Process, listening, unprivileged
@@ -52,7 +51,7 @@ class Site:
         self.public = directory / f"{name}.public"
         self.origin = directory / f"{name}.origin"
         self.settings: dict[str, Any] = {
-            **SITE_DEFAULTS,
+            **SITE.defaults("nginx"),
             "name": name,
             "server_names": [name],
             "listen": [f"unix:{self.public}"],

@@ -4,7 +4,8 @@ import os
 import stat
 
 from memfis.filesystem import Caller, Filesystem
-from memfis.settings.load import Site, StoreAddress
+from memfis.settings.addresses import StoreAddress
+from memfis.settings.values import Site
 from memfis.store import Store
 from support.memcached import Memcached
 

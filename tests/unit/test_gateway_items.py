@@ -12,7 +12,7 @@ from memfis.gateway.budget import Budget
 from memfis.gateway.figures import Figures
 from memfis.gateway.hot import Entry, HotCache
 from memfis.gateway.items import Items, Outcome
-from memfis.settings.gateway import GatewaySettings
+from memfis.settings.values import GatewaySettings
 from support.memory_backend import MemoryBackend, away
 
 

@@ -9,7 +9,7 @@ from memfis.render.patterns import EVERYTHING, as_kept, exactly, parse, parse_re
 from memfis.render.queue import LONGEST, Priority, Queue
 from memfis.render.trouble import FIRST, Trouble
 from memfis.render.trouble import LONGEST as LONGEST_PAUSE
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 
 PATHS = [b"/", b"/a", b"/a/", b"/a/b", b"/a/b/c", b"/ab", b"/a*b", b"/\xc3\xa9/x", b"/a\nb"]
 

@@ -1,8 +1,6 @@
 """The settings of a site have the same names and defaults wherever they are written."""
 
-import importlib.util
 import json
-import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -12,41 +10,33 @@ import pytest
 import yaml
 from jinja2 import Environment, StrictUndefined
 
+from memfis import __version__
 from memfis.layout.compression import Compression
-from memfis.nginx.site import SITE_DEFAULTS, site_variables
-from memfis.settings.load import MAX_DELETE, MAX_PAGE, Settings, Site, settings_from
+from memfis.nginx.site import site_variables
+from memfis.settings.agent import AGENT, MAX_DELETE, SITE_IN_TOML
+from memfis.settings.gateway import GATEWAY
+from memfis.settings.load import settings_from
+from memfis.settings.php import PHP
+from memfis.settings.play import complete_sites, for_agent, site_problems, store_url
+from memfis.settings.play import mount_problems as role_mount_problems
+from memfis.settings.site import MAX_PAGE, SITE
+from memfis.settings.values import GatewaySettings, PhpSettings, Settings, Site
 
 ROOT = Path(__file__).parents[2]
-AGENT_ALONE = {
-    *("exclude", "compress_level", "compress_types", "compress_min_size", "compress_min_saving"),
+HOST_MAKES: dict[str, Any] = {
+    "listen": ["80"],
+    "tls_listen": ["443"],
+    "max_page": MAX_PAGE,
+    "header": "X-Memfis",
+    "store_address": "unix:/run/m.sock",
+    "php": {"backends": [], "hints": "", "purge": "", "microcache": "/run/memfis-microcache"},
 }
-"""Settings that nginx has no use for."""
-
-
-def filters() -> Any:
-    """Return the role's filter plugin."""
-    spec = importlib.util.spec_from_file_location(
-        "memfis_filters", ROOT / "plugins/filter/sites.py"
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def of_the_role(**site: Any) -> dict[str, Any]:
     """Return the variable `site` as the role makes it."""
-    defaults = {
-        "listen": ["80"],
-        "tls_listen": ["443"],
-        "max_page": MAX_PAGE,
-        "header": "X-Memfis",
-        "store_address": "unix:/run/m.sock",
-    }
-    [complete] = filters().site_settings([site], defaults)
-    found: dict[str, Any] = complete
-    return found
+    [complete] = complete_sites([site], HOST_MAKES)
+    return complete
 
 
 def of_serve() -> dict[str, Any]:
@@ -55,46 +45,31 @@ def of_serve() -> dict[str, Any]:
     return site_variables(site, ["80"], ["a.example"])
 
 
-def documented() -> set[str]:
-    """Return the keys of the table in docs/architecture.md."""
-    text = (ROOT / "docs/architecture.md").read_text()
-    table = text[text.index("## Settings of a site") : text.index("`memfis.toml`:")]
-    return set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
-
-
 def test_the_role_and_serve_make_the_same_variable() -> None:
     role = of_the_role(server_names=["a.example"], root="/srv/a", origin_socket="/run/o")
     serve = of_serve()
-    assert set(role) - {"src"} - AGENT_ALONE == set(serve)
+    assert set(serve) == {setting.name for setting in SITE.read_by("nginx")}
     assert {key: role[key] for key in serve} == serve
-    assert serve | SITE_DEFAULTS == serve
 
 
-def test_the_table_of_the_documentation_has_every_setting() -> None:
-    assert documented() == set(of_serve()) | AGENT_ALONE
-
-
-def test_the_argument_specification_has_every_setting() -> None:
-    specs = yaml.safe_load((ROOT / "roles/memfis/meta/argument_specs.yml").read_text())
-    options = specs["argument_specs"]["main"]["options"]["memfis_sites"]["options"]
-    assert set(options) == documented() | {"src"}
-
-
-def test_what_the_agent_reads_is_documented() -> None:
-    renamed = {"store": "store_address", "origin": "origin_socket"}
-    fields = {renamed.get(f.name, f.name) for f in msgspec.structs.fields(Site)}
-    assert fields - documented() == {"reader", "lease", "max_delete"}  # set for all sites at once
-
-
-@pytest.mark.parametrize("key", ["compress_level", "compress_min_size", "compress_min_saving"])
-def test_a_default_of_the_agent_is_the_documented_one(key: str) -> None:
-    default = {f.name: f.default for f in msgspec.structs.fields(Site)}[key]
-    for path in ("docs/architecture.md", "roles/memfis/README.md"):
-        [row] = re.findall(rf"^\| `{key}` \|.*", (ROOT / path).read_text(), re.MULTILINE)
-        assert str(default) in [cell.strip(" `") for cell in row.split("|")]
-    specs = yaml.safe_load((ROOT / "roles/memfis/meta/argument_specs.yml").read_text())
-    option = specs["argument_specs"]["main"]["options"]["memfis_sites"]["options"][key]
-    assert f"By default V({default})." in option["description"]
+def test_the_agents_fields_are_those_that_are_declared() -> None:
+    for struct, table in (
+        (Site, SITE_IN_TOML),
+        (Settings, AGENT),
+        (PhpSettings, PHP.in_toml()),
+        (GatewaySettings, GATEWAY),
+    ):
+        fields = {field.name: field for field in msgspec.structs.fields(struct)}
+        tables = {"sites", "gateway"} if struct is Settings else set()
+        assert set(fields) - tables == set(table.names)
+        for setting in table.settings:
+            field = fields[setting.name]
+            if setting.is_required:
+                assert field.default is msgspec.NODEFAULT
+            elif setting.default is not None:
+                assert field.default == setting.kind.read(setting.default)
+            else:
+                assert field.default in (None, "")
 
 
 def toml_of_the_role(
@@ -104,10 +79,12 @@ def toml_of_the_role(
     place = {} if site.get("source") == "store" else {"root": "/srv/a"}
     complete = of_the_role(server_names=["a.example"], **place, **site)
     environment = Environment(undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["memfis_store_url"] = filters().store_url
+    environment.filters["memfis_store_url"] = store_url
+    environment.filters["memfis_for_agent"] = for_agent
     environment.filters["to_json"] = json.dumps
     text = environment.from_string((ROOT / "templates/etc/memfis.toml.j2").read_text()).render(
         ansible_managed="",
+        __memfis_version=__version__,
         memfis_store_address="unix:/run/m.sock",
         __memfis_nginx_user="www-data",
         __memfis_run_directory="/run/memfis",
@@ -174,7 +151,7 @@ GOOD: dict[str, Any] = {
 
 
 def test_good_settings_have_no_problems() -> None:
-    assert filters().site_problems([GOOD]) == []
+    assert site_problems([GOOD]) == []
 
 
 @pytest.mark.parametrize(
@@ -225,7 +202,7 @@ def test_good_settings_have_no_problems() -> None:
     ],
 )
 def test_what_nginx_would_misread_is_refused(key: str, value: object) -> None:
-    [*found] = filters().site_problems([GOOD | {"name": "a.example", key: value}])
+    [*found] = site_problems([GOOD | {"name": "a.example", key: value}])
     assert found
     assert all(line.startswith(f"memfis_sites[0].{key}") for line in found)
 
@@ -234,7 +211,7 @@ STORED: dict[str, Any] = {"server_names": ["files.example"], "source": "store"}
 
 
 def test_a_site_without_a_disk_needs_no_more() -> None:
-    assert filters().site_problems([STORED]) == []
+    assert site_problems([STORED]) == []
 
 
 @pytest.mark.parametrize(
@@ -248,7 +225,7 @@ def test_a_site_without_a_disk_needs_no_more() -> None:
     ],
 )
 def test_what_needs_a_disk_is_refused_without_one(key: str, value: object) -> None:
-    found = filters().site_problems([STORED | {key: value}])
+    found = site_problems([STORED | {key: value}])
     assert [line for line in found if line.startswith(f"memfis_sites[0].{key}: ")]
 
 
@@ -259,8 +236,7 @@ MOUNTS: list[dict[str, Any]] = [
 
 
 def mount_problems(*mounts: dict[str, Any]) -> list[str]:
-    found: list[str] = filters().mount_problems(list(mounts), [STORED, GOOD])
-    return found
+    return role_mount_problems(list(mounts), [STORED, GOOD])
 
 
 def test_good_mounts_have_no_problems() -> None:
@@ -270,10 +246,10 @@ def test_good_mounts_have_no_problems() -> None:
 @pytest.mark.parametrize(
     ("mount", "problem"),
     [
-        ({"site": "other.example"}, "site: 'other.example' is not the name of one of"),
+        ({"site": "other.example"}, "site: 'other.example': is not the name of one of"),
         ({"site": "a.example"}, "read_only: the agent keeps a.example equal to its web root"),
         ({"path": "srv/files"}, "path: 'srv/files': expected an absolute path"),
-        ({"path": "/"}, "path: '': expected an absolute path"),
+        ({"path": "/"}, "path: '/': expected an absolute path"),
         ({"path": "/srv/../etc"}, "path: '/srv/../etc': expected an absolute path"),
         ({"path": "/srv/a b"}, "path: '/srv/a b': expected an absolute path"),
         ({"path": "/srv/%h"}, "path: '/srv/%h': expected an absolute path"),
@@ -281,7 +257,7 @@ def test_good_mounts_have_no_problems() -> None:
         ({"owner": "a b"}, "owner: 'a b'"),
         ({"mode": "493"}, "mode: '493'"),
         ({"mode": "u+x"}, "mode: 'u+x'"),
-        ({"options": ["a,b"]}, "options: 'a,b'"),
+        ({"options": ["a,b"]}, "options[0]: 'a,b'"),
     ],
 )
 def test_mounts_that_cannot_be_are_refused(mount: dict[str, Any], problem: str) -> None:
@@ -292,14 +268,14 @@ def test_mounts_that_cannot_be_are_refused(mount: dict[str, Any], problem: str) 
 
 def test_mounts_do_not_share() -> None:
     assert mount_problems(MOUNTS[0], {**MOUNTS[0], "path": "/srv/files/"}) == [
-        "memfis_mounts[1].site: 'files.example' is also that of memfis_mounts[0]",
-        "memfis_mounts[1].path: '/srv/files' is also that of memfis_mounts[0]",
+        "memfis_mounts[1].site: 'files.example': is also that of memfis_mounts[0]",
+        "memfis_mounts[1].path: '/srv/files': is also that of memfis_mounts[0]",
     ]
     rooted = GOOD | {"root": "/srv/www"}
-    [found] = filters().mount_problems([MOUNTS[0] | {"path": "/srv/www/x"}], [STORED, rooted])
+    [found] = role_mount_problems([MOUNTS[0] | {"path": "/srv/www/x"}], [STORED, rooted])
     assert "is in a web root" in found
 
 
 def test_two_sites_of_one_name_are_refused() -> None:
-    [problem] = filters().site_problems([GOOD, GOOD])
+    [problem] = site_problems([GOOD, GOOD])
     assert "also the name of memfis_sites[0]" in problem

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from memfis.errors import StoreError
-from memfis.settings.load import StoreAddress
+from memfis.settings.addresses import StoreAddress
 from memfis.store import Item, Store
 from memfis.store.wire import ItemState, Wire
 

@@ -17,7 +17,8 @@ from memfis.errors import ConfigurationError, MemfisError, UsageError
 from memfis.keeper import Signals, SiteKeeper, StoredSite
 from memfis.service.sockets import Serve, listen_tcp, listen_unix
 from memfis.service.systemd import notify
-from memfis.settings.load import ListenAddress, Settings, Site
+from memfis.settings.addresses import ListenAddress
+from memfis.settings.values import Settings, Site
 from memfis.sync.lock import runtime_directory
 
 TICK = 1.0

@@ -18,7 +18,7 @@ from memfis.nginx import hints
 from memfis.render.patterns import Pattern, exactly, parse_regex
 from memfis.render.patterns import parse as parse_pattern
 from memfis.service.sockets import passed_sockets
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 
 PATIENCE = 5.0
 """Seconds that a client has for its request."""

@@ -18,7 +18,7 @@ from memfis.layout.keys import check_site_name, normal_path
 from memfis.layout.pages import GZIP, NO_PAGE, Page, content_of
 from memfis.layout.paths import page_url, shown
 from memfis.layout.records import Entry
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.store import ItemState, Store
 
 

@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from memfis.catalog.catalog import Catalog
 from memfis.errors import UsageError
 from memfis.settings import load as configuration
-from memfis.settings.load import Settings, Site, Source, StoreAddress
+from memfis.settings.addresses import StoreAddress
+from memfis.settings.values import Settings, Site, Source
 from memfis.store import Store
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 
 REFRESH = 0.1
 """Seconds between two drawings of the bar."""

@@ -9,7 +9,8 @@ from memfis.commands.logs import log_to_stderr
 from memfis.layout.paths import size
 from memfis.serve.run import Listen
 from memfis.serve.run import serve as serve_directory
-from memfis.settings.load import MAX_PAGE, settings_from
+from memfis.settings.load import settings_from
+from memfis.settings.site import MAX_PAGE
 from memfis.sync import Report
 
 

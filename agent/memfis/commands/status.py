@@ -13,7 +13,7 @@ from memfis.control.client import ask_status
 from memfis.errors import StoreError
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.paths import size
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.store import StoreStatistics
 from memfis.sync.lock import runtime_directory
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.layout.paths import shown
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.verify.http import compare, compare_stored, tally
 from memfis.verify.stored import verify_store
 from memfis.verify.webroot import verify as verify_site

@@ -13,7 +13,7 @@ import msgspec
 
 from memfis.errors import MemfisError, SafetyError, StoreError, UsageError
 from memfis.render.figures import Figures, Purged
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.sync import Change, MaxDelete, Options, Report
 
 SOCKET = "agent.sock"

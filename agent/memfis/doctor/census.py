@@ -12,7 +12,7 @@ import msgspec
 from memfis.layout.keys import directory_key, page_key
 from memfis.layout.pages import make_page, may_fit
 from memfis.layout.records import Entry, encode_log
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.webroot import WebRoot
 
 SAMPLES = 200

@@ -14,7 +14,8 @@ from memfis.doctor.site import check_site, this_user
 from memfis.doctor.store import StoreExamination, as_json, examine_store
 from memfis.doctor.stored import check_stored, take_stored
 from memfis.errors import StoreError, UsageError
-from memfis.settings.load import Settings, Site, StoreAddress
+from memfis.settings.addresses import StoreAddress
+from memfis.settings.values import Settings, Site
 from memfis.store import Store
 from memfis.watch.mounts import mounts_of
 from memfis.webroot import WebRoot

@@ -9,7 +9,7 @@ from memfis.errors import StoreError
 from memfis.layout.keys import directory_key, page_key
 from memfis.layout.paths import size
 from memfis.layout.records import Entry, encode_log, encode_records
-from memfis.settings.load import PhpSettings, Site
+from memfis.settings.values import PhpSettings, Site
 from memfis.store import Store
 
 

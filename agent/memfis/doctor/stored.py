@@ -11,7 +11,7 @@ from memfis.layout.keys import directory_key, page_key, page_path, private_key
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.paths import size
 from memfis.layout.records import Entry, encode_log
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.store import Store, StoreStatistics
 
 OVERHEAD = 512

@@ -15,7 +15,7 @@ from memfis.layout.keys import (
 )
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.records import Entry
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.webroot.exclusions import Exclusions
 from memfis.webroot.reader import READ, SEARCH, Reader
 

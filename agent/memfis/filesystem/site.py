@@ -14,7 +14,7 @@ from memfis.filesystem.interface import Caller
 from memfis.filesystem.items import Items, failure
 from memfis.layout.keys import site_key
 from memfis.layout.records import Entry
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.store import exchange as to
 

@@ -24,7 +24,7 @@ from memfis.filesystem.tree import Tree, split
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.paths import shown
 from memfis.layout.records import MOVING, Entry
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.store import Store
 
 log = logging.getLogger(__name__)

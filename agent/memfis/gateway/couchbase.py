@@ -49,7 +49,7 @@ from memfis.gateway.backend import (
     Write,
 )
 from memfis.gateway.documents import document_id, expiry_of, key_of, password_in
-from memfis.settings.gateway import GatewaySettings
+from memfis.settings.values import GatewaySettings
 
 T = TypeVar("T")
 

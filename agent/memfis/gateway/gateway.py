@@ -16,8 +16,8 @@ from memfis.gateway.items import Items
 from memfis.service.exposition import Exposition
 from memfis.service.sockets import listen_tcp, listen_unix
 from memfis.service.systemd import notify
-from memfis.settings.gateway import GatewaySettings
-from memfis.settings.load import ListenAddress
+from memfis.settings.addresses import ListenAddress
+from memfis.settings.values import GatewaySettings
 
 TICK = 1.0
 """Seconds between two words to systemd, and two looks at slow clients."""

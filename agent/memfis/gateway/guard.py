@@ -19,7 +19,7 @@ from memfis.gateway.backend import (
 )
 from memfis.gateway.breaker import Breaker
 from memfis.gateway.figures import Figures
-from memfis.settings.gateway import GatewaySettings
+from memfis.settings.values import GatewaySettings
 
 Job = TypeVar("Job")
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from memfis.gateway.figures import Figures
 from memfis.gateway.guard import Guard
 from memfis.gateway.reads import Reads
 from memfis.gateway.seen import UNKNOWN, Brief
-from memfis.settings.gateway import GatewaySettings
+from memfis.settings.values import GatewaySettings
 
 TRIES = 50
 """How often a change is tried that others keep coming between."""

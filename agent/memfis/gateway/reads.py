@@ -12,7 +12,7 @@ from memfis.gateway.figures import Figures
 from memfis.gateway.guard import Guard
 from memfis.gateway.hot import GRACE, Entry, HotCache
 from memfis.gateway.seen import UNKNOWN, Brief, Seen
-from memfis.settings.gateway import GatewaySettings
+from memfis.settings.values import GatewaySettings
 
 LARGE = 16 * 1024
 """Bytes of a value that is more to fetch than a question of its own is to ask."""

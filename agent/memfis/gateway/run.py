@@ -11,7 +11,7 @@ from memfis.errors import UsageError
 from memfis.gateway import sockets
 from memfis.gateway.backend import Backend
 from memfis.gateway.gateway import Gateway
-from memfis.settings.gateway import GatewaySettings
+from memfis.settings.values import GatewaySettings
 
 log = logging.getLogger("memfis.gateway")
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from memfis.errors import UsageError
 from memfis.service.sockets import passed_sockets as passed_sockets
-from memfis.settings.load import ListenAddress
+from memfis.settings.addresses import ListenAddress
 
 BACKLOG = 1024
 """Connections that may wait to be accepted."""

@@ -15,7 +15,9 @@ from memfis.render.paths import is_file
 from memfis.render.patterns import Pattern, as_kept
 from memfis.render.purge import check_may_be_purged, find, present
 from memfis.render.site import SiteRenderer
-from memfis.settings.load import Site, StoreAddress, parse_patterns
+from memfis.settings.addresses import StoreAddress
+from memfis.settings.patterns import parse_patterns
+from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.watch import Changes
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from memfis.errors import StoreError
 from memfis.keeper.journal import Journal
-from memfis.settings.load import StoreAddress
+from memfis.settings.addresses import StoreAddress
 from memfis.store.probe import probe
 
 PROBE = 1.0

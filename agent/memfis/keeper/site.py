@@ -16,7 +16,9 @@ from memfis.keeper.problems import Problems
 from memfis.keeper.schedule import Request, Schedule, now
 from memfis.keeper.watching import NEVER, RETRY, Watching
 from memfis.layout.keys import site_key
-from memfis.settings.load import GATEWAY_LEASE, LEASE, MIME_TYPES, Site, StoreAddress
+from memfis.settings.addresses import StoreAddress
+from memfis.settings.agent import GATEWAY_LEASE, LEASE, MIME_TYPES
+from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.sync import Deletions, MaxDelete, Options, Report, Sync, Walk, try_lock
 from memfis.watch import Changes

@@ -5,7 +5,8 @@ import logging
 from memfis.keeper.health import EMPTIED, Health
 from memfis.keeper.journal import Journal
 from memfis.layout.keys import site_key
-from memfis.settings.load import Site, StoreAddress
+from memfis.settings.addresses import StoreAddress
+from memfis.settings.values import Site
 
 
 class StoredSite:

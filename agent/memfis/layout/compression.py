@@ -1,9 +1,8 @@
 """Which pages are stored compressed, and how densely."""
 
 import os
+from dataclasses import dataclass
 from functools import lru_cache
-
-import msgspec
 
 LEVEL = 3
 """Of libdeflate: `gzip -6` in size within 7 %, and faster than `gzip -1` (docs/performance.md)."""
@@ -23,7 +22,8 @@ MIN_SAVING = 10
 """Per cent of the identity content."""
 
 
-class Compression(msgspec.Struct, frozen=True):
+@dataclass(frozen=True, slots=True)
+class Compression:
     """The settings `compress_*` of a site (docs/architecture.md)."""
 
     level: int = LEVEL

@@ -15,7 +15,8 @@ from memfis.mount.options import BATCH, Options
 from memfis.mount.place import check_mountpoint, may_allow_other
 from memfis.mount.serving import serve
 from memfis.mount.session import Session
-from memfis.settings.load import Site, StoreAddress
+from memfis.settings.addresses import StoreAddress
+from memfis.settings.values import Site
 from memfis.store import Store
 
 _log = logging.getLogger(__name__)

@@ -4,27 +4,15 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from memfis.settings.load import Site, StoreAddress
-
-SITE_DEFAULTS: dict[str, Any] = {
-    "tls": None,
-    "default_type": None,
-    "charset": None,
-    "autoindex": False,
-    "error_pages": [],
-    "headers": {},
-    "expires": [],
-    "header": "X-Memfis",
-    "extra": "",
-    "php": None,
-}
-"""Settings of a site that only nginx needs; the role has the same (`__memfis_site_defaults`)."""
+from memfis.settings.addresses import StoreAddress
+from memfis.settings.site import SITE
+from memfis.settings.values import Site
 
 
 def site_variables(site: Site, listen: list[str], server_names: list[str]) -> dict[str, Any]:
     """Return the variable `site` of templates/nginx/site.conf.j2."""
     store = StoreAddress.parse(site.store)
-    return SITE_DEFAULTS | {
+    return SITE.defaults("nginx") | {
         "name": site.name,
         "server_names": server_names,
         "listen": listen,

@@ -10,7 +10,7 @@ from memfis import __version__
 from memfis.errors import MemfisError
 from memfis.layout.paths import target
 from memfis.render.rules import Fields
-from memfis.settings.load import PhpSettings
+from memfis.settings.values import PhpSettings
 
 _PROBE = b"/.memfis"
 """A name that nginx itself refuses: its answer has what nginx adds to every answer."""

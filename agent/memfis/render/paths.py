@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from memfis.layout.keys import KEY_LIMIT, longest_key
 from memfis.layout.paths import page_url
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.webroot.exclusions import is_refused
 
 

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 from memfis.errors import UsageError
 from memfis.layout.keys import normal_path
 from memfis.render.paths import kept_at
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 
 LONGEST = 1000
 """Characters of a regular expression at most."""

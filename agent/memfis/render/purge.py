@@ -11,7 +11,7 @@ from memfis.layout.pages import NO_PAGE
 from memfis.nginx.microcache import cache_key, remove
 from memfis.render.figures import Purged
 from memfis.render.patterns import Pattern, as_kept
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.store import Store
 
 BATCH = 64

@@ -13,7 +13,7 @@ from memfis.layout.keys import directory_key, page_key
 from memfis.layout.pages import Page
 from memfis.layout.paths import split
 from memfis.layout.records import Entry, encode_log, encode_records, tombstone
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.store import Item, Store, Visit
 from memfis.store.exchange import Request, append, put
 

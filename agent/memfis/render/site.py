@@ -24,7 +24,7 @@ from memfis.render.records import Records
 from memfis.render.reproducible import DEFAULT_TYPE, MediaTypes, check
 from memfis.render.rules import Fields, Freshness, Refusal, judge
 from memfis.render.trouble import Trouble
-from memfis.settings.load import PhpSettings, Site
+from memfis.settings.values import PhpSettings, Site
 from memfis.store import Store
 
 FAILED = 10.0

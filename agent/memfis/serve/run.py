@@ -18,7 +18,7 @@ from memfis.errors import MemfisError, ProgramError, UsageError
 from memfis.keeper import Signals, SiteKeeper
 from memfis.nginx.site import render, site_variables
 from memfis.serve.programs import Program, find, start_memcached, start_nginx
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.sync import Report
 from memfis.webroot import WebRoot
 

@@ -1,9 +1,9 @@
-"""Settings of `memfis gateway`: the table `[gateway]` of the configuration."""
+"""Settings of `memfis gateway`: the table `[gateway]` of its configuration, `memfis_gateway`."""
 
-from typing import Annotated
-
-import msgspec
-from msgspec import Meta
+from memfis.errors import UsageError
+from memfis.settings.addresses import ListenAddress
+from memfis.settings.declare import BY_GATEWAY, REQUIRED, Setting, Table
+from memfis.settings.kinds import Flag, Integer, ListOf, Number, Text
 
 SOCKET = "unix:/run/memfis-gateway/gateway.sock"
 """Where nginx, the agent and the mount find it."""
@@ -13,64 +13,187 @@ NAME = "memfis-gateway"
 
 MIB = 1024 * 1024
 
-Connection = Annotated[str, Meta(pattern=r"^couchbases?://[^\s/@]+(\?\S*)?\Z")]
-Bucket = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.%-]{1,100}\Z")]
-Path = Annotated[str, Meta(pattern=r"^/")]
-Seconds = Annotated[float, Meta(ge=0)]
-SomeTime = Annotated[float, Meta(ge=0.01, le=3600)]
-Number = Annotated[int, Meta(ge=1)]
+
+def no_listen_address(text: str) -> str | None:
+    """Return why a daemon cannot listen at `text`, None when it can."""
+    try:
+        ListenAddress.parse(text)
+    except UsageError as error:
+        return str(error).removeprefix(f"{text!r}: ")
+    return None
 
 
-class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
-    """The table `[gateway]`; docs/gateway.md says what each is for."""
+CONNECTION = Text(
+    "couchbase://HOST[,HOST…] or couchbases://HOST[,HOST…]",
+    r"couchbases?://[^\s/@]+(\?\S*)?",
+)
+BUCKET = Text("a bucket's name", r"[A-Za-z0-9_.%-]{1,100}")
+_PATH = Text("an absolute path", r"/[^\0]*", type="path")
+_WAIT = Number("a number of seconds, 0.01 to 3600", 0.01, 3600)
 
-    connection: Connection
-    """As Couchbase's SDK reads it; `couchbases://` is TLS."""
-    bucket: Bucket = "memfis"
-    user: str
-    password_file: Path
-    """A file whose first line is the password: it is never on a command line."""
-    certificate: Path | None = None
-    """CA certificates (PEM) that the cluster's is checked against; None: the SDK's own."""
-    listen: tuple[str, ...] = (SOCKET,)
-    metrics: str | None = None
-    hot_bytes: Annotated[int, Meta(ge=0)] = 64 * MIB
-    hot_ttl: Annotated[float, Meta(ge=0, le=60)] = 1.0
-    """Seconds that a page is answered without a look at Couchbase."""
-    stale_if_error: Annotated[float, Meta(ge=0, le=86400)] = 0.0
-    """Seconds that a page may be old when Couchbase cannot be asked."""
-    timeout: Annotated[float, Meta(ge=0.01, le=60)] = 0.2
-    """Seconds without any answer of Couchbase that a client waits."""
-    write_timeout: SomeTime = 2.5
-    """Seconds that a write may take while Couchbase does answer others."""
-    breaker_failures: Number = 3
-    breaker_retry: SomeTime = 0.5
-    room: Annotated[int, Meta(ge=MIB)] = 1 << 40
-    """Bytes that the bucket has room for, as clients are told: Couchbase tells it nobody here."""
-    max_item: Annotated[int, Meta(ge=1024, le=20 * MIB)] = 20 * MIB
-    max_connections: Number = 10_000
-    buffer_bytes: Annotated[int, Meta(ge=64 * MIB)] = 256 * MIB
-    client_timeout: SomeTime = 30.0
-    """Seconds that a client may take to go on sending a value or reading an answer."""
-    drain_timeout: Seconds = 10.0
-    allow_flush: bool = False
-    read_only: bool = False
-    """Whether whatever would change something is refused: for hosts that do not publish."""
-
-
-EXPECTED_OF_GATEWAY = {
-    "gateway": "expected a [gateway] table",
-    "gateway.connection": "expected couchbase://HOST[,HOST…] or couchbases://HOST[,HOST…]",
-    "gateway.bucket": "expected a bucket's name",
-    "gateway.password_file": "expected an absolute path",
-    "gateway.certificate": "expected an absolute path",
-    "gateway.listen": "expected a list of unix:/path/to.sock or HOST:PORT",
-    "gateway.hot_bytes": "expected a number of bytes; 0: no hot cache",
-    "gateway.hot_ttl": "expected a number of seconds, 0 to 60",
-    "gateway.stale_if_error": "expected a number of seconds, 0 to 86400",
-    "gateway.timeout": "expected a number of seconds, 0.01 to 60",
-    "gateway.max_item": "expected a number of bytes, 1024 to 20971520",
-    "gateway.room": "expected a number of bytes, 1048576 (1 MiB) or more",
-    "gateway.buffer_bytes": "expected a number of bytes, 67108864 (64 MiB) or more",
-}
-"""What to say of a setting that cannot be used."""
+GATEWAY = Table(
+    "a [gateway] table",
+    (
+        Setting(
+            "connection",
+            CONNECTION,
+            "as Couchbase's SDK reads it: `couchbase://HOST,HOST`, or `couchbases://…` for TLS",
+            REQUIRED,
+            read_by=BY_GATEWAY,
+        ),
+        Setting("bucket", BUCKET, "the bucket", "memfis", read_by=BY_GATEWAY),
+        Setting(
+            "user",
+            Text("a user", r"[^\0]+"),
+            "the user that it logs in as",
+            REQUIRED,
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "password_file",
+            _PATH,
+            "a file whose first line is the password; it is never in argv or the environment",
+            REQUIRED,
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "certificate",
+            _PATH,
+            "CA certificates (PEM) that the cluster's is checked against",
+            usually="the SDK's own",
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "listen",
+            ListOf(
+                Text("unix:/path/to.sock or HOST:PORT", also=no_listen_address),
+                "a list of unix:/path/to.sock or HOST:PORT",
+            ),
+            "unix sockets, and ports of loopback addresses; systemd's sockets take their place",
+            [SOCKET],
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "metrics",
+            Text("unix:/path/to.sock or HOST:PORT", also=no_listen_address),
+            "where Prometheus may ask: a loopback `HOST:PORT`, or `unix:/path/to.sock`. With our"
+            " units systemd makes that socket, as `unix:/run/memfis-gateway/metrics.sock`, since"
+            " the gateway itself may write nowhere",
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "hot_bytes",
+            Integer("a number of bytes; 0: no hot cache"),
+            "bytes of the hot cache, of the pages asked for most, keys and overhead counted; 0:"
+            " none",
+            64 * MIB,
+            usually="64 MiB",
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "hot_ttl",
+            Number("a number of seconds, 0 to 60", 0, 60),
+            "seconds that a page is answered without a look at Couchbase: a change by another host"
+            " is seen within these and one more, one by this gateway at once",
+            1.0,
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "stale_if_error",
+            Number("a number of seconds, 0 to 86400", 0, 86400),
+            "seconds that a page may be old when Couchbase cannot be asked; 0: it is an error, and"
+            " nginx has the disk. For sites whose only source is the store",
+            0.0,
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "timeout",
+            Number("a number of seconds, 0.01 to 60", 0.01, 60),
+            "seconds without an answer of Couchbase that anybody waits",
+            0.2,
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "write_timeout",
+            _WAIT,
+            "seconds that a write may take while Couchbase does answer others",
+            2.5,
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "breaker_failures",
+            Integer("a number of questions, 1 or more", 1),
+            "after so many questions in a row without an answer nobody waits any more",
+            3,
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "breaker_retry",
+            _WAIT,
+            "seconds between two questions of its own whether Couchbase is back",
+            0.5,
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "room",
+            Integer("a number of bytes, 1048576 (1 MiB) or more", MIB),
+            "bytes that the bucket has room for, as `stats`, and so `memfis doctor` and df(1) on a"
+            " mount, are told: Couchbase tells it nobody in this protocol",
+            1 << 40,
+            usually="1 TiB",
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "max_item",
+            Integer("a number of bytes, 1024 to 20971520", 1024, 20 * MIB),
+            "bytes of the largest value; the default is Couchbase's own limit",
+            20 * MIB,
+            usually="20 MiB",
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "max_connections",
+            Integer("a number of connections, 1 or more", 1),
+            "clients at once; one more is answered `ERROR Too many open connections`",
+            10_000,
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "buffer_bytes",
+            Integer("a number of bytes, 67108864 (64 MiB) or more", 64 * MIB),
+            "bytes: half for what clients send, half for what they are sent from Couchbase",
+            256 * MIB,
+            usually="256 MiB",
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "client_timeout",
+            _WAIT,
+            "seconds for a client that hangs in the middle of a value or does not read its answer",
+            30.0,
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "drain_timeout",
+            Number("a number of seconds, 0 or more", 0),
+            "seconds that clients have to end when it stops",
+            10.0,
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "allow_flush",
+            Flag(),
+            "whether `flush_all` empties the bucket; the bucket must allow it too",
+            False,
+            read_by=BY_GATEWAY,
+        ),
+        Setting(
+            "read_only",
+            Flag(),
+            "whether all that would change something is answered `CLIENT_ERROR this gateway is"
+            " read-only…`, `touch` and `gat` too. For hosts that do not publish",
+            False,
+            read_by=BY_GATEWAY,
+        ),
+    ),
+)

@@ -1,67 +1,279 @@
-"""Settings of a site whose pages PHP makes: `[sites.php]` of memfis.toml, as far as the agent goes.
+"""Settings of a site whose pages PHP makes: `php` of a site, `[sites.php]` of memfis.toml."""
 
-What nginx alone needs to know (backends, cookies …) stands in the role (docs/rendering.md).
-"""
+import ipaddress
+import re
+from collections.abc import Mapping
+from typing import Any
 
-from typing import Annotated
+from memfis.settings.declare import BY_AGENT, BY_NGINX, REQUIRED, Setting, Table
+from memfis.settings.kinds import Integer, ListOf, Number, Text
+from memfis.settings.patterns import PATTERNS
 
-import msgspec
-from msgspec import Meta
-
-_Path = Annotated[str, Meta(pattern=r"^/")]
-_Url = Annotated[str, Meta(pattern=r"^(?!.*(/\.\.(/|\Z)|%00|%2[EeFf]))/[^?#\x00-\x20]*\Z")]
-_Canonical = Annotated[
-    str, Meta(pattern=r"^https?://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?/?\Z")
+UPLOADS = [
+    *("/wp-content/uploads/", "/wp-content/cache/", "/sites/default/files/", "/data/", "/uploads/"),
+    *("/images/", "/media/", "/files/", "/fileadmin/", "/storage/"),
 ]
-_Seconds = Annotated[int, Meta(ge=1, le=366 * 24 * 3600)]
+"""Where common applications put what their visitors send: no script runs below."""
+
+COOKIES = [
+    # Sessions: of PHP itself and of what is made with Symfony, Laravel, Joomla (32 hex digits),
+    # Drupal, MediaWiki, TYPO3, and whatever else has that in its name.
+    *("[^=;]*(?i:sess|token|auth|login|logged)[^=;]*", "[0-9a-f]{32}", "REMEMBERME"),
+    *("[^=;]*User(?:ID|Name)", "[fb]e_typo_user", "phpbb3?_[^=;]*", "XSRF-[^=;]*"),
+    # WordPress and its shops, comments, pages with a password.
+    *("wordpress_[^=;]*", "wp-[^=;]*", "wp_[^=;]*", "comment_author_[^=;]*"),
+    *("woocommerce_[^=;]*", "PrestaShop-[^=;]*", "cart[^=;]*", "edd_[^=;]*"),
+    # DokuWiki: its session, who is logged in, what he has set.
+    *("DokuWiki", "DW[0-9a-f]+", "DOKU_PREFS"),
+]
+"""Names, as regular expressions, of the cookies of common applications."""
+
+IGNORED_ARGUMENTS = [
+    *("utm_*", "fbclid", "gclid", "gclsrc", "dclid", "gbraid", "wbraid", "msclkid", "yclid"),
+    *("twclid", "ttclid", "li_fat_id", "igshid", "mc_cid", "mc_eid", "_ga", "_gl", "_hsenc"),
+    *("_hsmi", "mtm_*", "pk_*", "srsltid"),
+]
+"""Arguments that campaigns add, and no application reads."""
+
+YEAR = 366 * 24 * 3600
+"""Seconds."""
+
+_HOST = r"(?:[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:.]+\])"
+
+CANONICAL = Text(
+    "https://HOST or http://HOST, with a port or without", rf"https?://{_HOST}(?::\d{{1,5}})?/?"
+)
+"""Scheme, host and port that pages are rendered for."""
+
+_URLS = ListOf(
+    # What nginx would take for another path, or refuse, is the path of no page.
+    Text(
+        "the path of a URL, as /about/",
+        r"(?!.*(/\.\.(/|\Z)|%00|%2[Ee]))/[^?#\x00-\x20]*",
+        type="path",
+    ),
+    "a list of URL paths",
+)
+_SOCKET = r"""/[^\s"'\\;:{}$]{1,106}"""
+_SOCKET_OR_NONE = Text(
+    "an absolute path of at most 107 bytes, or empty", f"{_SOCKET}|", type="path"
+)
+_PLACE = Text("an absolute path", r"/[^\0]*", type="path")
 
 
-class PhpSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """How pages of a site are rendered; docs/rendering.md lists the settings. Times in seconds."""
-
-    canonical: _Canonical
-    """Scheme, host and port that pages are rendered for."""
-    lifetime: _Seconds = 300
-    """Of a page that names none itself."""
-    stale_if_error: Annotated[int, Meta(ge=0, le=366 * 24 * 3600)] = 24 * 3600
-    """How long an old page stays while PHP is in trouble."""
-    render: tuple[_Url, ...] = ()
-    """URL paths that are always kept in memory."""
-    sitemaps: tuple[_Url, ...] = ()
-    concurrency: Annotated[int, Meta(ge=1, le=256)] = 4
-    """Renders at a time."""
-    timeout: Annotated[float, Meta(gt=0, le=3600)] = 30.0
-    """Of one render."""
-    max_pages: Annotated[int, Meta(ge=1)] = 100_000
-    """Rendered pages of the site at most."""
-    purge_on_change: tuple[str, ...] = ()
-    """gitignore patterns: a change of such a file purges everything rendered."""
-    hints: _Path | None = None
-    """The datagram socket at which nginx tells what PHP answered."""
-    purge: _Path | None = None
-    """The stream socket at which nginx hands on `PURGE` requests."""
-    microcache: _Path | None = None
-    """The directory of nginx's fastcgi_cache."""
-
-    @property
-    def host(self) -> str:
-        """The `Host:` that pages are asked for with."""
-        return self.canonical.partition("://")[2].rstrip("/")
+def _mistaken_cookie(pattern: str) -> str | None:
+    """Return why nginx would refuse `pattern`, or take it for something else."""
+    try:
+        found = re.compile(pattern)
+    except re.error as error:
+        return f"is no regular expression: {error}"
+    if found.groups or re.search(r"\s", pattern) or not pattern:
+        return "expected a name, or a regular expression without captures"
+    return None
 
 
-EXPECTED_OF_PHP = {
-    "php": "expected a [sites.php] table",
-    "php.canonical": "expected https://HOST or http://HOST, with a port or without",
-    "php.lifetime": "expected a number of seconds, 1 to a year",
-    "php.stale_if_error": "expected a number of seconds, 0 to a year",
-    "php.render": "expected a list of URL paths",
-    "php.sitemaps": "expected a list of URL paths",
-    "php.concurrency": "expected 1 to 256",
-    "php.timeout": "expected a number of seconds, up to an hour",
-    "php.max_pages": "expected a number of pages",
-    "php.purge_on_change": "expected a list of gitignore patterns",
-    "php.hints": "expected an absolute path",
-    "php.purge": "expected an absolute path",
-    "php.microcache": "expected an absolute path",
-}
-"""What was expected of a setting that does not hold, by its key."""
+def _no_network(text: str) -> str | None:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return "expected an address or a network, as 10.0.0.0/8"
+    return None
+
+
+def _in_toml(name: str, description: str) -> Setting:
+    return Setting(name, _PLACE, description)
+
+
+PHP = Table(
+    "a table, as {} or [sites.php]",
+    (
+        Setting(
+            "backends",
+            ListOf(
+                Text(
+                    "unix:PATH or HOST:PORT",
+                    r"""unix:/[^\s"'\\;{}$]+|""" + _HOST + r":\d{1,5}",
+                ),
+                "a list of unix:PATH or HOST:PORT",
+            ),
+            "php-fpm: `unix:PATH` or `HOST:PORT`; several are balanced, each left out for a while"
+            " after it failed",
+            usually="the pool of `memfis_php`",
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "front_controller",
+            Text(
+                "the path of a script, with or without the argument that is to take the URL's, or"
+                " empty",
+                r"/[A-Za-z0-9._~/-]*\.php(\?[A-Za-z0-9_.-]+=)?|",
+            ),
+            "what answers URLs that are no file. `/doku.php?id=` hands over the path in an"
+            " argument; empty: every URL is a script's own",
+            "/index.php",
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "uploads",
+            ListOf(
+                Text(
+                    "the beginning of a path, of letters, digits and ._~+@,=-",
+                    r"/[A-Za-z0-9._~+@,=-][A-Za-z0-9._~+@,=/-]*",
+                ),
+                "a list of beginnings of paths",
+            ),
+            "beginnings of paths below which no script ever runs, nor is sent",
+            UPLOADS,
+            usually="common applications'",
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "cookies",
+            ListOf(
+                Text("the name of a cookie", also=_mistaken_cookie), "a list of names of cookies"
+            ),
+            "names of cookies, as regular expressions: a request with one is a visitor's own, and"
+            " its answer for nobody else",
+            COOKIES,
+            usually="common applications'",
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "ignored_arguments",
+            ListOf(
+                Text(
+                    "a name of letters, digits and _.-, with or without a * at its end",
+                    r"[A-Za-z0-9_.-]+\*?",
+                ),
+                "a list of names of arguments",
+            ),
+            "arguments that select no other page, with `*` at the end for any ending",
+            IGNORED_ARGUMENTS,
+            usually="`utm_*`, `fbclid`, `gclid` …",
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "canonical",
+            CANONICAL,
+            "host and scheme that pages are rendered for, as `https://HOST[:PORT]`",
+            usually="first server name, `https` with `tls`",
+            read_by=BY_NGINX | BY_AGENT,
+            in_toml=Setting(
+                "canonical", CANONICAL, "host and scheme that pages are rendered for", REQUIRED
+            ),
+        ),
+        Setting(
+            "lifetime",
+            Integer("a number of seconds, 1 to a year", 1, YEAR),
+            "seconds that a page stays in memory when it names no time itself",
+            300,
+            read_by=BY_NGINX | BY_AGENT,
+        ),
+        Setting(
+            "stale_if_error",
+            Integer("a number of seconds, 0 to a year", 0, YEAR),
+            "seconds that an old page stays while PHP is in trouble",
+            86400,
+            read_by=BY_NGINX | BY_AGENT,
+        ),
+        Setting("render", _URLS, "paths that are always kept in memory", [], read_by=BY_AGENT),
+        Setting(
+            "sitemaps",
+            _URLS,
+            "paths of sitemaps whose pages are kept in memory, as `/sitemap.xml`",
+            [],
+            read_by=BY_AGENT,
+        ),
+        Setting(
+            "concurrency",
+            Integer("1 to 256", 1, 256),
+            "pages rendered at a time",
+            4,
+            read_by=BY_AGENT,
+        ),
+        Setting(
+            "timeout",
+            Integer("a number of seconds, up to an hour", 1, 3600),
+            "seconds that PHP has for a page, rendered or a visitor's",
+            30,
+            read_by=BY_NGINX | BY_AGENT,
+            in_toml=Setting(
+                "timeout",
+                Number("a number of seconds, up to an hour", 0, 3600, above=True),
+                "seconds that PHP has for a page that is rendered",
+                30,
+            ),
+        ),
+        Setting(
+            "max_pages",
+            Integer("a number of pages, 1 or more", 1, 2**31),
+            "rendered pages of the site at most",
+            100_000,
+            read_by=BY_AGENT,
+        ),
+        Setting(
+            "purge_on_change",
+            PATTERNS,
+            "gitignore patterns; a change of such a file, as `wp-content/themes/**`, purges"
+            " everything rendered",
+            [],
+            read_by=BY_AGENT,
+        ),
+        Setting(
+            "purge_from",
+            ListOf(
+                Text("an address or a network, as 10.0.0.0/8", also=_no_network),
+                "a list of addresses and networks",
+            ),
+            "addresses and networks that may send `PURGE`",
+            ["127.0.0.1", "::1"],
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "hints",
+            _SOCKET_OR_NONE,
+            "where nginx tells the agent what PHP was asked, a socket for datagrams; empty:"
+            " nowhere",
+            usually="`/run/memfis-agent/hints.sock`",
+            read_by=BY_NGINX | BY_AGENT,
+            in_toml=_in_toml("hints", "the socket for datagrams at which nginx tells what PHP did"),
+        ),
+        Setting(
+            "purge",
+            _SOCKET_OR_NONE,
+            "where nginx hands `PURGE` to the agent; empty: nowhere",
+            usually="`/run/memfis-agent/purge.sock`",
+            read_by=BY_NGINX | BY_AGENT,
+            in_toml=_in_toml("purge", "the socket at which nginx hands on `PURGE`"),
+        ),
+        Setting(
+            "microcache",
+            _SOCKET_OR_NONE,
+            "directory in which nginx keeps answers for a second; empty: none. A file's name is the"
+            " MD5 of its page's key, not escaped",
+            usually="`/run/memfis-microcache/NAME`",
+            read_by=BY_NGINX | BY_AGENT,
+            in_toml=_in_toml("microcache", "the directory of nginx's `fastcgi_cache`"),
+        ),
+        Setting(
+            "access_log",
+            Text("an absolute path, or empty", r"""/[^\s"'\\;{}$]+|""", type="path"),
+            "nginx's log of what PHP answered, beside the hints; empty: none",
+            "/var/log/nginx/access.log",
+            read_by=BY_NGINX,
+        ),
+    ),
+)
+
+
+def canonical_of(site: Mapping[str, Any]) -> str:
+    """Return what pages are rendered for by default: the first server name, by TLS where it has it.
+
+    `site` is one of `memfis_sites` in which no problem was found.
+    """
+    tls = site.get("tls")
+    scheme, usual = ("https", "443") if tls else ("http", "80")
+    listen = (tls or site).get("listen") or [usual]
+    port = str(listen[0]).split()[0].rpartition(":")[2]
+    shown = f":{port}" if port.isdigit() and port != usual else ""
+    return f"{scheme}://{site['server_names'][0]}{shown}"

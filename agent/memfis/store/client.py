@@ -7,8 +7,8 @@ from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError
 
 from memfis.errors import StoreError, StoreRefusedError
+from memfis.settings.addresses import StoreAddress
 from memfis.settings.gateway import NAME
-from memfis.settings.load import StoreAddress
 from memfis.store.connection import unreachable
 from memfis.store.exchange import Answer, Request, exchange
 from memfis.store.visits import Visit, visits

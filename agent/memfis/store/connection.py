@@ -9,7 +9,7 @@ import struct
 
 from memfis.errors import StoreError
 from memfis.layout.keys import KEY_LIMIT
-from memfis.settings.load import StoreAddress
+from memfis.settings.addresses import StoreAddress
 
 VECTORS = 1024
 """Buffers in one call (IOV_MAX of Linux, writev(2))."""

@@ -3,7 +3,7 @@
 import asyncio
 
 from memfis.errors import StoreError
-from memfis.settings.load import StoreAddress
+from memfis.settings.addresses import StoreAddress
 from memfis.store.connection import unreachable
 from memfis.store.wire import check_key
 

@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection, wait
 from typing import Any, NamedTuple
 
 from memfis.errors import MemfisError
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.sync.difference import Task
 from memfis.sync.options import Options

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from memfis.layout.paths import shown, size
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.webroot import Problem, Skipped
 

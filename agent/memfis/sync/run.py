@@ -9,7 +9,7 @@ from memfis.catalog.catalog import Catalog, SiteItem
 from memfis.catalog.orphans import orphans
 from memfis.catalog.source import check_filled_from_root
 from memfis.errors import StoreRefusedError
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.sync.difference import Task
 from memfis.sync.options import Options

@@ -5,7 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.sync.difference import Task
 from memfis.sync.options import Options

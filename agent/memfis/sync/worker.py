@@ -7,7 +7,7 @@ from typing import NamedTuple
 import msgspec
 
 from memfis.catalog.catalog import Catalog
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.sync.apply import Writer
 from memfis.sync.difference import Comparison, Difference, Task

@@ -19,7 +19,7 @@ from memfis.catalog.catalog import Catalog
 from memfis.errors import MemfisError, UsageError
 from memfis.layout.keys import page_key, page_path
 from memfis.layout.pages import NO_PAGE, Page, content_of
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.store import Store
 
 CLIENTS = 4

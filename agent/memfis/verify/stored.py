@@ -21,7 +21,7 @@ from memfis.layout.keys import (
 )
 from memfis.layout.pages import FINGERPRINT, GZIP, NO_PAGE, Page, content_of, fingerprint
 from memfis.layout.records import MOVING, Entry, Log
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.store import Store, Value
 from memfis.store import exchange as to
 from memfis.verify.webroot import BATCH, Discrepancy, Verified

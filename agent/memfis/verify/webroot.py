@@ -13,7 +13,7 @@ from memfis.errors import MemfisError, StoreRefusedError
 from memfis.layout.keys import page_key
 from memfis.layout.pages import FINGERPRINT, Page, content_of, fingerprint, make_page, may_fit
 from memfis.layout.records import Entry, Log
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.webroot import Files, Listing, WebRoot
 

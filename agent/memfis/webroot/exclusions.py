@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Iterable, Sequence
 
-from memfis.settings.load import parse_patterns
+from memfis.settings.patterns import parse_patterns
 
 DEFAULT_PATTERNS = (
     # editors' and tools' leftovers

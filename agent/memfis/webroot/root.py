@@ -10,7 +10,7 @@ from typing import Protocol
 from memfis.errors import UsageError
 from memfis.layout.keys import KEY_LIMIT, longest_key, page_keys, page_path
 from memfis.layout.records import Entry
-from memfis.settings.load import Site
+from memfis.settings.values import Site
 from memfis.webroot.content import Files, kind_of
 from memfis.webroot.exclusions import Exclusions, is_refused
 from memfis.webroot.links import names_on_the_way

@@ -1,81 +1,50 @@
 """`php` of memfis_sites: complete, the same wherever it is written, or refused with reasons."""
 
-import importlib.util
 import json
 import re
 import tomllib
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
-import yaml
 from jinja2 import Environment, StrictUndefined
 
-from memfis.settings.load import PhpSettings, settings_from
+from memfis import __version__
+from memfis.settings.load import settings_from
+from memfis.settings.php import COOKIES
+from memfis.settings.play import complete_sites, for_agent, site_problems, store_url
+from memfis.settings.play import problems as role_problems
 
 ROOT = Path(__file__).parents[2]
-DEFAULTS = {
-    "backends": ["unix:/run/memfis-php/php.sock"],
-    "hints": "/run/memfis-agent/hints.sock",
-    "purge": "/run/memfis-agent/purge.sock",
-    "microcache": "/run/memfis-microcache",
-    "access_log": "/var/log/nginx/access.log",
+HOST_MAKES: dict[str, Any] = {
+    **{"listen": ["80"], "tls_listen": ["443"], "max_page": 131072},
+    **{"header": "X-Memfis", "store_address": "unix:/run/m.sock"},
+    "php": {
+        "backends": ["unix:/run/memfis-php/php.sock"],
+        "hints": "/run/memfis-agent/hints.sock",
+        "purge": "/run/memfis-agent/purge.sock",
+        "microcache": "/run/memfis-microcache",
+    },
 }
+EMBEDDED = {
+    "memfis_store_embedded": True,
+    "memfis_store_address": "unix:/run/memfis-store/memcached.sock",
+}
+"""What Ansible makes of their defaults."""
+
 SITE: dict[str, Any] = {"server_names": ["a.example"], "root": "/srv/a"}
-
-
-def filters(name: str = "php") -> Any:
-    """Return the role's filters for PHP, or others of the role."""
-    path = ROOT / f"plugins/filter/{name}.py"
-    spec = importlib.util.spec_from_file_location(f"{name}_filters", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
 
 
 def complete(**site: Any) -> dict[str, Any]:
     """Return a site with PHP as the role makes it."""
-    [found] = filters().php_settings([{**SITE, "php": {}, **site}], DEFAULTS)
-    return dict(found)
+    [found] = complete_sites([{**SITE, "php": {}, **site}], HOST_MAKES)
+    return found
 
 
-def documented() -> dict[str, str]:
-    """Return the keys of the table in docs/architecture.md, and whether memfis.toml has them."""
-    text = (ROOT / "docs/architecture.md").read_text()
-    table = text[text.index("### PHP of a site") : text.index("## On a host")]
-    return dict(re.findall(r"^\| `(\w+)` \|[^|]*\|[^|]*\|([^|]*)\|", table, re.MULTILINE))
-
-
-def test_every_place_has_every_key() -> None:
-    specs = yaml.safe_load((ROOT / "roles/memfis/meta/argument_specs.yml").read_text())
-    options = specs["argument_specs"]["main"]["options"]["memfis_sites"]["options"]["php"][
-        "options"
-    ]
-    page = (ROOT / "docs/php.md").read_text()
-    assert set(complete()["php"]) == set(documented()) == set(options)
-    assert [key for key in options if f"`{key}`" not in page] == []
-    in_toml = {key for key, told in documented().items() if told.strip() == "yes"}
-    assert in_toml == {field.name for field in msgspec.structs.fields(PhpSettings)}
-
-
-def test_defaults_are_the_agents() -> None:
-    php = complete()["php"]
-    for field in msgspec.structs.fields(PhpSettings):
-        if field.default not in (msgspec.NODEFAULT, None):
-            value = php[field.name]
-            assert (tuple(value) if isinstance(value, list) else value) == field.default
-
-
-def test_a_site_without_php_stays_as_it_is() -> None:
-    assert filters().php_settings([SITE], DEFAULTS) == [SITE]
-    [site] = filters("sites").site_settings(
-        [SITE],
-        {"listen": [], "tls_listen": [], "max_page": 1, "header": "", "store_address": ""},
-    )
+def test_a_site_without_php_has_none() -> None:
+    [site] = complete_sites([SITE], HOST_MAKES)
     assert site["php"] is None
+    assert (site["index"], site["charset"]) == (["index.html"], None)
 
 
 def test_what_is_usual_for_php() -> None:
@@ -106,18 +75,13 @@ def test_the_agent_reads_what_the_role_writes() -> None:
         default_type="text/html",
         php={"render": ["/ü"], "sitemaps": ["/sitemap.xml"], "hints": "", "timeout": "10"},
     )
-    [site] = filters("sites").site_settings(
-        [site],
-        {
-            **{"listen": ["80"], "tls_listen": ["443"], "max_page": 131072},
-            **{"header": "X-Memfis", "store_address": "unix:/run/m.sock"},
-        },
-    )
     environment = Environment(undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["memfis_store_url"] = filters("sites").store_url
+    environment.filters["memfis_store_url"] = store_url
+    environment.filters["memfis_for_agent"] = for_agent
     environment.filters["to_json"] = json.dumps
     text = environment.from_string((ROOT / "templates/etc/memfis.toml.j2").read_text()).render(
         **{"ansible_managed": "", "memfis_store_address": "unix:/run/m.sock"},
+        **{"__memfis_version": __version__},
         **{"__memfis_nginx_user": "www-data", "__memfis_run_directory": "/run/memfis"},
         **{"memfis_metrics": "", "memfis_max_delete": "50%", "__memfis_couchbase": False},
         __memfis_sites=[site],
@@ -133,8 +97,7 @@ def test_the_agent_reads_what_the_role_writes() -> None:
 
 def problems(php: dict[str, Any], own_pool: bool = True, **site: Any) -> list[str]:
     """Return what the role's preflight would say."""
-    found: list[str] = filters().php_problems([{**SITE, **site, "php": php}], own_pool)
-    return found
+    return site_problems([{**SITE, **site, "php": php}], own_pool=own_pool)
 
 
 def test_good_settings_have_no_problems() -> None:
@@ -193,24 +156,29 @@ def test_good_settings_have_no_problems() -> None:
     ],
 )
 def test_what_cannot_be_is_refused(key: str, value: object) -> None:
-    found = problems({key: value})
-    assert [line for line in found if line.startswith(f"memfis_sites[0].php.{key}: ")] == found
-    assert len(found) == 1
+    [found] = problems({key: value})
+    assert re.match(rf"memfis_sites\[0\]\.php\.{key}(\[0\])?: ", found)
 
 
 def test_what_is_missing_is_told() -> None:
     [found] = problems({}, own_pool=False)
     assert "memfis_php: true" in found
-    [found] = problems({}, server_names=["*.example.org"])
+    [found] = problems({}, server_names=["*.example.org"], name="x")
     assert "canonical: 'http://*.example.org'" in found
-    [found] = problems({}, source="store")
-    assert found.startswith("memfis_sites[0].php: ")
+    lines = problems({}, source="store")
+    assert [line for line in lines if line.startswith("memfis_sites[0].php: ")]
 
 
 @pytest.mark.parametrize("user", ["root", "www-data", "a b", "", "-x"])
 def test_users_that_php_may_not_be(user: str) -> None:
-    assert filters().php_user_problems("memfis-php", ["root", "www-data"]) == []
-    assert len(filters().php_user_problems(user, ["root", "www-data"])) == 1
+    def said(name: str) -> list[str]:
+        host = {"users": ["root", "www-data"], "publishes": True, "connection": "", "web": []}
+        variables = {"memfis_php": True, "memfis_php_user": name, **EMBEDDED}
+        return role_problems(variables, list(variables), host)
+
+    assert said("memfis-php") == []
+    [line] = said(user)
+    assert line.startswith("memfis_php_user: ")
 
 
 @pytest.mark.parametrize(
@@ -235,5 +203,5 @@ def test_users_that_php_may_not_be(user: str) -> None:
 )
 def test_cookies_of_common_applications(cookie: str, known: bool) -> None:
     """As the map in templates/nginx/php_maps.j2 asks."""
-    pattern = rf"(?:^|;)\s*(?:{'|'.join(filters().COOKIES)})="
+    pattern = rf"(?:^|;)\s*(?:{'|'.join(COOKIES)})="
     assert bool(re.search(pattern, cookie)) is known

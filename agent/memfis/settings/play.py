@@ -1,0 +1,180 @@
+"""What the role memfis makes of its variables: their problems, and sites and mounts complete.
+
+Only the standard library: the role's filters call this on the controller (docs/settings.md).
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from memfis.settings.couchbase import COUCHBASE
+from memfis.settings.declare import Table
+from memfis.settings.host import HOST, couchbase_problems, store_problems
+from memfis.settings.kinds import nearest
+from memfis.settings.mount import MOUNT, mounts_together
+from memfis.settings.php import PHP, canonical_of
+from memfis.settings.site import SITE, names_twice, site_name
+from memfis.settings.site_parts import TLS
+
+NEARLY = 0.9
+"""How alike the name of a variable must be to one of ours to be taken for a slip of the pen."""
+
+
+def own_names(names: Sequence[str]) -> list[str]:
+    """Return those of `names` that are variables of the role memfis."""
+    return [name for name in names if name in HOST.names]
+
+
+def problems(
+    variables: Mapping[str, Any], names: Sequence[str], host: Mapping[str, Any]
+) -> list[str]:
+    """Return one line for every mistake in the role's `variables`.
+
+    `names`: of all variables that begin with memfis_, ours or not. `host` has what the role knows
+    beside them: `users`, names that PHP may not run as; `publishes`, whether this host fills the
+    store; `connection` to Couchbase as it is worked out; `web`, the hosts of the group memfis_web.
+    """
+    found = list(_misspelt(names))
+    found += HOST.problems(variables, "", as_text=True, unknown=False)
+    # What goes together with what can only be said of values that are what they should be.
+    return found or list(_together(HOST.defaults() | HOST.read(variables), host))
+
+
+def site_problems(sites: object, *, own_pool: bool = True) -> list[str]:
+    """Return one line for every mistake in `sites` (memfis_sites).
+
+    `own_pool`: the host has the role's own pool of php-fpm.
+    """
+    found = list(HOST["memfis_sites"].kind.problems(sites, "memfis_sites", as_text=True))
+    if not isinstance(sites, list | tuple) or not all(isinstance(each, Mapping) for each in sites):
+        return found
+    return [*found, *names_twice(sites, "memfis_sites"), *_pools(sites, own_pool=own_pool)]
+
+
+def mount_problems(mounts: object, sites: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return one line for every mistake in `mounts` (memfis_mounts); `sites` have none."""
+    found = list(HOST["memfis_mounts"].kind.problems(mounts, "memfis_mounts", as_text=True))
+    if found or not isinstance(mounts, list | tuple):
+        return found
+    return list(mounts_together(mounts, sites, "memfis_mounts"))
+
+
+def couchbase_host_problems(variables: Mapping[str, Any]) -> list[str]:
+    """Return one line for every mistake in `variables` of the role memfis_couchbase, by name."""
+    return list(COUCHBASE.problems(variables, "", as_text=True, unknown=False))
+
+
+def _misspelt(names: Sequence[str]) -> Iterator[str]:
+    ours = (*HOST.names, *COUCHBASE.names)
+    for name in names:
+        if name in HOST.renamed:
+            yield f"{name}: no such variable any more; write {HOST.renamed[name]}"
+        elif name not in ours and (near := nearest(name, ours, NEARLY)):
+            yield f"{name}: no such variable{near}"
+
+
+def _together(values: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what does not go together in `values`, the variables as programs get them."""
+    sites, mounts = values["memfis_sites"], values["memfis_mounts"]
+    yield from names_twice(sites, "memfis_sites")
+    yield from _pools(sites, own_pool=values["memfis_php"])
+    yield from mounts_together(mounts, sites, "memfis_mounts")
+    yield from store_problems(values, publishes=host["publishes"])
+    if values["memfis_php"] and values["memfis_php_user"] in host["users"]:
+        yield (
+            f"memfis_php_user: {values['memfis_php_user']!r}: may use the store's socket, or is"
+            " another service's: PHP needs a user of its own"
+        )
+    if values["memfis_store"] == "couchbase":
+        yield from couchbase_problems(values, host["connection"], host["web"])
+
+
+def _pools(sites: Sequence[Mapping[str, Any]], *, own_pool: bool) -> Iterator[str]:
+    for number, site in enumerate(sites):
+        php = site.get("php")
+        if isinstance(php, Mapping) and not php.get("backends") and not own_pool:
+            yield (
+                f"memfis_sites[{number}].php.backends: is missing: name php-fpm's sockets, or let"
+                " the role install it (memfis_php: true)"
+            )
+
+
+def complete_sites(
+    sites: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """Return `sites` with every setting present, as the templates of nginx and of the agent want.
+
+    `defaults` are those that the host makes: listen, tls_listen, max_page, header, store_address;
+    and of PHP, as the key `php`: backends, hints, purge, microcache (a directory, below which each
+    site has its own) and access_log.
+    """
+    return [_complete(site, defaults) for site in sites]
+
+
+def _complete(site: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    given = _plain(SITE, site)
+    name = site_name(site)
+    usual = {
+        "name": name,
+        "root": "",
+        "src": "",
+        "origin_socket": f"/run/memfis-origin/{name}.sock",
+        **{key: defaults[key] for key in ("listen", "max_page", "header", "store_address")},
+    }
+    if "tls" in given:
+        usual_tls = TLS.defaults() | {"listen": defaults["tls_listen"]}
+        given["tls"] = usual_tls | _plain(TLS, given["tls"])
+    if "php" in given:
+        usual |= {"index": ["index.php", "index.html"], "charset": "utf-8"}
+        of_host = {
+            **defaults["php"],
+            "canonical": canonical_of(site),
+            "microcache": f"{defaults['php']['microcache']}/{name}",
+        }
+        given["php"] = PHP.defaults() | of_host | _plain(PHP, given["php"])
+    return SITE.defaults() | usual | given
+
+
+def complete_mounts(mounts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return `mounts` (memfis_mounts) with every setting present."""
+    return [MOUNT.defaults() | _plain(MOUNT, mount) for mount in mounts]
+
+
+def store_url(address: str) -> str:
+    """Return nginx's `address` of a store (unix:PATH or HOST:PORT) as the agent has it."""
+    return "memcached://" + address.removeprefix("unix:")
+
+
+def for_agent(site: Mapping[str, Any], store_address: str) -> dict[str, Any]:
+    """Return what memfis.toml says of the complete `site`: its own settings, and `php` with PHP's.
+
+    `store_address` is that of all sites. What has the agent's own default is left out.
+    """
+    table = _in_toml(SITE, site, without=("root", "origin") if site["source"] == "store" else ())
+    if site["store_address"] != store_address:
+        table["store"] = store_url(site["store_address"])
+    if site["php"] is not None:
+        table["php"] = _in_toml(PHP, site["php"])
+    return table
+
+
+def _in_toml(
+    table: Table, values: Mapping[str, Any], without: Collection[str] = ()
+) -> dict[str, Any]:
+    found = {}
+    for setting in table.read_by("agent"):
+        told, value = setting.as_in_toml, values[setting.name]
+        if told.name not in (*without, "php") and value not in (None, "", told.default):
+            found[told.name] = value
+    return found
+
+
+def _plain(table: Table, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what `given` sets of `table`, of the right types, with lists as Ansible has them."""
+    values: dict[str, Any] = _as_lists(table.read(given))
+    return values
+
+
+def _as_lists(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _as_lists(each) for name, each in value.items()}
+    return [_as_lists(each) for each in value] if isinstance(value, list | tuple) else value

@@ -1,0 +1,296 @@
+"""Settings of a site, as `memfis_sites` of the role has them; memfis.toml has a part of them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from memfis.layout import compression
+from memfis.settings.declare import BY_AGENT, BY_NGINX, BY_PLAY, REQUIRED, Setting, Table
+from memfis.settings.kinds import Choice, Flag, Integer, ListOf, Text
+from memfis.settings.patterns import PATTERNS
+from memfis.settings.php import CANONICAL, PHP, canonical_of
+from memfis.settings.site_parts import ABSOLUTE_PATH, ERROR_PAGE, EXPIRY, HEADERS, LISTEN, TLS
+
+MAX_PAGE = 128 * 1024
+"""Bytes of a page as stored: what nginx's memcached buffer takes whole (docs/architecture.md)."""
+
+LONGEST_NAME = 107 - len("/run/memfis-origin/.sock")
+"""sun_path has 108 bytes with its NUL (unix(7)): the origin's directory, the name, ".sock"."""
+
+
+def site_name(site: Mapping[str, Any]) -> str:
+    """Return the name of a site as somebody wrote it: given, or the first server name."""
+    names = site.get("server_names")
+    first = names[0] if isinstance(names, list | tuple) and names else ""
+    return str(site.get("name") or first)
+
+
+def _fits_together(site: Mapping[str, Any], where: str) -> Iterator[str]:
+    """Yield what does not go together in a site."""
+    name = site.get("name")
+    first = site_name(site)
+    if name is None and first and any(_NAME.problems(first, "", as_text=True)):
+        yield (
+            f"name: is needed, as the first server name, {first!r}, cannot stand in keys"
+            " and file names; a-z, 0-9, '.' and '-' can"
+        )
+    yield from source_problems(site)
+    header = site.get("header")
+    own = (header if isinstance(header, str) and header else "X-Memfis").lower()
+    headers = site.get("headers")
+    for each in headers if isinstance(headers, Mapping) else ():
+        if isinstance(each, str) and each.lower() == own:
+            yield f"headers: {each!r}: memfis says it itself"
+    php, names = site.get("php"), site.get("server_names")
+    if isinstance(php, Mapping) and php.get("canonical") is None and isinstance(names, list):
+        canonical = canonical_of(site) if names else ""
+        for line in CANONICAL.problems(canonical, "php.canonical", as_text=True) if names else ():
+            yield f"{line}; it has to be given, as the first server name is no host's"
+
+
+def source_problems(site: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what does not go with the source of a site, or is missing for it."""
+    if site.get("source") != "store":
+        if site.get("root") is None:
+            yield "root: is missing: a site needs a web root, or source: store"
+        return
+    for key in ("root", "src", "autoindex", "origin_socket"):
+        if site.get(key):
+            yield f"{key}: a site whose source is the store has no disk behind it"
+    if site.get("php") is not None:
+        yield "php: a site whose source is the store runs no PHP"
+
+
+_NAME = Text(
+    f"at most {LONGEST_NAME} of a-z, 0-9, '.' and '-', of which the first is no '.'",
+    rf"[a-z0-9-][a-z0-9.-]{{0,{LONGEST_NAME - 1}}}",
+)
+
+SITE = Table(
+    "a table with server_names, and root or source: store",
+    (
+        Setting(
+            "name",
+            _NAME,
+            "the site's name in every key and in file names: `a-z`, `0-9`, `.` and `-`",
+            usually="first server name",
+            read_by=BY_NGINX | BY_AGENT,
+            in_toml=Setting(
+                "name",
+                _NAME,
+                "the site's name in every key: `a-z`, `0-9`, `.` and `-`",
+                REQUIRED,
+            ),
+        ),
+        Setting(
+            "server_names",
+            ListOf(Text("a server name", r"""[^\s;{}"'\\]+"""), "a list of server names", least=1),
+            "names that it answers to, as nginx's `server_name` has them",
+            REQUIRED,
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "listen",
+            LISTEN,
+            "parameters of nginx's `listen`",
+            usually="`[80]`, and `[::]:80` where the host has IPv6",
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "tls",
+            TLS,
+            "HTTPS: `certificate`, `certificate_key` (paths on the host), `listen` (443),"
+            " `redirect` (plain HTTP to HTTPS, true)",
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "source",
+            Choice(("root", "store")),
+            "where the pages come from: the web root, or the `store` alone, which a mount fills",
+            "root",
+            read_by=BY_NGINX | BY_AGENT,
+        ),
+        Setting(
+            "root",
+            Text(
+                "an absolute path below /",
+                r"/(?!/*\Z)(?!(?:.*/)?\.\.(?:/|\Z))[^\0]*",
+                type="path",
+            ),
+            "the web root, unless `source` is `store`; made when missing, otherwise left as it is",
+            usually="required, but for `source: store`",
+            read_by=BY_NGINX | BY_AGENT,
+            in_toml=Setting("root", ABSOLUTE_PATH, "the web root, unless `source` is `store`"),
+        ),
+        Setting(
+            "src",
+            Text("a path", r"[^\0]+", type="path"),
+            "a directory on the controller whose content is copied into the web root, readable by"
+            " all; what an earlier run copied and it has no more is removed",
+            read_by=BY_PLAY,
+        ),
+        Setting(
+            "index",
+            ListOf(
+                Text(
+                    "a file name of letters, digits, '.', '_', '~', '-'",
+                    r"[A-Za-z0-9_][A-Za-z0-9._~-]*",
+                ),
+                "a list of file names",
+            ),
+            "index names in order; the first, if it ends in `.html` or `.htm`, is stored under its"
+            " directory's URL",
+            ["index.html"],
+            read_by=BY_NGINX | BY_AGENT,
+        ),
+        Setting(
+            "exclude",
+            PATTERNS,
+            "gitignore patterns of what is not kept in memory, besides what never is; disk still"
+            " serves it (`source: store`: it is kept, and not served)",
+            [],
+            read_by=BY_AGENT,
+        ),
+        Setting(
+            "default_type",
+            Text("a media type, as text/html", r"[A-Za-z0-9.+_-]+/[A-Za-z0-9.+_-]+"),
+            "Content-Type of what has no known extension",
+            usually="nginx's",
+            read_by=BY_NGINX | BY_AGENT,
+        ),
+        Setting(
+            "charset",
+            Text("the name of a charset", r"[A-Za-z0-9._-]+"),
+            "nginx's `charset`",
+            read_by=BY_NGINX | BY_AGENT,
+        ),
+        Setting(
+            "autoindex",
+            Flag(),
+            "let nginx list directories without an index file",
+            False,
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "error_pages",
+            ListOf(ERROR_PAGE, "a list of tables with codes and uri"),
+            "list of `{codes: [404], uri: /404.html}`; an answer keeps its own status, and the page"
+            " always comes from disk",
+            [],
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "headers",
+            HEADERS,
+            "response headers, from memory and from disk alike; errors have them too, but for those"
+            " of caching",
+            {},
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "expires",
+            ListOf(EXPIRY, "a list of tables with type and expires"),
+            "list of `{type: image/, expires: 30d}`: how long browsers keep what has that"
+            " Content-Type, or one that begins so; the first that fits counts",
+            [],
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "max_page",
+            Integer("a number of bytes, 1 or more", 1),
+            "bytes of the largest page in memory, as stored",
+            usually="`memfis_max_page`",
+            read_by=BY_NGINX | BY_AGENT,
+            in_toml=Setting(
+                "max_page",
+                Integer("a number of bytes, 1 or more", 1),
+                "bytes of the largest page in memory, as stored",
+                MAX_PAGE,
+            ),
+        ),
+        Setting(
+            "compress_level",
+            Integer("0 (do not compress) to 12", 0, 12),
+            "how densely pages are stored compressed, 1 to 12 (libdeflate's levels); 0: not at all",
+            compression.LEVEL,
+            read_by=BY_AGENT,
+        ),
+        Setting(
+            "compress_types",
+            ListOf(
+                Text("a file name extension, without the dot", r"[^./]*"),
+                "a list of file name extensions, without the dot",
+            ),
+            'file name extensions of what is compressed, without the dot, in any case; `""`: names'
+            " without one",
+            list(compression.TYPES),
+            usually="text formats, plain fonts and images",
+            read_by=BY_AGENT,
+        ),
+        Setting(
+            "compress_min_size",
+            Integer("a number of bytes"),
+            "bytes from which a page is compressed",
+            compression.MIN_SIZE,
+            read_by=BY_AGENT,
+        ),
+        Setting(
+            "compress_min_saving",
+            Integer("a number of per cent, 0 to 100", 0, 100),
+            "per cent that compression must save; otherwise the page is stored as it is",
+            compression.MIN_SAVING,
+            read_by=BY_AGENT,
+        ),
+        Setting(
+            "header",
+            Text("the name of a header, or empty", r"[A-Za-z0-9-]*"),
+            "response header that says HIT or FALLBACK; empty: none",
+            "X-Memfis",
+            usually="`memfis_header`",
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "store_address",
+            Text("unix:PATH or HOST:PORT", r"unix:/\S+|[^\s/]\S*:\d+"),
+            "the site's store, `unix:PATH` or `HOST:PORT`",
+            usually="`memfis_store_address`",
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "origin_socket",
+            Text("an absolute path of at most 107 bytes", r"/[^\0\s]{1,106}", type="path"),
+            "the listener that is the fallback alone",
+            usually="`/run/memfis-origin/NAME.sock`",
+            read_by=BY_NGINX | BY_AGENT,
+            in_toml=Setting("origin", ABSOLUTE_PATH, "socket of the listener that is the fallback"),
+        ),
+        Setting(
+            "extra",
+            Text("lines of nginx's configuration"),
+            "more lines for nginx's `server`, as they are; not for the one that only redirects. An"
+            " `error_page` here would have no fallback: use `error_pages`",
+            "",
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "php",
+            PHP,
+            "PHP for what is neither in memory nor on disk; `{}` is enough. Such a site has `index:"
+            " [index.php, index.html]` and `charset: utf-8` unless it says otherwise",
+            read_by=BY_NGINX | BY_AGENT,
+            in_toml=Setting("php", PHP.in_toml(), "pages that PHP makes"),
+        ),
+    ),
+    also=_fits_together,
+)
+
+
+def names_twice(sites: Sequence[Mapping[str, Any]], where: str) -> Iterator[str]:
+    """Yield a line for every site of the list `where` that has the name of an earlier one."""
+    seen: dict[str, int] = {}
+    for number, site in enumerate(sites):
+        name = site_name(site)
+        if name and seen.setdefault(name, number) != number:
+            yield (
+                f"{where}[{number}].name: {name!r}: is also the name of {where}[{seen[name]}],"
+                " another site"
+            )

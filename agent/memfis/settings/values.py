@@ -1,0 +1,155 @@
+"""Settings as programs get them, once they are loaded: what memfis.toml says, and defaults.
+
+Names, defaults and rules are declared in the tables beside this module; a test holds the fields
+here against them.
+"""
+
+import os
+from typing import Any, Literal
+
+import msgspec
+
+from memfis.errors import UsageError
+from memfis.layout.compression import Compression
+from memfis.settings.agent import AGENT, SITE_IN_TOML
+from memfis.settings.declare import Table
+from memfis.settings.gateway import GATEWAY
+from memfis.settings.php import PHP
+
+Source = Literal["root", "store"]
+
+
+def _default(table: Table, name: str) -> Any:
+    """Return the declared default of `name`, as programs get it."""
+    setting = table[name].as_in_toml
+    return None if setting.default is None else setting.kind.read(setting.default)
+
+
+class PhpSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """`[sites.php]`, as far as the agent goes. Times in seconds; URL paths percent-encoded."""
+
+    canonical: str
+    """Scheme, host and port that pages are rendered for."""
+    lifetime: int = _default(PHP, "lifetime")
+    stale_if_error: int = _default(PHP, "stale_if_error")
+    render: tuple[str, ...] = ()
+    sitemaps: tuple[str, ...] = ()
+    concurrency: int = _default(PHP, "concurrency")
+    timeout: float = _default(PHP, "timeout")
+    max_pages: int = _default(PHP, "max_pages")
+    purge_on_change: tuple[str, ...] = ()
+    hints: str | None = None
+    purge: str | None = None
+    microcache: str | None = None
+
+    @property
+    def host(self) -> str:
+        """The `Host:` that pages are asked for with."""
+        return self.canonical.partition("://")[2].rstrip("/")
+
+
+class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `[gateway]`. Times in seconds, sizes in bytes."""
+
+    connection: str
+    bucket: str = _default(GATEWAY, "bucket")
+    user: str
+    password_file: str
+    certificate: str | None = None
+    listen: tuple[str, ...] = _default(GATEWAY, "listen")
+    metrics: str | None = None
+    hot_bytes: int = _default(GATEWAY, "hot_bytes")
+    hot_ttl: float = _default(GATEWAY, "hot_ttl")
+    stale_if_error: float = _default(GATEWAY, "stale_if_error")
+    timeout: float = _default(GATEWAY, "timeout")
+    write_timeout: float = _default(GATEWAY, "write_timeout")
+    breaker_failures: int = _default(GATEWAY, "breaker_failures")
+    breaker_retry: float = _default(GATEWAY, "breaker_retry")
+    room: int = _default(GATEWAY, "room")
+    max_item: int = _default(GATEWAY, "max_item")
+    max_connections: int = _default(GATEWAY, "max_connections")
+    buffer_bytes: int = _default(GATEWAY, "buffer_bytes")
+    client_timeout: float = _default(GATEWAY, "client_timeout")
+    drain_timeout: float = _default(GATEWAY, "drain_timeout")
+    allow_flush: bool = _default(GATEWAY, "allow_flush")
+    read_only: bool = _default(GATEWAY, "read_only")
+
+
+class Site(msgspec.Struct, frozen=True, kw_only=True):
+    """One `[[sites]]` table."""
+
+    name: str
+    source: Source = _default(SITE_IN_TOML, "source")
+    root: str = ""
+    """Empty for a site whose source is the store."""
+    store: str = _default(SITE_IN_TOML, "store")
+    index: tuple[str, ...] = _default(SITE_IN_TOML, "index")
+    exclude: tuple[str, ...] = ()
+    max_page: int = _default(SITE_IN_TOML, "max_page")
+    origin: str | None = None
+    reader: str | None = None
+    lease: int | None = None
+    """None: by the kind of store, LEASE or GATEWAY_LEASE."""
+    max_delete: str = _default(SITE_IN_TOML, "max_delete")
+    compress_level: int = _default(SITE_IN_TOML, "compress_level")
+    compress_types: tuple[str, ...] = _default(SITE_IN_TOML, "compress_types")
+    compress_min_size: int = _default(SITE_IN_TOML, "compress_min_size")
+    compress_min_saving: int = _default(SITE_IN_TOML, "compress_min_saving")
+    default_type: str | None = None
+    """What nginx takes for the type of a URL without a known extension; None: its own default."""
+    charset: str | None = None
+    """What nginx adds to the type of text; None: nothing."""
+    php: PhpSettings | None = None
+    """None: there is nothing but files, and nothing is rendered."""
+
+    @property
+    def compression(self) -> Compression:
+        """What the settings `compress_*` say."""
+        return Compression(
+            self.compress_level,
+            frozenset(extension.lower() for extension in self.compress_types),
+            self.compress_min_size,
+            self.compress_min_saving,
+        )
+
+    @property
+    def index_name(self) -> bytes | None:
+        """The index name that a directory URL is stored for, None when there is none.
+
+        nginx gives a URL that ends in `/` the type text/html, so only such an index qualifies.
+        """
+        first = self.index[0] if self.index else ""
+        return os.fsencode(first) if first.endswith((".html", ".htm")) else None
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """The whole configuration; those of `INHERITED` are defaults for every site."""
+
+    version: str | None = None
+    store: str = _default(AGENT, "store")
+    reader: str | None = None
+    max_page: int = _default(AGENT, "max_page")
+    lease: int | None = None
+    max_delete: str = _default(AGENT, "max_delete")
+    compress_level: int = _default(AGENT, "compress_level")
+    compress_types: tuple[str, ...] = _default(AGENT, "compress_types")
+    compress_min_size: int = _default(AGENT, "compress_min_size")
+    compress_min_saving: int = _default(AGENT, "compress_min_saving")
+    runtime_directory: str | None = None
+    metrics: str | None = None
+    mime_types: str = _default(AGENT, "mime_types")
+    sites: tuple[Site, ...] = ()
+    gateway: GatewaySettings | None = None
+
+    def site(self, name: str | None) -> Site:
+        """Return the site called `name`, or the only one there is; raises UsageError."""
+        if name is None:
+            if len(self.sites) == 1:
+                return self.sites[0]
+            configured = ", ".join(site.name for site in self.sites) or "none configured"
+            raise UsageError(f"which site? give one with --site ({configured})")
+        for site in self.sites:
+            if site.name == name:
+                return site
+        configured = ", ".join(site.name for site in self.sites) or "none"
+        raise UsageError(f"site {name!r} is not configured (configured: {configured})")

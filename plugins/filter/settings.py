@@ -1,0 +1,33 @@
+"""The role's variables: refused with every reason, or made complete (agent/memfis/settings)."""
+
+import sys
+from pathlib import Path
+
+# The declaration of all settings is the agent's; it needs only Python's standard library.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "agent"))
+
+from memfis.settings.play import (
+    complete_mounts,
+    complete_sites,
+    couchbase_host_problems,
+    for_agent,
+    own_names,
+    problems,
+    store_url,
+)
+
+
+class FilterModule:
+    """What Ansible looks for."""
+
+    def filters(self):
+        """Return the filters by name."""
+        return {
+            "memfis_own_names": own_names,
+            "memfis_problems": problems,
+            "memfis_couchbase_variable_problems": couchbase_host_problems,
+            "memfis_complete_sites": complete_sites,
+            "memfis_complete_mounts": complete_mounts,
+            "memfis_for_agent": for_agent,
+            "memfis_store_url": store_url,
+        }
