@@ -7,6 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "agent"))
 
 from memfis.settings.play import (
+    complete_gateway,
     complete_mounts,
     complete_sites,
     couchbase_host_problems,
@@ -28,6 +29,7 @@ class FilterModule:
             "memfis_couchbase_variable_problems": couchbase_host_problems,
             "memfis_complete_sites": complete_sites,
             "memfis_complete_mounts": complete_mounts,
+            "memfis_complete_gateway": complete_gateway,
             "memfis_for_agent": for_agent,
             "memfis_store_url": store_url,
         }

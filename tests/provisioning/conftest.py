@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
@@ -46,8 +46,11 @@ def filters() -> Any:
 
 @pytest.fixture(scope="session")
 def role_filters() -> Any:
-    """The filters of the role memfis."""
-    return load(PLUGINS / "filter" / "sites.py")
+    """Filters of the role memfis that are no settings."""
+    return SimpleNamespace(
+        store_addresses=load(PLUGINS / "filter" / "gateway.py").store_addresses,
+        with_extra=load(PLUGINS / "filter" / "install.py").with_extra,
+    )
 
 
 _networks = itertools.count(1)

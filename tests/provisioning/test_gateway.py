@@ -8,12 +8,23 @@ from typing import Any
 import jinja2
 import pytest
 
+from memfis.settings.play import complete_gateway
+from memfis.settings.play import problems as role_problems
+
 ROOT = Path(__file__).parents[2]
-GIVEN = {
-    **{"connection": "couchbase://store1", "bucket": "memfis", "user": "memfis", "password": True},
-    **{"certificate": "", "gateway": {}, "embedded": False, "publisher": "web1"},
-    "web": ["web1", "web2"],
+GIVEN: dict[str, Any] = {
+    **{"memfis_store": "couchbase", "memfis_store_embedded": False},
+    **{"memfis_store_address": "unix:/run/memfis-gateway/gateway.sock"},
+    **{"memfis_couchbase_password": "secret", "memfis_publisher": "web1"},
 }
+"""Variables of a host with Couchbase as its store."""
+
+
+def problems(connection: str = "couchbase://store1", **variables: Any) -> list[str]:
+    """Return what the play says of such a host."""
+    given = GIVEN | variables
+    host = {"users": [], "publishes": True, "connection": connection, "web": ["web1", "web2"]}
+    return role_problems(given, list(given), host)
 
 
 def rendered(**variables: Any) -> dict[str, Any]:
@@ -30,6 +41,7 @@ def rendered(**variables: Any) -> dict[str, Any]:
             **{"memfis_couchbase_certificate": "", "memfis_gateway": {}},
             "__memfis_gateway_settings": "/etc/memfis-gateway",
             "__memfis_gateway_read_only": False,
+            "__memfis_gateway": complete_gateway(variables.get("memfis_gateway", {})),
             "__memfis_gateway_socket": "/run/memfis-gateway/gateway.sock",
             **variables,
         }
@@ -60,30 +72,45 @@ def test_a_host_that_does_not_publish_writes_nothing() -> None:
     assert rendered(__memfis_gateway_read_only=True)["read_only"] is True
 
 
-def test_what_fits_is_not_refused(role_filters: Any) -> None:
-    assert role_filters.couchbase_problems(GIVEN) == []
-    tls = {"connection": "couchbases://cb.cloud.example.com", "certificate": "ca.pem"}
-    assert role_filters.couchbase_problems({**GIVEN, **tls}) == []
+def test_what_fits_is_not_refused() -> None:
+    assert problems() == []
+    assert (
+        problems("couchbases://cb.cloud.example.com", memfis_couchbase_certificate="ca.pem") == []
+    )
+
+
+@pytest.mark.parametrize(
+    ("connection", "changed", "said"),
+    [
+        ("couchbase://", {}, "memfis_couchbase_connection: 'couchbase://': expected couchbase://"),
+        ("couchbase://a", {"connection": "couchbase://user:secret@host"}, "expected couchbase://"),
+        ("couchbase://a", {"password": ""}, "memfis_couchbase_password: a password is needed"),
+        ("couchbase://a", {"user": ""}, "memfis_couchbase_user: a user is needed"),
+        ("couchbase://a", {"bucket": "a/b"}, "expected a bucket's name"),
+        ("couchbase://a", {"certificate": "ca.pem"}, "only couchbases:// is TLS"),
+    ],
+)
+def test_what_does_not_fit_is_told(connection: str, changed: dict[str, Any], said: str) -> None:
+    variables = {f"memfis_couchbase_{key}": value for key, value in changed.items()}
+    [line] = problems(connection, **variables)
+    assert said in line
 
 
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"connection": "couchbase://"}, "expected couchbase://HOST,HOST"),
-        ({"connection": "couchbase://user:secret@host"}, "expected couchbase://HOST,HOST"),
-        ({"password": False}, "memfis_couchbase_password: a password is needed"),
-        ({"user": ""}, "memfis_couchbase_user: a user is needed"),
-        ({"bucket": "a/b"}, "expected a bucket's name"),
-        ({"certificate": "ca.pem"}, "only couchbases:// is TLS"),
-        ({"embedded": True}, "memfis_store_embedded"),
-        ({"publisher": "web9"}, "'web9' is not a host of memfis_web"),
-        ({"gateway": {"listen": []}}, "memfis_gateway.listen: set by a variable of its own"),
+        ({"publisher": "web9"}, "'web9': is not a host of memfis_web"),
+        ({"gateway": {"listen": []}}, "memfis_gateway.listen: no such setting any more; write"),
     ],
 )
-def test_what_does_not_fit_is_told(role_filters: Any, changed: dict[str, Any], said: str) -> None:
-    found = role_filters.couchbase_problems({**GIVEN, **changed})
-    assert len(found) == 1
-    assert said in found[0]
+def test_what_no_host_has_is_told(changed: dict[str, Any], said: str) -> None:
+    [line] = problems(**{f"memfis_{key}": value for key, value in changed.items()})
+    assert said in line
+
+
+def test_an_embedded_store_is_not_couchbase() -> None:
+    found = problems(memfis_store_embedded=True)
+    assert "memfis_store_embedded: must be false with memfis_store: couchbase" in found
 
 
 def test_nodes_are_found_in_the_inventory(role_filters: Any) -> None:

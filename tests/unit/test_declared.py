@@ -10,17 +10,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import example, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 from memfis import __version__
 from memfis.errors import ConfigurationError, UsageError
-from memfis.settings.agent import AGENT
+from memfis.settings.agent import AGENT, GATEWAY_LEASE
 from memfis.settings.declare import REQUIRED, Setting, Table
 from memfis.settings.gateway import GATEWAY
 from memfis.settings.generate import documents
-from memfis.settings.host import HOST
+from memfis.settings.host import HOST, RUN_DIRECTORY, STORE_SOCKET
 from memfis.settings.kinds import (
     FALSE,
     TRUE,
@@ -83,6 +84,14 @@ def test_every_table_of_settings_is_shown_somewhere() -> None:
         assert f"<!-- settings: {name} -->" in readme
 
 
+def test_what_the_role_names_is_where_the_declaration_says() -> None:
+    role = yaml.safe_load((ROOT / "roles/memfis/vars/main.yml").read_text())
+    assert role["__memfis_run_directory"] == RUN_DIRECTORY
+    assert role["__memfis_store_socket"] == STORE_SOCKET
+    assert f"unix:{role['__memfis_gateway_socket']}" == GATEWAY["listen"].default[0]
+    assert role["__memfis_lease"] == GATEWAY_LEASE
+
+
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
     """A copy of what settings are declared in, and of what is made of them."""
@@ -116,7 +125,7 @@ SEEN = """
 import json
 from memfis.settings.play import complete_sites
 from memfis.settings.values import PhpSettings, Site
-from memfis.settings.host import HOST
+from memfis.settings.host import HOST, RUN_DIRECTORY, STORE_SOCKET
 made = {"listen": [], "tls_listen": [], "max_page": 1, "header": "", "store_address": "",
         "php": {"microcache": ""}}
 [site] = complete_sites([{"server_names": ["a"], "root": "/a", "php": {}}], made)

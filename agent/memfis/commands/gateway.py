@@ -1,5 +1,6 @@
 """`memfis gateway`."""
 
+import json
 import logging
 
 import click
@@ -8,10 +9,32 @@ from memfis.commands.logs import log_to_stderr
 from memfis.errors import UsageError
 from memfis.gateway import run
 from memfis.settings import load as configuration
+from memfis.settings.declare import Setting
+from memfis.settings.gateway import GATEWAY
 from memfis.settings.load import DEFAULT_PATH, configuration_path
 
 
-@click.command()
+class _WithSettings(click.Command):
+    """A command whose help says what can be set in `[gateway]`."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the settings that need not be given, then the options."""
+        with formatter.section("Settings, and their defaults"):
+            formatter.write_dl(
+                [
+                    (setting.name, f"{setting.description} ({_default(setting)})".replace("`", ""))
+                    for setting in GATEWAY.settings
+                    if not setting.is_required
+                ]
+            )
+        super().format_options(ctx, formatter)
+
+
+def _default(setting: Setting) -> str:
+    return setting.usually or ("none" if setting.default is None else json.dumps(setting.default))
+
+
+@click.command(cls=_WithSettings)
 @click.option("--config", "-c", "path", metavar="FILE", help="Read this configuration.")
 @click.option("--verbose", "-v", is_flag=True, help="Log more.")
 def gateway(path: str | None, verbose: bool) -> None:
@@ -27,27 +50,6 @@ def gateway(path: str | None, verbose: bool) -> None:
       bucket = "memfis"
       user = "memfis"
       password_file = "/etc/memfis-gateway/password"
-
-    \b
-      listen            ["unix:/run/memfis-gateway/gateway.sock"], or a port of 127.0.0.1
-      certificate       CA certificates (PEM) of the cluster
-      hot_bytes         memory for the pages asked for most (64 MiB)
-      hot_ttl           seconds that they are answered without a look at Couchbase (1.0): a change
-                        by another host is seen within hot_ttl + 1 s, one by this gateway at once
-      stale_if_error    seconds that a page may be old while Couchbase is away (0: not at all)
-      timeout           seconds without an answer of Couchbase that anybody waits (0.2)
-      write_timeout     seconds that a write may take while Couchbase does answer others (2.5)
-      breaker_failures  questions in a row without an answer until nobody waits any more (3)
-      breaker_retry     seconds between two looks whether Couchbase is back (0.5)
-      room              what the bucket has room for, as df and doctor are told (1 TiB)
-      max_item          largest value in bytes (20 MiB, Couchbase's own limit)
-      max_connections   clients at once (10000)
-      buffer_bytes      memory for what clients send and are sent (256 MiB)
-      client_timeout    seconds that a client may hang in the middle (30)
-      drain_timeout     seconds that clients have to end when it stops (10)
-      metrics           where Prometheus may ask: unix:/path/to.sock, or a port of 127.0.0.1
-      allow_flush       whether flush_all empties the bucket (false)
-      read_only         refuse writes: for hosts that only serve what another publishes (false)
 
     `END` means that a page is certainly not there. While Couchbase is slow or away the answer is
     SERVER_ERROR, within a quarter of a second, and nginx takes the page from disk. `stats` and

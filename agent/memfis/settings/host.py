@@ -14,7 +14,6 @@ from memfis.settings.site import MAX_PAGE, SITE
 
 RUN_DIRECTORY = "/run/memfis"
 STORE_SOCKET = "/run/memfis-store/memcached.sock"
-GATEWAY_SOCKET = "/run/memfis-gateway/gateway.sock"
 
 BY_THE_ROLE = ("connection", "bucket", "user", "password_file", "certificate", "listen")
 """Settings of the gateway that the role writes, from variables of their own."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from memfis.settings.couchbase import COUCHBASE
 from memfis.settings.declare import Table
+from memfis.settings.gateway import GATEWAY
 from memfis.settings.host import HOST, couchbase_problems, store_problems
 from memfis.settings.kinds import nearest
 from memfis.settings.mount import MOUNT, mounts_together
@@ -137,6 +138,11 @@ def _complete(site: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
 def complete_mounts(mounts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return `mounts` (memfis_mounts) with every setting present."""
     return [MOUNT.defaults() | _plain(MOUNT, mount) for mount in mounts]
+
+
+def complete_gateway(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return `given` (memfis_gateway) with the defaults of what it leaves out."""
+    return GATEWAY.defaults() | _plain(GATEWAY, given)
 
 
 def store_url(address: str) -> str:
