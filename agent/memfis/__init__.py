@@ -1,3 +1,3 @@
 """Serve websites out of memory."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
