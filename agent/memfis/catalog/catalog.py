@@ -1,53 +1,19 @@
 """What the store says a site holds: its directory items and its site item."""
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import msgspec.structs
 
+from memfis.catalog.site_item import LAYOUT, SiteItem
 from memfis.errors import StoreError, StoreRefusedError, UsageError
-from memfis.layout.compression import Compression
 from memfis.layout.keys import directory_key, site_key
 from memfis.layout.records import Entry, Log, decode_log, encode_log, encode_records
 from memfis.store import Item, Store
 from memfis.store.exchange import Answer, Request, fetch, put
 
-LAYOUT = 1
-"""Version of keys and items (docs/architecture.md)."""
-
 ATTEMPTS = 100
 """How often others may come between the look at a directory's records and the writing of them."""
-
-
-class SiteItem(msgspec.Struct, frozen=True, kw_only=True):
-    """The site's own item, as JSON. Times are seconds since the epoch."""
-
-    layout: int = LAYOUT
-    source: str = "root"
-    epoch: str
-    """Random; a site item with another epoch, or none, means a store that began anew."""
-    root: str = ""
-    index: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    max_page: int = 0
-    compression: Compression | None = None
-    pages: int = 0
-    bytes: int = 0
-    last_sync: float = 0.0
-    whole: bool = True
-    """False: pages may be in the store that no record names; to be looked for."""
-    top: Entry | None = None
-    """Attributes of the root directory, where the store is the only source."""
-    links: int = 0
-    """Grows with every symbolic link that a mount makes or removes, so that others notice."""
-    lost: float = 0.0
-    """When a mount found that the store had lost the site, and made it anew, empty; 0: never, or it
-    was mounted again since."""
-
-    def with_pages(self, pages: int) -> "SiteItem":
-        """Return the item as it is when the site has `pages` pages, now."""
-        return msgspec.structs.replace(self, pages=pages, last_sync=time.time())
 
 
 class Catalog:

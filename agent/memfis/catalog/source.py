@@ -1,6 +1,6 @@
 """A site has one source: its web root, or the store alone, which a mount fills."""
 
-from memfis.catalog.catalog import SiteItem
+from memfis.catalog.site_item import SiteItem
 from memfis.errors import UsageError
 
 

@@ -10,7 +10,8 @@ from urllib.parse import urlsplit
 import click
 from msgspec import structs
 
-from memfis.catalog.catalog import Catalog, SiteItem
+from memfis.catalog.catalog import Catalog
+from memfis.catalog.site_item import SiteItem
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.errors import MemfisError
 from memfis.layout import keys

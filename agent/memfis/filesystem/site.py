@@ -8,7 +8,8 @@ from collections.abc import Callable
 import msgspec
 from msgspec.structs import replace
 
-from memfis.catalog.catalog import Catalog, SiteItem
+from memfis.catalog.catalog import Catalog
+from memfis.catalog.site_item import SiteItem
 from memfis.errors import UsageError
 from memfis.filesystem.interface import Caller
 from memfis.filesystem.items import Items, failure
