@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from memfis.catalog.catalog import Catalog
+from memfis.catalog.directory_log import Compacted, DirectoryLog
 from memfis.keeper import SiteKeeper
 from memfis.layout.keys import directory_key
 from memfis.layout.pages import make_page
@@ -19,7 +20,6 @@ from memfis.render.pages import Known
 from memfis.render.records import Records
 from memfis.settings.load import StoreAddress
 from memfis.store import Store
-from memfis.store.client import Value
 from memfis.sync import MaxDelete, Options, sync, walk
 from memfis.verify.webroot import verify
 from render.conftest import Rendered
@@ -175,16 +175,16 @@ def test_what_others_record_while_a_renderer_makes_room(
     sync(rendered.site, rendered.store, Options())
     fill(rendered)
     catalog = Catalog(rendered.store, rendered.NAME)
-    gets = Store.gets
+    compact = DirectoryLog.compact
 
-    def after_another(store: Store, key: bytes) -> tuple[Value | None, bytes | None]:
+    def after_another(log: DirectoryLog) -> Compacted | None:
         """Read what is there once a sync has found no room and made some."""
-        monkeypatch.setattr(Store, "gets", gets)
+        monkeypatch.setattr(DirectoryLog, "compact", compact)
         file = Entry("file.html", 0o100644)
         catalog.append(b"/", [file] * 20, {file.name: file})
-        return gets(store, key)
+        return compact(log)
 
-    monkeypatch.setattr(Store, "gets", after_another)
+    monkeypatch.setattr(DirectoryLog, "compact", after_another)
     Renderer(rendered, [b"/other"]).render()
     [log] = catalog.logs([b"/"])
     assert log is not None

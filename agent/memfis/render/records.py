@@ -9,13 +9,12 @@ from collections.abc import Iterator, Sequence
 
 from memfis.catalog.catalog import Catalog
 from memfis.errors import StoreRefusedError
-from memfis.layout.keys import directory_key, page_key
+from memfis.layout.keys import page_key
 from memfis.layout.pages import Page
 from memfis.layout.paths import split
-from memfis.layout.records import Entry, encode_log, encode_records, tombstone
+from memfis.layout.records import Entry, tombstone
 from memfis.settings.load import Site
 from memfis.store import Item, Store, Visit
-from memfis.store.exchange import Request, append, put
 
 NO_STALE = "memfis.no-stale"
 """Extended attribute of a page that may not be shown when it is expired, whatever happens."""
@@ -57,7 +56,7 @@ class Records:
         """Write the record of the page at `path`; StoreRefusedError: no room for it."""
         directory = split(path)[0]
         self._make(directory)
-        if not self._done(append(self._key(directory), encode_records([entry]))):
+        if not self._catalog.log(directory).append([entry]).done:
             self.lost()  # a sync may have removed it, and what leads to it
             self._make(directory)
             self._append(directory, [entry])
@@ -137,24 +136,23 @@ class Records:
             self._directories.add(path)
 
     def _append(self, directory: bytes, entries: Sequence[Entry]) -> None:
-        key = self._key(directory)
-        more = encode_records(entries)
-        if self._done(append(key, more)):
+        log = self._catalog.log(directory)
+        if log.append(entries).done:
             return
         if directory in self._new:
             self._new.remove(directory)
         else:  # its records are lost, and once it is made anew nothing else tells
             self._catalog.note_loss(self._catalog.site_item())
-        live = [each for each in entries if each.mode is not None]
-        if self._done(put(key, encode_log(live), new=True)) or self._done(append(key, more)):
-            return
-        self._catalog.shorten(directory)
-        if not self._done(append(key, more)):
-            raise StoreRefusedError(f"the records of {directory!r} do not fit into the store")
+        try:
+            made = log.make([each for each in entries if each.mode is not None])
+            if made or log.append(entries).done:
+                return
+            log.compact()
+        except StoreRefusedError as error:
+            raise _no_room(directory) from error
+        if not log.append(entries).done:
+            raise _no_room(directory)
 
-    def _key(self, directory: bytes) -> bytes:
-        return directory_key(self._site.name, directory)
 
-    def _done(self, request: Request) -> bool:
-        [answer] = self._store.exchange(request)
-        return answer.done
+def _no_room(directory: bytes) -> StoreRefusedError:
+    return StoreRefusedError(f"the records of {directory!r} do not fit into the store")
