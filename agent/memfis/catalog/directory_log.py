@@ -113,6 +113,12 @@ class DirectoryLog:
                     entries.setdefault(entry.name, entry)
         raise StoreRefusedError("they change all the time")
 
+    def empty(self) -> bool:
+        """Make the log hold nothing; False: somebody else wrote meanwhile, or there is no room."""
+        version = self.version()
+        cas = version.cas if version else 0
+        return self._ask(put(self._key, encode_log(()), cas=cas, new=version is None)).done
+
     def compact(self) -> Compacted | None:
         """Write the log without what is overtaken, if there is anything.
 

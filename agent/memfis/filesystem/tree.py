@@ -152,8 +152,12 @@ class Tree:
 
     def make_root(self) -> bool:
         """Make the item of the root directory; False when there was one."""
+        return self.make_log(b"/")
+
+    def make_log(self, path: bytes) -> bool:
+        """Make an empty log for the directory at `path`; False when there was one."""
         try:
-            return self.log(b"/").make()
+            return self.log(path).make()
         except StoreRefusedError as error:
             raise failure(errno.ENOSPC, str(error)) from error
 
