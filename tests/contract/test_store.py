@@ -228,7 +228,13 @@ def test_conditions_of_a_request_are_met_or_nothing_happens(store: Store) -> Non
         to.put(b"k", b"three", cas=made.cas),
     )
     assert (stale.status, kept.status, fresh.done) == (b"EX", b"EX", True)
-    removed, found = store.exchange(to.remove(b"k", fresh.cas), to.fetch(b"k"))
+    late, added = store.exchange(
+        to.append(b"k", b" and", cas=made.cas), to.append(b"k", b" four", cas=fresh.cas)
+    )
+    assert (late.status, added.done) == (b"EX", True)
+    [four] = store.exchange(to.fetch(b"k"))
+    assert (four.value, four.cas) == (b"three four", added.cas)
+    removed, found = store.exchange(to.remove(b"k", added.cas), to.fetch(b"k"))
     assert removed.done
     assert not found.done
 

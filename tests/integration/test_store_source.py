@@ -15,7 +15,8 @@ import pytest
 from msgspec.structs import replace
 
 from integration.conftest import Agents, Filled
-from memfis.catalog.catalog import Catalog, SiteItem
+from memfis.catalog.catalog import Catalog
+from memfis.catalog.site_item import SiteItem
 from memfis.filesystem import Filesystem
 from memfis.layout.keys import directory_key, page_key, private_key, site_key
 from memfis.layout.records import MOVING, Entry

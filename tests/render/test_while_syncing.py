@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from memfis.catalog.catalog import Catalog
+from memfis.catalog.directory_log import Compacted, DirectoryLog
 from memfis.keeper import SiteKeeper
 from memfis.layout.keys import directory_key
 from memfis.layout.pages import make_page
@@ -19,7 +20,6 @@ from memfis.render.pages import Known
 from memfis.render.records import Records
 from memfis.settings.addresses import StoreAddress
 from memfis.store import Store
-from memfis.store.client import Value
 from memfis.sync import MaxDelete, Options, sync, walk
 from memfis.verify.webroot import verify
 from render.conftest import Rendered
@@ -175,17 +175,83 @@ def test_what_others_record_while_a_renderer_makes_room(
     sync(rendered.site, rendered.store, Options())
     fill(rendered)
     catalog = Catalog(rendered.store, rendered.NAME)
-    gets = Store.gets
+    compact = DirectoryLog.compact
 
-    def after_another(store: Store, key: bytes) -> tuple[Value | None, bytes | None]:
+    def after_another(log: DirectoryLog) -> Compacted | None:
         """Read what is there once a sync has found no room and made some."""
-        monkeypatch.setattr(Store, "gets", gets)
+        monkeypatch.setattr(DirectoryLog, "compact", compact)
         file = Entry("file.html", 0o100644)
         catalog.append(b"/", [file] * 20, {file.name: file})
-        return gets(store, key)
+        return compact(log)
 
-    monkeypatch.setattr(Store, "gets", after_another)
+    monkeypatch.setattr(DirectoryLog, "compact", after_another)
     Renderer(rendered, [b"/other"]).render()
     [log] = catalog.logs([b"/"])
     assert log is not None
     assert log.entries.keys() == {"/page", "/other", "file.html"}
+
+
+def before_it(monkeypatch: pytest.MonkeyPatch, name: str, other: Callable[[], object]) -> None:
+    """Let `other` happen just before the first call of the method `name` of a log."""
+    method = getattr(DirectoryLog, name)
+
+    def late(log: DirectoryLog, *arguments: object, **options: object) -> object:
+        monkeypatch.setattr(DirectoryLog, name, method)
+        other()
+        return method(log, *arguments, **options)
+
+    monkeypatch.setattr(DirectoryLog, name, late)
+
+
+OF_A_SYNC = Entry("docs", 0o040750, 0, 1, 33, 33)
+
+
+def test_a_directory_that_a_sync_records_while_a_renderer_does(
+    rendered: Rendered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync(rendered.site, rendered.store, Options())
+    catalog = Catalog(rendered.store, rendered.NAME)
+    before_it(monkeypatch, "append", lambda: catalog.log(b"/").append([OF_A_SYNC]))
+    Renderer(rendered, [b"/docs/page"]).render()
+    root, docs = catalog.logs([b"/", b"/docs/"])
+    assert root is not None
+    assert root.entries == {"docs": OF_A_SYNC}
+    assert docs is not None
+    assert docs.entries.keys() == {"/page"}
+
+
+def test_the_first_records_that_a_sync_makes_while_a_renderer_does(
+    rendered: Rendered, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catalog = Catalog(rendered.store, rendered.NAME)
+    before_it(monkeypatch, "make", lambda: catalog.log(b"/").make([OF_A_SYNC]))
+    Renderer(rendered, [b"/docs/page"]).render()
+    [root] = catalog.logs([b"/"])
+    assert root is not None
+    assert root.entries == {"docs": OF_A_SYNC}
+
+
+@pytest.mark.parametrize("where", [b"/docs/", b"/"])
+def test_what_a_sync_records_while_a_renderer_takes_a_directory_away(
+    rendered: Rendered, monkeypatch: pytest.MonkeyPatch, where: bytes
+) -> None:
+    sync(rendered.site, rendered.store, Options())
+    Renderer(rendered, [b"/docs/page"]).render()
+    catalog = Catalog(rendered.store, rendered.NAME)
+    file = Entry("file.html", 0o100644)
+    theirs = {b"/": OF_A_SYNC, b"/docs/": file}[where]
+    before_it(monkeypatch, "remove", lambda: catalog.log(where).append([theirs]))
+    Records(rendered.site, rendered.store).forget(b"/docs/", ["/page"])
+    [log] = catalog.logs([where])
+    assert log is not None
+    assert log.entries[theirs.name] == theirs
+
+
+@pytest.mark.usefixtures("small")
+def test_records_without_room_are_not_taken_for_lost(rendered: Rendered) -> None:
+    sync(rendered.site, rendered.store, Options())
+    fill(rendered)
+    Renderer(rendered, [b"/other"]).render()
+    item = Catalog(rendered.store, rendered.NAME).site_item()
+    assert item is not None
+    assert item.whole

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from memfis.agent.web import WebSockets
+from memfis.catalog.source import Source, declared_source
 from memfis.control.client import SOCKET
 from memfis.control.server import answer_requests
 from memfis.errors import ConfigurationError, MemfisError, UsageError
@@ -122,7 +123,7 @@ class Daemon:
 
     def _begin(self, site: Site) -> None:
         keeper: SiteKeeper | StoredSite
-        if site.source == "store":
+        if declared_source(site) is Source.STORE:
             keeper = self._stored[site.name] = StoredSite(site)
         else:
             keeper = SiteKeeper(

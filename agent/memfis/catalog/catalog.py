@@ -1,53 +1,16 @@
 """What the store says a site holds: its directory items and its site item."""
 
-import time
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 import msgspec.structs
 
-from memfis.errors import StoreError, StoreRefusedError, UsageError
-from memfis.layout.compression import Compression
+from memfis.catalog.directory_log import DirectoryLog
+from memfis.catalog.site_item import LAYOUT, SiteItem
+from memfis.errors import StoreError, UsageError
 from memfis.layout.keys import directory_key, site_key
-from memfis.layout.records import Entry, Log, decode_log, encode_log, encode_records
+from memfis.layout.records import Entry, Log, decode_log, encode_log
 from memfis.store import Item, Store
-from memfis.store.exchange import Answer, Request, fetch, put
-
-LAYOUT = 1
-"""Version of keys and items (docs/architecture.md)."""
-
-ATTEMPTS = 100
-"""How often others may come between the look at a directory's records and the writing of them."""
-
-
-class SiteItem(msgspec.Struct, frozen=True, kw_only=True):
-    """The site's own item, as JSON. Times are seconds since the epoch."""
-
-    layout: int = LAYOUT
-    source: str = "root"
-    epoch: str
-    """Random; a site item with another epoch, or none, means a store that began anew."""
-    root: str = ""
-    index: tuple[str, ...] = ()
-    exclude: tuple[str, ...] = ()
-    max_page: int = 0
-    compression: Compression | None = None
-    pages: int = 0
-    bytes: int = 0
-    last_sync: float = 0.0
-    whole: bool = True
-    """False: pages may be in the store that no record names; to be looked for."""
-    top: Entry | None = None
-    """Attributes of the root directory, where the store is the only source."""
-    links: int = 0
-    """Grows with every symbolic link that a mount makes or removes, so that others notice."""
-    lost: float = 0.0
-    """When a mount found that the store had lost the site, and made it anew, empty; 0: never, or it
-    was mounted again since."""
-
-    def with_pages(self, pages: int) -> "SiteItem":
-        """Return the item as it is when the site has `pages` pages, now."""
-        return msgspec.structs.replace(self, pages=pages, last_sync=time.time())
 
 
 class Catalog:
@@ -113,58 +76,30 @@ class Catalog:
         """Return the item that is a complete log for `path`."""
         return Item(directory_key(self._site, path), encode_log(entries), 0)
 
-    def rebuild(self, path: bytes, known: dict[str, Entry]) -> None:
-        """Write a complete log for `path`, of `known` and of what was rendered there meanwhile.
+    def log(self, path: bytes) -> DirectoryLog:
+        """Return the log of the directory `path`."""
+        return DirectoryLog(self._store, directory_key(self._site, path))
 
-        `known` was read before, and pages are rendered by another connection, maybe in another
-        process: so nothing is replaced that was not looked at. Raises StoreRefusedError if the log
-        is too large.
+    def rebuild(self, path: bytes, recorded: dict[str, Entry]) -> None:
+        """Write a complete log for `path`, of `recorded` and of what was rendered there meanwhile.
+
+        What was rendered is added to `recorded`. Raises StoreRefusedError if the log is too large.
         """
-        key = directory_key(self._site, path)
-        new, cas = True, 0
-        for _ in range(ATTEMPTS):
-            answer = self._ask(put(key, encode_log(known.values()), cas=cas, new=new))
-            if answer.done:
-                return
-            if answer.refusal:
-                raise StoreRefusedError(answer.refusal)
-            there = self._ask(fetch(key))
-            new, cas = not there.done, there.cas
-            log = decode_log(there.value) if there.done else None
-            for entry in log.entries.values() if log else ():
-                if entry.origin == "rendered":
-                    known.setdefault(entry.name, entry)
-        raise StoreRefusedError("they change all the time")
+        self.log(path).make_anew(recorded)
 
-    def append(self, path: bytes, records: Sequence[Entry], known: dict[str, Entry]) -> None:
-        """Add `records` to the directory `path`, of which `known` is what it says afterwards.
+    def append(self, path: bytes, records: Sequence[Entry], recorded: dict[str, Entry]) -> None:
+        """Add `records` to the directory `path`, of which `recorded` is what it says afterwards.
 
-        NOT_STORED stands both for an absent item and for one that would be too large; either way
-        a complete log of `known` is the answer.
+        Where there is no log, or no room for more in it, it is written anew.
         """
-        if records and not self._store.append(
-            directory_key(self._site, path), encode_records(records)
-        ):
-            self.rebuild(path, known)
+        if records and not self.log(path).append(records).done:
+            self.rebuild(path, recorded)
 
     def compact(self, path: bytes, log: Log) -> None:
         """Rewrite the log of `path` without what is overtaken, when that is most of it."""
         if log.is_grown:
-            self.shorten(path)
-
-    def shorten(self, path: bytes) -> None:
-        """Rewrite the log of `path` without what is overtaken, if there is anything."""
-        key = directory_key(self._site, path)
-        found, token = self._store.gets(key)
-        log = decode_log(found.value) if found else None
-        if log and token and log.records > len(log.entries):
-            # a writer that came between keeps the longer log
-            self._store.cas(key, encode_log(log.entries.values()), token)
+            self.log(path).compact()
 
     def remove(self, paths: Sequence[bytes]) -> None:
         """Remove the items of the directories `paths`."""
         self._store.delete_many([directory_key(self._site, path) for path in paths])
-
-    def _ask(self, request: Request) -> Answer:
-        [answer] = self._store.exchange(request)
-        return answer

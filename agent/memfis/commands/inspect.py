@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 import click
 from msgspec import structs
 
-from memfis.catalog.catalog import Catalog, SiteItem
+from memfis.catalog.catalog import Catalog
+from memfis.catalog.site_item import SiteItem
+from memfis.catalog.source import Source, source_of
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.errors import MemfisError
 from memfis.layout import keys
@@ -36,11 +38,6 @@ def _index(item: SiteItem | None, site: Site) -> bytes | None:
     if item is None:
         return site.index_name
     return structs.replace(site, index=item.index).index_name
-
-
-def _is_stored(item: SiteItem | None, site: Site) -> bool:
-    """Whether the store is the only source of the site."""
-    return (site.source if item is None else item.source) == "store"
 
 
 def _entry(catalog: Catalog, path: bytes, index: bytes | None) -> Entry | None:
@@ -73,7 +70,7 @@ def ls(
     'disk'), or kept private in a site that a mount fills ('private').
     """
     site, _, catalog, item = _open(flags)
-    stored = _is_stored(item, site)
+    stored = source_of(site, item) is Source.STORE
     wanted = normal_path(path).rstrip(b"/") + b"/"
     [log] = catalog.logs([wanted])
     if log is None:
@@ -112,7 +109,7 @@ def cat(
     site, opened, _, item = _open(flags)
     url = page_url(normal_path(path), _index(item, site))
     found = opened.get(keys.page_key(site.name, url))
-    if found is None and _is_stored(item, site):
+    if found is None and source_of(site, item) is Source.STORE:
         kept = keys.private_key(site.name, url)
         if private:
             found = opened.get(kept)
@@ -137,7 +134,7 @@ def stat(
     """Show what the store knows of PATH: the page as stored, and the record of its file."""
     site, opened, catalog, item = _open(flags)
     first = _index(item, site)
-    stored = _is_stored(item, site)
+    stored = source_of(site, item) is Source.STORE
     wanted = normal_path(path)
     url = page_url(wanted, first)
     key = keys.page_key(site.name, url)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import click
 from click.shell_completion import CompletionItem
 
+from memfis.catalog.source import Source
 from memfis.commands.logs import has_journal, log_to_stderr, log_to_syslog
 from memfis.commands.options import SiteFlags
 from memfis.service.systemd import notify
@@ -108,7 +109,7 @@ def mount(
     )  # libfuse need not be there for --help
     from memfis.service.background import in_background
 
-    site = SiteFlags(config, name, store=store).site(source="store")
+    site = SiteFlags(config, name, store=store).site(source=Source.STORE)
     options = Options(
         os.path.abspath(mountpoint), read_only, allow_other, attribute_timeout, batch, flags
     )

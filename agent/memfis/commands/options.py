@@ -12,10 +12,11 @@ import click
 from msgspec.structs import replace
 
 from memfis.catalog.catalog import Catalog
+from memfis.catalog.source import Source, declared_source, source_of
 from memfis.errors import UsageError
 from memfis.settings import load as configuration
 from memfis.settings.addresses import StoreAddress
-from memfis.settings.values import Settings, Site, Source
+from memfis.settings.values import Settings, Site
 from memfis.store import Store
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
@@ -32,7 +33,7 @@ class SiteFlags:
     index: tuple[str, ...] = ()
 
     def settings(
-        self, *, need_root: bool = False, ask_store: bool = False, source: Source = "root"
+        self, *, need_root: bool = False, ask_store: bool = False, source: Source = Source.ROOT
     ) -> Settings:
         """Return the settings of the configuration with the flags put over them.
 
@@ -55,23 +56,23 @@ class SiteFlags:
         known = [site for site in settings.sites if self.name in (None, site.name)]
         if not known or (self.root and not self.name):
             if not self.name:
-                flags = "--root DIR --name SITE" if source == "root" else "--site NAME"
+                flags = "--root DIR --name SITE" if source is Source.ROOT else "--site NAME"
                 raise UsageError(
                     f"no site: give {flags} --store URL, or a configuration with sites"
                     f" ({path or f'{configuration.DEFAULT_PATH} is not there, or not for you'})"
                 )
-            filled = {"root": "/"} if source == "root" else {"source": source}
+            filled = {"root": "/"} if source is Source.ROOT else {"source": source.value}
             table = {"name": self.name, "store": settings.store} | filled | over
             [made] = configuration.settings_from({"sites": [table]}, "flags").sites
             if ask_store and not self.root:
                 made = self._as_stored(made)
-            if need_root and not self.root and made.source == "root":
+            if need_root and not self.root and declared_source(made) is Source.ROOT:
                 place = path or f"{configuration.DEFAULT_PATH} (not there, or not for you)"
                 raise UsageError(f"site {self.name!r} is not in {place}, and there is no --root")
             return replace(settings, sites=(made,))
         if over and len(known) > 1:
             raise UsageError("--root, --store and --index need --site: there are several sites")
-        if self.root and known[0].source == "store":
+        if self.root and declared_source(known[0]) is Source.STORE:
             raise UsageError(f"{known[0].name} is filled through a mount: it takes no --root")
         if self.store:
             StoreAddress.parse(self.store)
@@ -84,11 +85,11 @@ class SiteFlags:
             item = Catalog(store, site.name).site_item()
         finally:
             store.close()
-        if item is None or item.source != "store":
+        if item is None or source_of(site, item) is not Source.STORE:
             return site
         return replace(site, source="store", root="", index=self.index or item.index)
 
-    def site(self, source: Source = "root") -> Site:
+    def site(self, source: Source = Source.ROOT) -> Site:
         """Return the one site meant, see `settings`; raises UsageError when there are several."""
         return self.settings(source=source).site(self.name)
 

@@ -2,6 +2,7 @@
 
 import click
 
+from memfis.catalog.source import Source, declared_source
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.control.client import ask_purge
 from memfis.errors import UsageError
@@ -48,7 +49,7 @@ def purge(flags: SiteFlags, dry_run: bool, as_json: bool, patterns: tuple[str, .
     runtime = runtime_directory(settings.runtime_directory)
     documents = []
     for site in settings.sites:
-        if site.source == "store" and len(settings.sites) > 1:
+        if declared_source(site) is Source.STORE and len(settings.sites) > 1:
             click.echo(f"memfis: {site.name}: left out, it is filled through a mount", err=True)
             continue
         done = ask_purge(runtime, site.name, patterns, dry_run=dry_run)

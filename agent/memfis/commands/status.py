@@ -8,6 +8,7 @@ import click
 import msgspec
 
 from memfis.catalog.catalog import Catalog
+from memfis.catalog.source import Source, declared_source, is_nowhere_else
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.control.client import ask_status
 from memfis.errors import StoreError
@@ -52,7 +53,7 @@ def status(
 
 
 def _document(site: Site) -> dict[str, Any]:
-    stored = site.source == "store"
+    stored = declared_source(site) is Source.STORE
     document: dict[str, Any] = {
         "site": site.name,
         "root": None if stored else site.root,
@@ -63,7 +64,7 @@ def _document(site: Site) -> dict[str, Any]:
     try:
         figures = opened.statistics()
         item = catalog.site_item()
-        if stored or (item and item.source == "store"):
+        if is_nowhere_else(site, item):
             document |= {"root": None, "source": "store", "known": item is not None}
             document |= _kept(catalog)
         else:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from memfis.catalog.source import Source, declared_source
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.commands.progress import file_progress
 from memfis.control.client import hand_over
@@ -94,13 +95,13 @@ def sync(
 
 def _with_root(settings: Settings) -> list[Site]:
     """Return the sites that have a web root, and say which have none; raises UsageError."""
-    stored = [site.name for site in settings.sites if site.source == "store"]
+    stored = [each.name for each in settings.sites if declared_source(each) is Source.STORE]
     if stored and len(stored) == len(settings.sites):
         verb = "is" if len(stored) == 1 else "are"
         raise UsageError(f"{', '.join(stored)} {verb} filled through a mount: nothing to sync")
     for name in stored:
         click.echo(f"memfis: {name}: left out, it is filled through a mount", err=True)
-    return [site for site in settings.sites if site.source == "root"]
+    return [each for each in settings.sites if declared_source(each) is Source.ROOT]
 
 
 def _sync(site: Site, runtime: Path, options: Options) -> Report:

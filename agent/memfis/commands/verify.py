@@ -6,6 +6,7 @@ from typing import Any
 import click
 from msgspec.structs import replace
 
+from memfis.catalog.source import Source, declared_source
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.layout.paths import shown
 from memfis.settings.values import Site
@@ -53,7 +54,7 @@ def verify(
 def _by_store(site: Site, quiet: bool) -> dict[str, Any]:
     differences = []
     compared = 0
-    of_source = verify_store if site.source == "store" else verify_site
+    of_source = verify_store if declared_source(site) is Source.STORE else verify_site
     for each in of_source(site, open_store(site)):
         compared += 1
         if each.discrepancy:
@@ -69,7 +70,7 @@ def _by_store(site: Site, quiet: bool) -> dict[str, Any]:
 def _by_http(site: Site, url: str, header: str, quiet: bool) -> dict[str, Any]:
     differences = []
     served_by: Counter[str] = Counter()
-    if site.source == "store":
+    if declared_source(site) is Source.STORE:
         compared = compare_stored(site, open_store(site), url, header)
     else:
         compared = compare(site, url, header)

@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from memfis.catalog.source import Source, declared_source
 from memfis.doctor.census import Census, take
 from memfis.doctor.findings import Finding
 from memfis.doctor.kernel import WatchLimits, watch_limits, watched
@@ -80,8 +81,8 @@ def examine(settings: Settings, progress: Callable[[int], None]) -> Examination:
     found = Examination(this_user(), limits=watch_limits())
     stores: defaultdict[str, dict[str, Census]] = defaultdict(dict)
     for site in settings.sites:
-        look = _examine_stored if site.source == "store" else _examine_site
-        census = look(site, found, progress)
+        stored = declared_source(site) is Source.STORE
+        census = (_examine_stored if stored else _examine_site)(site, found, progress)
         stores[str(StoreAddress.parse(site.store))] |= {site.name: census} if census else {}
     for url, sites in stores.items():
         found.stores.append(examine_store(url, Store(StoreAddress.parse(url)), sites))

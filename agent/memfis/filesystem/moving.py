@@ -11,10 +11,12 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
+from memfis.catalog.directory_log import DirectoryLog
+from memfis.errors import StoreRefusedError
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.rules import Rules
 from memfis.layout.pages import NO_PAGE
-from memfis.layout.records import Entry, decode_log, encode_log, encode_records
+from memfis.layout.records import Entry
 from memfis.store import Answer, Item
 from memfis.store import exchange as to
 
@@ -114,11 +116,11 @@ class Mover:
     def _copy(self, old: bytes, new: bytes, *, public: bool) -> None:
         entries = self._entries(old)
         moved = [self._at(new, each, public=public) for each in entries]
-        key = self._rules.directory_key(new)
-        [made] = self._items.exchange(to.put(key, encode_log(moved), new=True))
-        if made.refusal:
-            raise failure(errno.ENOSPC, made.refusal)
-        if not made.done and moved:  # begun before, and perhaps added to since
+        try:
+            made = self._log(new).make(moved)
+        except StoreRefusedError as error:
+            raise failure(errno.ENOSPC, str(error)) from error
+        if not made and moved:  # begun before, and perhaps added to since
             self._record(new, moved)
         files = [each for each in entries if not each.is_directory and each.target is None]
         for batch in _batches(files):
@@ -129,11 +131,10 @@ class Mover:
                 self._copy(old + below, new + below, public=public and self._enters(new, entry))
 
     def _remove(self, old: bytes, new: bytes, *, public: bool) -> None:
-        key = self._rules.directory_key(old)
+        log = self._log(old)
         while True:
-            [found] = self._items.exchange(to.fetch(key))
-            current = decode_log(found.value) if found.done else None
-            entries = list(current.entries.values()) if current else []
+            recorded = log.read()
+            entries = list(recorded.entries.values())
             names = [each.raw for each in entries if not each.is_directory]
             self._items.delete_many(
                 [self._rules.page_key(old, name) for name in names]
@@ -144,10 +145,7 @@ class Mover:
                     below = entry.raw + b"/"
                     here = public and self._enters(new, entry)
                     self._remove(old + below, new + below, public=here)
-            if not found.done:
-                return
-            [removed] = self._items.exchange(to.remove(key, found.cas))
-            if removed.status != b"EX":
+            if recorded.version is None or log.remove(recorded.version):
                 return
             # Somebody has put another name into it meanwhile: it moves too.
             self._copy(old, new, public=public)
@@ -188,15 +186,15 @@ class Mover:
         return fit and self._rules.open_to_visitors(entry)
 
     def _record(self, path: bytes, entries: Sequence[Entry]) -> None:
-        request = to.append(self._rules.directory_key(path), encode_records(entries))
-        [answer] = self._items.exchange(request)
+        answer = self._log(path).append(entries)
         if not answer.done:
             raise failure(errno.ENOSPC, answer.refusal or "the directory's item has no room")
 
     def _entries(self, path: bytes) -> list[Entry]:
-        [found] = self._items.exchange(to.fetch(self._rules.directory_key(path)))
-        current = decode_log(found.value) if found.done else None
-        return list(current.entries.values()) if current else []
+        return list(self._log(path).read().entries.values())
+
+    def _log(self, path: bytes) -> DirectoryLog:
+        return DirectoryLog(self._items, self._rules.directory_key(path))
 
     def _walk(self, path: bytes) -> Iterator[tuple[bytes, list[Entry]]]:
         pending = [path]

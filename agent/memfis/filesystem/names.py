@@ -11,7 +11,7 @@ from memfis.filesystem.items import failure
 from memfis.filesystem.nodes import Directory, Node
 from memfis.filesystem.tree import split
 from memfis.filesystem.volume import Volume
-from memfis.layout.records import encode_log, tombstone
+from memfis.layout.records import tombstone
 from memfis.store import exchange as to
 
 log = logging.getLogger(__name__)
@@ -27,24 +27,18 @@ class Names(Volume):
         if directory.node.mode & stat.S_ISGID:
             permissions |= stat.S_ISGID
         node = self._make(directory, name, permissions, caller)
-        key = self._rules.directory_key(path + b"/")
-        [made] = self._items.exchange(to.put(key, encode_log(()), new=True))
-        if made.status == b"NS":
-            self._take_over(path, key)
-        elif not made.done:
-            raise failure(errno.ENOSPC, made.refusal)
+        if not self._tree.make_log(path + b"/"):
+            self._take_over(path)
         self._tree.record(directory, node.entry)
         directory.add(node)
         self._touch(directory)
 
-    def _take_over(self, path: bytes, key: bytes) -> None:
+    def _take_over(self, path: bytes) -> None:
         """Empty the item of a directory that nobody names; raises EEXIST when somebody does."""
         above, name = split(path)
         if name in self._tree.directory(above, now=True).children:
             raise failure(errno.EEXIST)
-        [found] = self._items.exchange(to.look(key))
-        [made] = self._items.exchange(to.put(key, encode_log(()), cas=found.cas))
-        if not made.done:
+        if not self._tree.log(path + b"/").empty():
             raise failure(errno.EEXIST)
 
     def remove_directory(self, path: bytes) -> None:

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import msgspec
 from msgspec.structs import replace
 
-from memfis.catalog.catalog import Catalog, SiteItem
-from memfis.errors import UsageError
+from memfis.catalog.catalog import Catalog
+from memfis.catalog.site_item import SiteItem
+from memfis.catalog.source import Source, source_of
 from memfis.filesystem.interface import Caller
 from memfis.filesystem.items import Items, failure
 from memfis.layout.keys import site_key
@@ -50,7 +51,7 @@ class SiteState:
 
     def settled(self, item: SiteItem) -> Site:
         """Return the site's settings, with what the pages in the store are kept by."""
-        if item.source != "store":
+        if source_of(self._site, item) is Source.ROOT:
             return replace(self._site, index=item.index or self._site.index)
         return replace(
             self._site,
@@ -115,12 +116,3 @@ class SiteState:
         self._cas = found.cas
         self.links = msgspec.json.decode(found.value, type=SiteItem).links
         return self.links != known
-
-
-def check_source(item: SiteItem, name: str) -> None:
-    """Raise UsageError when the site is not to be written to by a mount."""
-    if item.source != "store":
-        raise UsageError(
-            f"site {name} is kept equal to {item.root or 'a web root'} by an agent: mount it with"
-            " --read-only"
-        )

@@ -7,13 +7,14 @@ from itertools import islice
 
 from msgspec.structs import replace
 
+from memfis.catalog.directory_log import DirectoryLog, Version
+from memfis.errors import StoreRefusedError
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.nodes import Directory, Node
 from memfis.filesystem.rules import NAME_LIMIT, Rules
 from memfis.layout.paths import shown
-from memfis.layout.records import COMPACT_FROM, Entry, Log, decode_log, encode_log, encode_records
+from memfis.layout.records import Entry, Log, is_grown
 from memfis.store import Answer, Request
-from memfis.store import exchange as to
 
 log = logging.getLogger(__name__)
 
@@ -151,11 +152,18 @@ class Tree:
 
     def make_root(self) -> bool:
         """Make the item of the root directory; False when there was one."""
-        request = to.put(self._rules.directory_key(b"/"), encode_log(()), new=True)
-        [made] = self._items.exchange(request)
-        if made.refusal:
-            raise failure(errno.ENOSPC, made.refusal)
-        return made.done
+        return self.make_log(b"/")
+
+    def make_log(self, path: bytes) -> bool:
+        """Make an empty log for the directory at `path`; False when there was one."""
+        try:
+            return self.log(path).make()
+        except StoreRefusedError as error:
+            raise failure(errno.ENOSPC, str(error)) from error
+
+    def log(self, path: bytes) -> DirectoryLog:
+        """Return the log of the directory at `path` in the store."""
+        return DirectoryLog(self._items, self._rules.directory_key(path))
 
     def forget_all(self) -> None:
         """Let everything be read anew."""
@@ -185,8 +193,7 @@ class Tree:
 
     def append(self, directory: Directory, entries: Iterable[Entry]) -> Request:
         """Return the request that adds `entries` to the log of `directory`; see `appended`."""
-        records = encode_records([*directory.waiting, *entries])
-        return to.append(self._rules.directory_key(directory.path), records)
+        return self.log(directory.path).appending([*directory.waiting, *entries])
 
     def appended(self, directory: Directory, request: Request, answer: Answer, number: int) -> None:
         """Take note of the `answer` to the `request` that added `number` records.
@@ -204,7 +211,7 @@ class Tree:
         directory.records += number + len(directory.waiting)
         directory.waiting.clear()
         self._waiting.pop(directory, None)
-        if directory.records >= COMPACT_FROM and directory.records >= 2 * len(directory.children):
+        if is_grown(directory.records, len(directory.children)):
             self._compact(directory)
 
     def record(self, directory: Directory, *entries: Entry) -> None:
@@ -228,9 +235,7 @@ class Tree:
                 self.record(directory)
 
     def _append_again(self, directory: Directory, request: Request) -> Answer:
-        key = self._rules.directory_key(directory.path)
-        [found] = self._items.exchange(to.look(key))
-        if not found.done:
+        if self.log(directory.path).version() is None:
             self.directory(directory.path, now=True)  # tells what became of it
             raise failure(errno.ENOENT)
         self._refresh(directory)
@@ -242,37 +247,26 @@ class Tree:
 
     def _compact(self, directory: Directory) -> None:
         """Write the log without what is overtaken, unless somebody else wrote meanwhile."""
-        key = self._rules.directory_key(directory.path)
-        [found] = self._items.exchange(to.fetch(key))
-        current = decode_log(found.value) if found.done else None
-        if current is None:
+        try:
+            done = self.log(directory.path).compact()
+        except StoreRefusedError as error:
+            raise failure(errno.ENOSPC, str(error)) from error
+        if done is None or done.before != (directory.cas, directory.size):
             directory.forget()
             return
-        data = encode_log(current.entries.values())
-        [written] = self._items.exchange(to.put(key, data, cas=found.cas))
-        if written.refusal:  # no room for two at once, and the longer one has gone
-            [written] = self._items.exchange(to.put(key, data, new=True))
-            if written.refusal:
-                raise failure(errno.ENOSPC, written.refusal)
-        if not written.done or (found.cas, len(found.value)) != (directory.cas, directory.size):
-            directory.forget()
-            return
-        directory.cas, directory.size = written.cas, len(data)
-        directory.records = len(current.entries)
+        directory.cas, directory.size = done.after
+        directory.records = done.records
 
     def _refresh(self, directory: Directory) -> None:
-        key = self._rules.directory_key(directory.path)
-        if directory.cas:
-            [state] = self._items.exchange(to.look(key))
-            if state.done and (state.cas, state.size) == (directory.cas, directory.size):
-                directory.checked = self._clock()
-                return
-        [found] = self._items.exchange(to.fetch(key))
-        current = decode_log(found.value) if found.done else None
-        if current is None:
-            self._lost(directory, damaged=found.done)
+        stored = self.log(directory.path)
+        if directory.cas and stored.version() == Version(directory.cas, directory.size):
+            directory.checked = self._clock()
             return
-        directory.cas, directory.size = found.cas, len(found.value)
+        current, version = stored.read()
+        if current is None or version is None:
+            self._lost(directory, damaged=version is not None)
+            return
+        directory.cas, directory.size = version
         directory.records = current.records
         directory.checked = self._clock()
         self._merge(directory, current)

@@ -10,6 +10,7 @@ from itertools import count
 from msgspec.structs import replace
 
 from memfis.catalog.catalog import Catalog
+from memfis.catalog.source import check_may_be_written
 from memfis.errors import MemfisError, StoreError, UsageError
 from memfis.filesystem.contents import Contents
 from memfis.filesystem.interface import Caller
@@ -19,7 +20,7 @@ from memfis.filesystem.moving import is_marked, marked
 from memfis.filesystem.nodes import Directory, Node
 from memfis.filesystem.renames import Renames
 from memfis.filesystem.rules import Rules
-from memfis.filesystem.site import SiteState, check_source, root_entry
+from memfis.filesystem.site import SiteState, root_entry
 from memfis.filesystem.tree import Tree, split
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.paths import shown
@@ -96,7 +97,7 @@ class Volume:
             if item is None:
                 raise UsageError(f"store {self._store.address} does not keep what is written to it")
         if not self._read_only:
-            check_source(item, self._site.name)
+            check_may_be_written(item, self._site.name)
             if item.lost:  # whoever mounts it anew has been told
                 self._state.update(lambda item: replace(item, lost=0.0))
         site = self._state.settled(item)

@@ -7,13 +7,14 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 
 from memfis.catalog.catalog import Catalog
+from memfis.catalog.source import check_may_be_purged
 from memfis.errors import StoreError
 from memfis.layout.keys import page_key
 from memfis.layout.paths import shown_url
 from memfis.render.figures import Purged
 from memfis.render.paths import is_file
 from memfis.render.patterns import Pattern, as_kept
-from memfis.render.purge import check_may_be_purged, find, present
+from memfis.render.purge import find, present
 from memfis.render.site import SiteRenderer
 from memfis.settings.addresses import StoreAddress
 from memfis.settings.patterns import parse_patterns
@@ -173,7 +174,7 @@ class Rendering:
         Raises StoreError, and UsageError.
         """
         item = self._catalog.site_item()
-        check_may_be_purged(self._site, None if item is None else item.source)
+        check_may_be_purged(self._site, item)
         done = Purged()
         paths: dict[bytes, None] = {}
         for pattern in (as_kept(each, self._site) for each in patterns):

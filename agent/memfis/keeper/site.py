@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager, closing, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
-from memfis.catalog.catalog import Catalog, SiteItem
+from memfis.catalog.catalog import Catalog
+from memfis.catalog.site_item import SiteItem
 from memfis.errors import MemfisError, SafetyError, StoreError, UsageError
 from memfis.keeper.code import Rendering
 from memfis.keeper.health import Health

@@ -114,6 +114,11 @@ def encode_log(entries: Iterable[Entry]) -> bytes:
     return HEADER + encode_records(entries)
 
 
+def is_grown(records: int, live: int) -> bool:
+    """Whether most of a log of `records` is overtaken by `live` ones, and it is long enough."""
+    return records >= COMPACT_FROM and records >= 2 * live
+
+
 class Log(msgspec.Struct, frozen=True):
     """What a directory item says: its live entries by name, and how long it has grown."""
 
@@ -123,8 +128,8 @@ class Log(msgspec.Struct, frozen=True):
 
     @property
     def is_grown(self) -> bool:
-        """Whether most of the log is overtaken, and it is long enough to matter."""
-        return self.records >= COMPACT_FROM and self.records >= 2 * len(self.entries)
+        """Whether compaction is worth its while."""
+        return is_grown(self.records, len(self.entries))
 
 
 def decode_log(data: bytes) -> Log | None:

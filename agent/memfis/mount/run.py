@@ -8,6 +8,7 @@ from contextlib import closing, contextmanager
 from typing import IO
 
 from memfis.catalog.catalog import Catalog
+from memfis.catalog.source import Source, source_of
 from memfis.errors import ProgramError
 from memfis.filesystem import Caller, Filesystem
 from memfis.mount.adapter import Adapter
@@ -51,8 +52,7 @@ def run(site: Site, options: Options, ready: Callable[[], None]) -> bool:
 def is_kept_by_agent(site: Site, store: Store) -> bool:
     """Whether the pages of `site` are an agent's, and a mount may only show them."""
     item = Catalog(store, site.name).site_item()
-    source = site.source if item is None else item.source
-    if source != "root":
+    if source_of(site, item) is not Source.ROOT:
         return False
     root = (item and item.root) or site.root
     _log.warning(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from memfis.catalog.catalog import Catalog
-from memfis.errors import UsageError
+from memfis.catalog.source import check_may_be_purged
 from memfis.layout.keys import page_key, page_path
 from memfis.layout.pages import NO_PAGE
 from memfis.nginx.microcache import cache_key, remove
@@ -63,7 +63,7 @@ def purge(
     """
     catalog = Catalog(store, site.name)
     item = catalog.site_item()
-    check_may_be_purged(site, None if item is None else item.source)
+    check_may_be_purged(site, item)
     done = Purged()
     paths: dict[bytes, None] = {}
     for pattern in (as_kept(each, site) for each in patterns):
@@ -84,15 +84,6 @@ def purge(
             key = None if pattern.exact is None else cache_key(site.name, pattern.exact)
             remove(site.php.microcache, key)
     return done, list(paths)
-
-
-def check_may_be_purged(site: Site, source: str | None) -> None:
-    """Raise UsageError for a site whose pages are nowhere but in the store."""
-    if "store" in (site.source, source):
-        raise UsageError(
-            f"site {site.name} is filled through a mount: its pages are nowhere else, so nothing is"
-            " purged; remove its files instead"
-        )
 
 
 def present(site: Site, store: Store, paths: Sequence[bytes]) -> list[bytes]:

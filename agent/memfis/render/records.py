@@ -8,14 +8,14 @@ import stat
 from collections.abc import Iterator, Sequence
 
 from memfis.catalog.catalog import Catalog
+from memfis.catalog.directory_log import ATTEMPTS, Recorded
 from memfis.errors import StoreRefusedError
-from memfis.layout.keys import directory_key, page_key
+from memfis.layout.keys import page_key
 from memfis.layout.pages import Page
 from memfis.layout.paths import split
-from memfis.layout.records import Entry, encode_log, encode_records, tombstone
+from memfis.layout.records import Entry, tombstone
 from memfis.settings.values import Site
 from memfis.store import Item, Store, Visit
-from memfis.store.exchange import Request, append, put
 
 NO_STALE = "memfis.no-stale"
 """Extended attribute of a page that may not be shown when it is expired, whatever happens."""
@@ -33,7 +33,7 @@ class Records:
         self._store = store
         self._catalog = Catalog(store, site.name)
         self._directories: set[bytes] = set()
-        """Directories that are known to be recorded, with all above them."""
+        """Directories that were found recorded, with all above them."""
         self._new: set[bytes] = set()
         """Directories that were recorded just now, and whose own item is still to be made."""
 
@@ -57,7 +57,7 @@ class Records:
         """Write the record of the page at `path`; StoreRefusedError: no room for it."""
         directory = split(path)[0]
         self._make(directory)
-        if not self._done(append(self._key(directory), encode_records([entry]))):
+        if not self._catalog.log(directory).append([entry]).done:
             self.lost()  # a sync may have removed it, and what leads to it
             self._make(directory)
             self._append(directory, [entry])
@@ -102,16 +102,22 @@ class Records:
         """Take away the empty `directory` if only rendered pages needed it."""
         if directory == b"/":
             return
-        above, name = split(directory[:-1])
-        [log, own] = self._catalog.logs([above, directory])
-        entry = log.entries.get(name.decode("latin-1")) if log else None
-        if log is None or entry is None or entry.origin != "rendered" or (own and own.entries):
-            return
-        self._directories = {each for each in self._directories if not each.startswith(directory)}
-        self._catalog.remove([directory])
-        self._append(above, [tombstone(entry.name)])
-        if len(log.entries) == 1:
-            self._unmake(above)
+        above, raw = split(directory[:-1])
+        name = raw.decode("latin-1")
+        log, own = self._catalog.log(above), self._catalog.log(directory)
+        for _ in range(ATTEMPTS):
+            recorded, content = log.read(), own.read()
+            entry = recorded.entries.get(name)
+            if entry is None or entry.origin != "rendered" or content.entries:
+                return
+            self._directories = {d for d in self._directories if not d.startswith(directory)}
+            if content.version is not None and not own.remove(content.version):
+                continue
+            if self._add(above, tombstone(name), recorded):
+                if len(recorded.entries) == 1:
+                    self._unmake(above)
+                return
+        raise _no_peace(above)
 
     def lost(self) -> None:
         """Take nothing for granted: the store may have lost what was in it."""
@@ -124,37 +130,77 @@ class Records:
             missing.append(directory)
             directory = split(directory[:-1])[0]
         for path in reversed(missing):
-            above, raw = split(path[:-1])
-            name = raw.decode("latin-1")
-            [log] = self._catalog.logs([above])
-            old = log.entries.get(name) if log else None
-            if old is not None and not old.is_directory:
-                raise StoreRefusedError(f"{path[:-1]!r} is a file")
-            if old is None:
-                made = Entry(name, stat.S_IFDIR | 0o755, origin="rendered")
-                self._append(above, [made])
-                self._new.add(path)
+            self._record_directory(path)
             self._directories.add(path)
 
+    def _record_directory(self, path: bytes) -> None:
+        """Record the directory at `path` in the one above, unless it is recorded there.
+
+        A sync may record it just now, and what that says of a directory on disk must stay.
+        """
+        above, raw = split(path[:-1])
+        name = raw.decode("latin-1")
+        log = self._catalog.log(above)
+        for _ in range(ATTEMPTS):
+            recorded = log.read()
+            old = recorded.entries.get(name)
+            if old is not None and not old.is_directory:
+                raise StoreRefusedError(f"{path[:-1]!r} is a file")
+            if old is not None:
+                return
+            made = Entry(name, stat.S_IFDIR | 0o755, origin="rendered")
+            if self._add(above, made, recorded):
+                self._new.add(path)
+                return
+        raise _no_peace(above)
+
+    def _add(self, directory: bytes, entry: Entry, recorded: Recorded) -> bool:
+        """Add `entry` to what was `recorded` of `directory`; False: others wrote there meanwhile.
+
+        Then nothing was added: what they recorded may be of the same name, and the last one counts.
+        """
+        log = self._catalog.log(directory)
+        try:
+            if recorded.version is None:
+                self._note_absence(directory)
+                return log.make([entry])
+            answer = log.append([entry], to=recorded.version)
+            if answer.done or answer.status == b"EX":
+                return answer.done
+            compacted = log.compact()
+        except StoreRefusedError as error:
+            raise _no_room(directory) from error
+        if compacted is not None and compacted.after == compacted.before:
+            raise _no_room(directory)
+        return False
+
     def _append(self, directory: bytes, entries: Sequence[Entry]) -> None:
-        key = self._key(directory)
-        more = encode_records(entries)
-        if self._done(append(key, more)):
+        """Append `entries` to the log of `directory`, whatever others write meanwhile."""
+        log = self._catalog.log(directory)
+        if log.append(entries).done:
             return
+        try:
+            if log.version() is None:
+                self._note_absence(directory)
+                if log.make([each for each in entries if each.mode is not None]):
+                    return
+            log.compact()
+        except StoreRefusedError as error:
+            raise _no_room(directory) from error
+        if not log.append(entries).done:
+            raise _no_room(directory)
+
+    def _note_absence(self, directory: bytes) -> None:
+        """Note that records are lost, unless the log of `directory` is only to be made."""
         if directory in self._new:
             self._new.remove(directory)
-        else:  # its records are lost, and once it is made anew nothing else tells
+        else:  # once it is made anew nothing else tells
             self._catalog.note_loss(self._catalog.site_item())
-        live = [each for each in entries if each.mode is not None]
-        if self._done(put(key, encode_log(live), new=True)) or self._done(append(key, more)):
-            return
-        self._catalog.shorten(directory)
-        if not self._done(append(key, more)):
-            raise StoreRefusedError(f"the records of {directory!r} do not fit into the store")
 
-    def _key(self, directory: bytes) -> bytes:
-        return directory_key(self._site.name, directory)
 
-    def _done(self, request: Request) -> bool:
-        [answer] = self._store.exchange(request)
-        return answer.done
+def _no_room(directory: bytes) -> StoreRefusedError:
+    return StoreRefusedError(f"the records of {directory!r} do not fit into the store")
+
+
+def _no_peace(directory: bytes) -> StoreRefusedError:
+    return StoreRefusedError(f"the records of {directory!r} change all the time")

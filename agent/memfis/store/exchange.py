@@ -52,9 +52,13 @@ def put(key: bytes, value: bytes, flags: int = 0, *, cas: int = 0, new: bool = F
     )
 
 
-def append(key: bytes, value: bytes) -> Request:
-    """Append to the item; NS where there is none, or it would grow over the item limit."""
-    return (b"ms %b %d MA c\r\n" % (check_key(key), len(value)), value, b"\r\n")
+def append(key: bytes, value: bytes, *, cas: int = 0) -> Request:
+    """Append to the item, with `cas` only to that very one.
+
+    NS where there is none, or it would grow over the item limit.
+    """
+    condition = b" C%d" % cas if cas else b""
+    return (b"ms %b %d MA c%b\r\n" % (check_key(key), len(value), condition), value, b"\r\n")
 
 
 def remove(key: bytes, cas: int = 0) -> Request:

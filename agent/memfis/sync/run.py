@@ -5,8 +5,9 @@ import secrets
 import time
 from collections.abc import Generator
 
-from memfis.catalog.catalog import Catalog, SiteItem
+from memfis.catalog.catalog import Catalog
 from memfis.catalog.orphans import orphans
+from memfis.catalog.site_item import SiteItem
 from memfis.catalog.source import check_filled_from_root
 from memfis.errors import StoreRefusedError
 from memfis.settings.values import Site
