@@ -18,7 +18,8 @@ from integration.conftest import Agents, Filled
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.site_item import SiteItem
 from memfis.filesystem import Filesystem
-from memfis.layout.keys import directory_key, page_key, private_key, site_key
+from memfis.layout.heads import Head, encode_head
+from memfis.layout.keys import directory_key, head_key, page_key, private_key, site_key
 from memfis.layout.records import MOVING, Entry
 from support.agent import Agent
 from support.command import COMMAND, environment, memfis, memfis_json
@@ -262,6 +263,16 @@ def test_verify_finds_every_kind_of_difference(stored: StoredSite) -> None:
         ("stray", "memfis-dir://stored.example/lost/"),
         ("stray", "memfis-private://stored.example/docs/logo.png"),
         ("stray", "memfis://stored.example/stray.html"),
+    ]
+
+
+def test_a_head_is_a_stray_unless_its_page_is_recorded(stored: StoredSite) -> None:
+    name, store = stored.site.name, stored.store
+    for path in (b"/", b"/docs/logo.png", b"/manual.html", b"/docs/draft.html", b"/stray.html"):
+        store.set(head_key(name, path), encode_head(Head()))
+    assert found_by_verify(stored) == [
+        ("stray", "memfis-head://stored.example/docs/draft.html"),  # private: it has no page
+        ("stray", "memfis-head://stored.example/stray.html"),
     ]
 
 

@@ -10,9 +10,10 @@ from msgspec.structs import replace
 from integration.conftest import Filled
 from memfis.catalog.catalog import Catalog
 from memfis.errors import SafetyError, UsageError
-from memfis.layout.keys import directory_key, page_key, site_key
+from memfis.layout.heads import Head, encode_head
+from memfis.layout.keys import directory_key, head_key, page_key, site_key
 from memfis.layout.pages import GZIP, NO_PAGE, Page, content_of
-from memfis.layout.records import Entry
+from memfis.layout.records import Entry, Log
 from memfis.store import Item
 from memfis.sync import MaxDelete, difference
 from memfis.sync.difference import TICK
@@ -397,6 +398,33 @@ def test_a_site_filled_through_a_mount_is_not_synced(filled: Filled) -> None:
     filled.store.set(site_key(SITE), b'{"layout":1,"source":"store","epoch":"x"}')
     with pytest.raises(UsageError, match="filled through a mount"):
         filled.sync()
+
+
+def test_heads_go_with_what_nothing_records(filled: Filled) -> None:
+    filled.sync()
+    named, stray = head_key(SITE, b"/docs/"), head_key(SITE, b"/docs/index.html")
+    for key in (named, stray, head_key("other.example", b"/")):
+        filled.store.set(key, encode_head(Head()))
+    assert [each.discrepancy for each in verify(filled.site, filled.store) if each.discrepancy] == [
+        ("stray", stray)
+    ]
+    filled.sync(checksum=True)
+    assert filled.store.look_many([stray, named, head_key("other.example", b"/")])[0] is None
+    assert same(filled)
+
+
+def test_what_a_later_version_records_beside_is_no_difference(filled: Filled) -> None:
+    filled.sync()
+    settle()
+    filled.sync()  # what was read just after a change is compared once more
+    catalog = Catalog(filled.store, SITE)
+    [log] = catalog.logs([b"/"])
+    assert log is not None
+    later = [replace(e, ctime_ns=1, inode=2, tags=("a",)) for e in log.entries.values()]
+    assert catalog.log(b"/").append(later).done
+    report = filled.sync()
+    assert (report.added, report.changed, report.removed, report.unchanged) == (0, 0, 0, 3)
+    assert catalog.logs([b"/"])[0] == Log({e.name: e for e in later}, log.records + len(later))
 
 
 def test_a_layout_of_the_future_is_not_touched(filled: Filled) -> None:

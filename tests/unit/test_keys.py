@@ -9,6 +9,7 @@ from memfis.layout.keys import (
     check_site_name,
     directory_key,
     escape,
+    head_key,
     longest_key,
     page_key,
     page_path,
@@ -41,7 +42,7 @@ def test_escaping_can_be_undone(path: bytes) -> None:
 @given(paths, paths)
 def test_no_two_items_share_a_key(one: bytes, other: bytes) -> None:
     kinds = [
-        *(key("example.org", one) for key in (page_key, private_key, directory_key)),
+        *(key("example.org", one) for key in (page_key, private_key, head_key, directory_key)),
         site_key("example.org"),
     ]
     assert len(set(kinds)) == len(kinds)
@@ -53,6 +54,7 @@ def test_the_longest_key_bounds_every_key_of_an_entry(path: bytes) -> None:
     keys = (
         page_key("example.org", path),
         private_key("example.org", path),
+        head_key("example.org", path),
         directory_key("example.org", path + b"/"),
     )
     assert max(map(len, keys)) == longest_key("example.org", path)

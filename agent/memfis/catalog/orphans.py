@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from memfis.catalog.catalog import Catalog
-from memfis.layout.keys import DIRECTORY, PAGE, PRIVATE, unescape
+from memfis.layout.keys import DIRECTORY, HEAD, PAGE, PRIVATE, unescape
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.records import Log
 from memfis.store import Store
@@ -15,8 +15,9 @@ def orphans(
 ) -> list[bytes]:
     """Return the keys of `site` in `store` that no record of `catalog` names.
 
-    `index` is the name whose page is kept under the directory's URL. A directory item is an orphan
-    when its directory cannot be reached from the root's records. `private`: what is recorded
+    `index` is the name whose page is kept under the directory's URL. A head is named by the record
+    of its page. A directory item is an orphan when its directory cannot be reached from the root's
+    records. `private`: what is recorded
     without a page may have an item that nobody is served, as in a site that a mount fills.
     """
     recorded = dict(catalog.tree(b"/"))
@@ -29,6 +30,7 @@ def orphans(
             named[scheme][path].add(name)
     if not private:
         named[PRIVATE].clear()
+    named[HEAD] = named[PAGE]
     host = site.encode("ascii") + b"/"
     strays = []
     for key in store.all_keys():

@@ -11,6 +11,7 @@ from memfis.filesystem.items import failure
 from memfis.filesystem.nodes import Directory, Node
 from memfis.filesystem.tree import split
 from memfis.filesystem.volume import Volume
+from memfis.layout.keys import head_key
 from memfis.layout.records import tombstone
 from memfis.store import exchange as to
 
@@ -74,6 +75,7 @@ class Names(Volume):
         below = (
             self._rules.page_key(path, b""),
             self._rules.private_key(path, b""),
+            head_key(self._site.name, path),
             self._rules.directory_key(path),
         )
         self._items.delete_many([key for key in self._items.all_keys() if key.startswith(below)])

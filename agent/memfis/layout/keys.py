@@ -18,6 +18,7 @@ as commands, so this limit is a security check and is enforced again by the stor
 
 PAGE = b"memfis://"
 PRIVATE = b"memfis-private://"
+HEAD = b"memfis-head://"
 DIRECTORY = b"memfis-dir://"
 SITE = b"memfis-site://"
 
@@ -79,6 +80,11 @@ def private_key(site: str, path: bytes) -> bytes:
     return PRIVATE + site.encode("ascii") + escape(path)
 
 
+def head_key(site: str, path: bytes) -> bytes:
+    """Return the key of the head of the page at `path` (see `heads`)."""
+    return HEAD + site.encode("ascii") + escape(path)
+
+
 def directory_key(site: str, path: bytes) -> bytes:
     """Return the key of the records of the directory at `path`, which ends with `/`."""
     return DIRECTORY + site.encode("ascii") + escape(path)
@@ -94,7 +100,7 @@ def longest_key(site: str, path: bytes) -> int:
 
     A file may become private, and a name may become a directory, whose key ends with `/`.
     """
-    kinds = max(len(PRIVATE), len(DIRECTORY) + 1)
+    kinds = max(len(PRIVATE), len(HEAD), len(DIRECTORY) + 1)
     return kinds + len(site) + len(escape(path))
 
 

@@ -2,7 +2,8 @@
 
 Flags: bit 1 (value 2) says gzip, as `memcached_gzip_flag 2` expects; bits 2-31 are those of the
 CRC-32 of the identity content, so that a page can be told from another without its value; bit 0
-is 0. A gzip trailer carries the same CRC-32 (RFC 1952, section 2.3.1).
+says that the page is not to be served without its head (see `heads`). A gzip trailer carries the
+same CRC-32 (RFC 1952, section 2.3.1).
 """
 
 import gzip
@@ -19,6 +20,9 @@ FINGERPRINT = 0xFFFFFFFC
 
 NO_PAGE = 1
 """Flags in the record of a file that is left to the disk, so that no pass reads it again."""
+
+NEEDS_HEAD = 1
+"""In the flags of a page, and never in a record: there bit 0 is NO_PAGE. Nothing sets it yet."""
 
 DENSEST = 32
 """Text rarely compresses to less than this part: what is larger is not even read."""

@@ -1,8 +1,11 @@
 """Entry records and the log of them that is a directory item.
 
 A log is lines of JSON: first HEADER, then one array a record, oldest first. The last record of a
-name wins; one of only a name is a tombstone. Names are bytes to a file system and text to JSON, so
+name wins; one without a mode is a tombstone. Names are bytes to a file system and text to JSON, so
 a record carries them as ISO-8859-1, which maps every byte to one character and back.
+
+Fields are only ever added at the end: a reader takes what a shorter record lacks for not known, and
+one that is older than a field ignores it.
 """
 
 import os
@@ -31,7 +34,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `size`: bytes on disk. `mtime_ns`: nanoseconds since the epoch. `target`: of a symbolic link.
     `flags`: client flags of the stored page (see `pages`), 0 for a directory. `racy`: the file was
     read so soon after its last change that a later one may have left the same modification time.
-    `extended`: extended attributes, names and values as ISO-8859-1; a mount keeps them.
+    `extended`: extended attributes, names and values as ISO-8859-1; a mount keeps them. `ctime_ns`,
+    `inode`: of the file that was read, as stat(2) has them; 0: not recorded. `tags`: names by which
+    a rendered page can be purged.
 
     The name of a rendered page begins with `/`, which no file's does: `/blog` may be a page and a
     directory at once. The page of the directory's own URL is called `/` in it.
@@ -48,6 +53,9 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     origin: Origin = "file"
     racy: bool = False
     extended: dict[str, str] | None = None
+    ctime_ns: int = 0
+    inode: int = 0
+    tags: tuple[str, ...] = ()
 
     @property
     def raw(self) -> bytes:
@@ -95,6 +103,13 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         )
 
 
+_NOTHING_MORE = ((b",0,0,[]]\n", b"]\n"), (b",[]]\n", b"]\n"))
+"""The ends of records that say nothing in their last fields, and what is written instead.
+
+So a record without them is what version 0.1.0 wrote, to the byte. No text of a record can look like
+such an end: in JSON a line feed stands only between records.
+"""
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Entry)
 
@@ -106,7 +121,10 @@ def tombstone(name: str) -> Entry:
 
 def encode_records(entries: Iterable[Entry]) -> bytes:
     """Return the bytes to append to a log for `entries`."""
-    return _encoder.encode_lines(entries)
+    data = _encoder.encode_lines(entries)
+    for end, short in _NOTHING_MORE:
+        data = data.replace(end, short)
+    return data
 
 
 def encode_log(entries: Iterable[Entry]) -> bytes:

@@ -14,6 +14,7 @@ from memfis.errors import MemfisError
 from memfis.layout.keys import (
     DIRECTORY,
     directory_key,
+    head_key,
     page_key,
     page_path,
     private_key,
@@ -131,6 +132,8 @@ class _Verification:
                     named.add(directory_key(name, path + entry.raw + b"/"))
                 else:
                     named.add(self._key(path, entry))
+                    if not entry.flags & NO_PAGE:
+                        named.add(head_key(name, page_path(path, entry.raw, self._site.index_name)))
         return named & set(keys)
 
     def _once_more(self, path: bytes, entry: Entry) -> str | None:
