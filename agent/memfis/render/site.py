@@ -11,6 +11,7 @@ from memfis.layout.keys import normal_path
 from memfis.layout.pages import DENSEST, make_page
 from memfis.layout.paths import shown_url
 from memfis.nginx.hints import Bucket
+from memfis.nginx.media_types import DEFAULT_TYPE, MediaTypes
 from memfis.nginx.microcache import Microcache, cache_key
 from memfis.render.expiring import HOLD, RETRY, Expiring, look_after, now
 from memfis.render.fetch import Answer, Origin, OriginError
@@ -21,7 +22,7 @@ from memfis.render.patterns import EVERYTHING, Pattern
 from memfis.render.preload import Ahead
 from memfis.render.queue import Job, Priority, Queue
 from memfis.render.records import Records
-from memfis.render.reproducible import DEFAULT_TYPE, MediaTypes, check
+from memfis.render.reproducible import check
 from memfis.render.rules import Fields, Freshness, Refusal, judge
 from memfis.render.trouble import Trouble
 from memfis.settings.load import PhpSettings, Site
