@@ -136,7 +136,7 @@ def _of_rendering(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
         labels=["site", "outcome"],
     )
     for name, renderer in renderers:
-        pages.add_metric([name], len(renderer.known))
+        pages.add_metric([name], len(renderer.pages))
         waiting.add_metric([name], len(renderer.queue))
         trouble.add_metric([name], renderer.trouble.is_there)
         for counted, family in counters.items():

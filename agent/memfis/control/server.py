@@ -85,7 +85,7 @@ def _rendering(keeper: SiteKeeper) -> Rendering | None:
     if renderer is None:
         return None
     return Rendering(
-        pages=len(renderer.known),
+        pages=len(renderer.pages),
         waiting=len(renderer.queue),
         trouble=renderer.trouble.is_there,
         figures=renderer.figures,

@@ -56,7 +56,7 @@ class Rendering:
     @property
     def pages(self) -> int:
         """How many rendered pages are in the store."""
-        return len(self.renderer.known) if self.renderer is not None else 0
+        return len(self.renderer.pages) if self.renderer is not None else 0
 
     async def run(self) -> None:
         """Render until cancelled; a site without PHP has nothing to render."""
@@ -143,7 +143,7 @@ class Rendering:
 
         `names`: what changed, below the web root; `trees`: URL paths of new directories.
         """
-        paths = [path for path in renderer.known if path.startswith(trees)] if trees else []
+        paths = [path for path in renderer.pages if path.startswith(trees)] if trees else []
         for name in names:
             directory, _, last = (b"/" + name).rpartition(b"/")
             paths.append(b"/" + name)
@@ -151,7 +151,7 @@ class Rendering:
                 paths.append(directory + b"/")
         try:
             for path in paths:
-                if path in renderer.known and is_file(self._site, path):
+                if path in renderer.pages and is_file(self._site, path):
                     renderer.make_way(path)
         except StoreError as error:
             renderer.store_failed(error)
@@ -177,7 +177,7 @@ class Rendering:
         for pattern in (as_kept(each, self._site) for each in patterns):
             if self.renderer is not None:
                 if dry_run:
-                    known = self.renderer.known.fitting(pattern)
+                    known = self.renderer.pages.fitting(pattern)
                 else:
                     known = list(self.renderer.purge(pattern))
                 new = [path for path in known if path not in paths]
@@ -195,7 +195,7 @@ class Rendering:
     ) -> None:
         site, store = self._site, self._store
         for batch in find(self._catalog, pattern, site.index_name):
-            known = self.renderer.known if self.renderer else ()
+            known = self.renderer.pages if self.renderer else ()
             left = [p for p in batch.rendered if p not in paths and p not in known]
             rendered = present(site, store, left)
             files = [path for path in present(site, store, batch.files) if path not in paths]

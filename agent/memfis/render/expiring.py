@@ -42,28 +42,28 @@ class Expiring:
             self._due.clear()
             await asyncio.sleep(RETRY if of.is_down() else 0.01)
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(min(1.0, max(0.0, of.known.next_due() - now()))):
+                async with asyncio.timeout(min(1.0, max(0.0, of.pages.next_due() - now()))):
                     await self._due.wait()
-            paths = [] if of.is_down() else of.known.take_due(now(), AT_ONCE)
+            paths = [] if of.is_down() else of.pages.take_due(now(), AT_ONCE)
             if not paths:
                 continue
             try:
                 visits = of.records.visits(paths)
                 for path, visit in zip(paths, visits, strict=True):
                     if visit is None or visit.ttl < 0:
-                        of.known.forget(path)  # expired, evicted, or a file's by now
+                        of.pages.discard(path)  # expired, evicted, or a file's by now
                     else:
                         self._decide(path, visit.ttl, asked=visit.asked)
             except StoreError as error:
                 of.store_failed(error)
                 for path in paths:
-                    if path in of.known:
-                        of.known.look(path, now() + RETRY)
+                    if path in of.pages:
+                        of.pages.schedule(path, now() + RETRY)
             of.wake()
 
     def _decide(self, path: bytes, ttl: int, *, asked: bool) -> None:
         of = self._of
-        page = of.known.get(path)
+        page = of.pages.get(path)
         if page is None:
             return
         moment = now()
@@ -75,7 +75,7 @@ class Expiring:
             if page.retry <= moment:
                 of.queue.add(path, Priority.REFRESH)
         elif page.fresh <= moment and not troubled:
-            of.known.forget(path)
+            of.pages.discard(path)
             of.records.remove([path])  # it was prolonged, and nobody asks for it
             return
         if troubled and ttl <= HOLD // 2:
@@ -84,7 +84,7 @@ class Expiring:
                 of.records.extend([path], longer)
                 ttl = longer
         soon = moment + max(1.0, ttl / 2)
-        of.known.look(path, min(soon, page.retry + 0.01) if page.retry > moment else soon)
+        of.pages.schedule(path, min(soon, page.retry + 0.01) if page.retry > moment else soon)
 
 
 def look_after(lifetime: int) -> float:

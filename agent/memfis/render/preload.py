@@ -10,7 +10,7 @@ from memfis.errors import StoreError
 from memfis.layout.keys import normal_path
 from memfis.layout.records import Entry
 from memfis.render.fetch import OriginError
-from memfis.render.pages import Known
+from memfis.render.pages import RenderedPage
 from memfis.render.paths import is_file, kept_at
 from memfis.render.queue import Priority
 from memfis.render.records import NO_STALE, SLICE
@@ -64,9 +64,9 @@ class Ahead:
                 of.store_failed(error)
             else:
                 for path, visit in zip(waiting, visits, strict=True):
-                    known = path in of.known and visit is not None
+                    known = path in of.pages and visit is not None
                     if not known and not of.is_refused(path) and not is_file(of.site, path):
-                        of.known.forget(path)
+                        of.pages.discard(path)
                         of.queue.add(path, Priority.LISTED)
                         of.wake()
             await asyncio.sleep(LISTED)
@@ -82,7 +82,7 @@ class Ahead:
                 before = self._changed.get(path)
                 if before is None:
                     of.queue.add(path, Priority.SITEMAP)
-                elif before != changed and path in of.known:
+                elif before != changed and path in of.pages:
                     of.queue.add(path, Priority.REFRESH)
             of.wake()
             self._changed |= pages
@@ -162,9 +162,9 @@ class Ahead:
                         gone.append(entry)
                     elif visit is None:
                         if path not in of.queue:
-                            of.known.forget(path)
+                            of.pages.discard(path)
                             gone.append(entry)
-                    elif path in of.known:
+                    elif path in of.pages:
                         continue
                     elif entry.mtime_ns < of.not_before * 10**9:
                         of.records.remove([path])
@@ -174,19 +174,19 @@ class Ahead:
                 seen.update(paths)
                 await asyncio.sleep(0)
             # what was rendered again meanwhile has a new record of the same name
-            names = [each.name for each in gone if directory + each.in_url not in of.known]
+            names = [each.name for each in gone if directory + each.in_url not in of.pages]
             if names or not entries:
                 of.records.forget(directory, names)
             await asyncio.sleep(0)
-        unseen = [path for path in of.known if path not in seen]
+        unseen = [path for path in of.pages if path not in seen]
         for start in range(0, len(unseen), SLICE):
             paths = unseen[start : start + SLICE]
             for path, visit in zip(paths, of.records.visits(paths), strict=True):
-                page = of.known.get(path)
+                page = of.pages.get(path)
                 if page is None or page.recorded >= began:
                     continue
                 if visit is None:
-                    of.known.forget(path)
+                    of.pages.discard(path)
                 else:
                     of.records.record(path, page.entry)
                     page.recorded = _now()
@@ -201,7 +201,7 @@ class Ahead:
         if NO_STALE not in (entry.extended or {}):
             rendered = now - (time.time() - entry.mtime_ns / 10**9)
             stale = max(fresh, rendered + of.php.lifetime + of.php.stale_if_error)
-        of.known.add(path, Known(entry, fresh, stale, now), now + max(0, ttl) / 4)
+        of.pages.add(path, RenderedPage(entry, fresh, stale, now), now + max(0, ttl) / 4)
 
 
 def _now() -> float:

@@ -16,7 +16,7 @@ from memfis.nginx.microcache import Microcache, cache_key
 from memfis.render.expiring import HOLD, RETRY, Expiring, look_after, now
 from memfis.render.fetch import Answer, Origin, OriginError
 from memfis.render.figures import Figures
-from memfis.render.pages import Known, KnownPages
+from memfis.render.pages import RenderedPage, RenderedPages
 from memfis.render.paths import is_file, kept_at, obstacle
 from memfis.render.patterns import EVERYTHING, Pattern
 from memfis.render.preload import Ahead
@@ -66,7 +66,7 @@ class SiteRenderer:
         where a file may need its page written again.
         """
         self.figures = Figures()
-        self.known = KnownPages()
+        self.pages = RenderedPages()
         self.queue = Queue()
         self.trouble = Trouble(now)
         self.records = Records(site, store)
@@ -174,7 +174,7 @@ class SiteRenderer:
             return
         if self.trouble.answered():
             self.say(logging.INFO, "the origin answers again; pages are rendered")
-            self.known.all_due(now())
+            self.pages.schedule_all(now())
             self._expiring.soon()
         if job.purged:
             return
@@ -182,11 +182,11 @@ class SiteRenderer:
 
     def _is_fresh(self, path: bytes) -> bool:
         """Whether the page is in the store, and not to be rendered yet."""
-        known = self.known.get(path)
+        known = self.pages.get(path)
         if known is None:
             return False
         if self.records.visits([path])[0] is None:
-            self.known.forget(path)  # evicted, or removed with its records by a sync
+            self.pages.discard(path)  # evicted, or removed with its records by a sync
             return False
         return known.fresh > now()
 
@@ -211,8 +211,8 @@ class SiteRenderer:
         if page is None or len(page.value) > site.max_page:
             self._refuse(path, Refusal(f"larger than {site.max_page} bytes as stored"))
             return
-        old = self.known.get(path)
-        if old is None and len(self.known) >= self.php.max_pages:
+        old = self.pages.get(path)
+        if old is None and len(self.pages) >= self.php.max_pages:
             self._refuse(path, Refusal(f"more than {self.php.max_pages} pages"))
             return
         if is_file(site, path):  # since it was asked for
@@ -231,21 +231,23 @@ class SiteRenderer:
             self.records.record(path, new.entry)
         self.records.write(path, page, verdict.lifetime)
         self._refused.pop(path, None)
-        self.known.add(path, new, moment + look_after(verdict.lifetime))
+        self.pages.add(path, new, moment + look_after(verdict.lifetime))
         self._expiring.soon()
         self.figures.renders += 1
         if is_file(site, path):
             self.make_way(path)
 
-    def _known(self, path: bytes, verdict: Freshness, flags: int, size: int, now: float) -> Known:
+    def _known(
+        self, path: bytes, verdict: Freshness, flags: int, size: int, now: float
+    ) -> RenderedPage:
         stale = self.php.stale_if_error if verdict.stale is None else verdict.stale
         entry = self.records.entry(path, flags, size, now=time.time(), stale=stale > 0)
         fresh = now + verdict.lifetime
-        return Known(entry, fresh, fresh + stale, now)
+        return RenderedPage(entry, fresh, fresh + stale, now)
 
     def make_way(self, path: bytes) -> None:
         """Take the page away; if there is a file now, its own page is written at once, if any."""
-        self.known.forget(path)
+        self.pages.discard(path)
         self.records.remove([path])
         if is_file(self.site, path):
             self._look_at(path[: path.rfind(b"/") + 1])
@@ -257,14 +259,14 @@ class SiteRenderer:
         self._refused[path] = now() + self.php.lifetime
         if len(self._refused) > REMEMBERED:
             del self._refused[next(iter(self._refused))]
-        if path in self.known:
+        if path in self.pages:
             self.make_way(path)
 
     def _failed(self, path: bytes, why: str, *, surely: bool) -> None:
         """Note that the backend failed at `path`: an old page stays for a while."""
         self.figures.failures += 1
         if self.trouble.failed(surely=surely):
-            self.known.expiring_due(now() + HOLD, now())
+            self.pages.schedule_expiring(now() + HOLD, now())
             self._expiring.soon()
             self.say(
                 logging.ERROR,
@@ -273,13 +275,13 @@ class SiteRenderer:
             )
         elif not self.trouble.is_there:
             self.say(logging.WARNING, f"{shown_url(path)} could not be rendered: {why}")
-        known = self.known.get(path)
+        known = self.pages.get(path)
         if known is not None:
             known.failing = True
             known.pause = min(HOLD, 2 * known.pause or 1.0)
             known.retry = now() + known.pause
             self._expiring.soon()
-            self.known.look(path, now())
+            self.pages.schedule(path, now())
         else:
             self._refused[path] = now() + FAILED
 
@@ -303,7 +305,7 @@ class SiteRenderer:
 
     def fitting(self, pattern: Pattern) -> list[bytes]:
         """Return the known pages that a purge of `pattern` would be for."""
-        return self.known.fitting(pattern)
+        return self.pages.fitting(pattern)
 
     def purge(self, pattern: Pattern) -> Sequence[bytes]:
         """Remove the pages that `pattern` fits; what is being rendered of them is not stored.
@@ -311,9 +313,9 @@ class SiteRenderer:
         Returns the paths of those that were known. Raises StoreError.
         """
         self.queue.purge(pattern)
-        paths = self.known.fitting(pattern)
+        paths = self.pages.fitting(pattern)
         for path in paths:
-            self.known.forget(path)
+            self.pages.discard(path)
         self.records.remove(paths)
         if pattern.exact is not None:
             self._refused.pop(pattern.exact, None)
