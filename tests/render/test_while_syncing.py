@@ -111,14 +111,14 @@ def test_a_directory_that_goes(rendered: Rendered, origin: Origin) -> None:
 
     async def keep() -> None:
         keeper = SiteKeeper(site, rendered.directory)
-        renderer = keeper.rendering.renderer
+        renderer = keeper._dynamic.renderer
         assert renderer is not None
-        known = renderer.pages
+        pages = renderer.shelf.pages
 
         def render(gone: int, recorded: int) -> None:
             entry = Renderer(rendered, [page]).render()
             moment = asyncio.get_running_loop().time()
-            known.add(page, RenderedPage(entry, moment + 300, moment + 300, moment), moment + 150)
+            pages.add(page, RenderedPage(entry, moment + 300, moment + 300, moment), moment + 150)
 
         keeping = asyncio.create_task(keeper.keep())
         await keeper.begun.wait()

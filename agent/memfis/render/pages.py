@@ -1,5 +1,6 @@
 """The rendered pages of a site that are in the store, and when each is to be checked again."""
 
+import asyncio
 import heapq
 import itertools
 from collections.abc import Iterator
@@ -38,6 +39,8 @@ class RenderedPages:
 
     def __init__(self) -> None:
         """Begin with none."""
+        self.sooner = asyncio.Event()
+        """Set when `next_due` is sooner than it was."""
         self._pages: dict[bytes, RenderedPage] = {}
         self._heap: list[tuple[float, int, bytes]] = []
         self._numbers = itertools.count()
@@ -66,6 +69,8 @@ class RenderedPages:
     def schedule(self, path: bytes, due: float) -> None:
         """Have the page at `path` checked at `due`, and not when it was to be until now."""
         self._pages[path].due = due
+        if due < self.next_due():
+            self.sooner.set()
         heapq.heappush(self._heap, (due, next(self._numbers), path))
 
     def discard(self, path: bytes) -> None:
