@@ -42,7 +42,7 @@ class Links:
         above = disk
         while True:
             for link in self._leading.get(above, ()):
-                yield link + disk[len(above) :]
+                yield link + disk[len(above.rstrip(b"/")) :].rstrip(b"/")
             if above == b"/":
                 return
             above = os.path.dirname(above)
