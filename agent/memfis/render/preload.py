@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 
 from memfis.errors import StoreError
 from memfis.layout.keys import normal_path
+from memfis.layout.paths import shown_url
 from memfis.render.fetch import Answer, OriginError
 from memfis.render.paths import is_file, kept_at
 from memfis.render.queue import Priority
@@ -42,6 +43,9 @@ class Preload:
         self._changed: dict[bytes, str] = {}
         """When each page of the sitemaps last changed, as they say."""
         self._told: set[str] = set()
+        """What was said of sitemaps that cannot be read."""
+        self._left_out: set[bytes] = set()
+        """Sitemaps of which it was said that they name more than is rendered."""
 
     async def keep_listed(self) -> None:
         """Queue pages of the list that are not in the store, until cancelled."""
@@ -97,6 +101,15 @@ class Preload:
                     self._told.add(message)
                     log.warning("%s: %s", self._site.name, message)
                 continue
+            if found.left_out and path not in self._left_out:
+                self._left_out.add(path)
+                log.info(
+                    "%s: sitemap %s: %d of its URLs are of other hosts or have a query, and are"
+                    " not rendered",
+                    self._site.name,
+                    shown_url(path),
+                    found.left_out,
+                )
             pages |= {kept_at(self._site, page): changed for page, changed in found.pages.items()}
             more = [each for each in found.sitemaps if each not in seen][: FILES - len(seen)]
             seen.update(more)
