@@ -106,5 +106,6 @@ class RenderedPages:
             due, _, path = heapq.heappop(self._heap)
             page = self._pages.get(path)
             if page is not None and page.due == due:
+                page.due = float("inf")  # it may be in the heap twice for the same time
                 paths.append(path)
         return paths
