@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from memfis.errors import StoreError
 from memfis.layout.records import Entry
 from memfis.render import shelf as module
-from memfis.render.fetch import Answer
+from memfis.render.fetch import OriginAnswer
 from memfis.render.pages import RenderedPage, RenderedPages
 from memfis.render.patterns import EVERYTHING, exactly, parse
 from memfis.render.preload import Preload
@@ -180,9 +180,9 @@ def test_what_a_sitemap_names_and_is_not_rendered_is_told_once(
     }
     asked: list[bytes] = []
 
-    async def fetch(path: bytes, _: int) -> Answer:
+    async def fetch(path: bytes, _: int) -> OriginAnswer:
         asked.append(path)
-        return Answer(200, [], documents[path].encode(), whole=True)
+        return OriginAnswer(200, [], documents[path].encode(), whole=True)
 
     php = PhpSettings(canonical=host, sitemaps=("/index.xml",))
     site = Site(name="a.example", root=str(tmp_path), php=php)

@@ -191,7 +191,7 @@ def _take_over(path: str, kind: int) -> None:
 
 
 def _give(path: str, reader: str | None) -> None:
-    """Let nginx's user `reader` write to the socket `path`, where we are root."""
+    """Give the socket `path` to the group of nginx's user `reader`, where we are root."""
     if os.geteuid() != 0:
         return
     for name in (reader, "www-data", "nginx"):

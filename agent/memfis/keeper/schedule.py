@@ -26,7 +26,7 @@ BATCH = 1.0
 a directory's records writes and replicates all of them."""
 
 
-class Request(NamedTuple):
+class RequestedSync(NamedTuple):
     """A sync that somebody asked for, and where its report, or what it raised, goes."""
 
     options: Options
@@ -40,7 +40,7 @@ class Schedule:
         """Begin with a sync of the whole site, at once; tell `journal` why there is another."""
         self.pending = Pending()
         """The directories where something changed."""
-        self.requests: deque[Request] = deque()
+        self.requests: deque[RequestedSync] = deque()
         self.all_due = 0.0
         """When the whole site is to be synced."""
         self.some_due = NEVER
@@ -84,7 +84,7 @@ class Schedule:
 
     def ask(self, options: Options) -> "asyncio.Future[Report]":
         """Have the whole site synced soon with `options`; return where the report will be."""
-        request = Request(options, asyncio.get_running_loop().create_future())
+        request = RequestedSync(options, asyncio.get_running_loop().create_future())
         self.requests.append(request)
         self.wake()
         return request.answer

@@ -11,7 +11,7 @@ from memfis.errors import SafetyError, UsageError
 from memfis.keeper.health import Health
 from memfis.keeper.journal import Journal
 from memfis.keeper.problems import Problems
-from memfis.keeper.schedule import Request, Schedule
+from memfis.keeper.schedule import RequestedSync, Schedule
 from memfis.keeper.times import NEVER, RETRY, now
 from memfis.keeper.watching import Watching
 from memfis.settings.load import GATEWAY_LEASE, LEASE, Site, StoreAddress
@@ -97,7 +97,7 @@ class Syncing:
                 self._schedule.sync_soon(much=False, after=SETTLING)
         return done is not None
 
-    async def answer(self, request: Request) -> None:
+    async def answer(self, request: RequestedSync) -> None:
         """Do the sync that `request` is for; where it has to be begun anew it is asked again."""
         try:
             report = await self._sync(request.options)

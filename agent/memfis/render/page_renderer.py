@@ -8,7 +8,7 @@ from memfis.errors import StoreError, StoreRefusedError
 from memfis.layout.pages import DENSEST, make_page
 from memfis.layout.paths import shown_url
 from memfis.nginx.media_types import MediaTypes
-from memfis.render.fetch import Answer, Origin, OriginError
+from memfis.render.fetch import Origin, OriginAnswer, OriginError
 from memfis.render.paths import is_file, obstacle
 from memfis.render.queue import Job, Priority
 from memfis.render.reproducible import check
@@ -90,7 +90,7 @@ class PageRenderer:
                 self._own = now(), await self._origin.own_fields()
             return self._own[1]
 
-    def _take(self, path: bytes, answer: Answer, own: Fields) -> None:
+    def _take(self, path: bytes, answer: OriginAnswer, own: Fields) -> None:
         """Store what the origin answered, or say why not."""
         site, shelf = self._site, self._shelf
         verdict = judge(answer.status, answer.fields, self._php.lifetime, time.time())

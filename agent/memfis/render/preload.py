@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from memfis.errors import StoreError
 from memfis.layout.keys import normal_path
 from memfis.layout.paths import shown_url
-from memfis.render.fetch import Answer, OriginError
+from memfis.render.fetch import OriginAnswer, OriginError
 from memfis.render.paths import is_file, kept_at
 from memfis.render.queue import Priority
 from memfis.render.shelf import Shelf
@@ -26,7 +26,7 @@ AGAIN = 60.0
 FILES = 1000
 """Sitemaps that are read at most."""
 
-Fetch = Callable[[bytes, int], Awaitable[Answer]]
+Fetch = Callable[[bytes, int], Awaitable[OriginAnswer]]
 """Asks the origin for a URL path, for so many bytes at most; raises OriginError."""
 
 log = logging.getLogger("memfis")
