@@ -93,15 +93,15 @@ def test_a_site_that_is_being_filled_is_not_taken_for_lost(
     filled: Filled, memcached: Memcached, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(health, "PROBE", 0.01)
-    lost: list[str] = []
+    lost: list[health.StoreEvent] = []
     item = site_key("site.example")
     here = health.Health(filled.store.address, item, Journal("site.example"))
 
     def connections() -> int:
         return int(memcached.stats()[b"total_connections"])
 
-    def note(what: str) -> None:
-        lost.append(what)
+    def note(event: health.StoreEvent) -> None:
+        lost.append(event)
         here.filled = False
 
     async def watch() -> None:
@@ -116,7 +116,7 @@ def test_a_site_that_is_being_filled_is_not_taken_for_lost(
         watching.cancel()
 
     asyncio.run(asyncio.wait_for(watch(), PATIENCE))
-    assert lost == ["lost the site"]
+    assert lost == [health.StoreEvent.LOST_SITE]
 
 
 def test_the_item_of_a_directory_is_lost_and_a_file_in_it_goes(

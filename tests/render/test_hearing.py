@@ -110,7 +110,7 @@ def test_a_sitemap() -> None:
     for document in (URLSET.encode(), gzip.compress(URLSET.encode())):
         found = parse(document, "www.php.example", 100)
         assert found.pages == {b"/": "2026-01-01", b"/a b/": "", b"/&c": ""}
-        assert (found.sitemaps, found.foreign) == ([], 5)
+        assert (found.sitemaps, found.left_out) == ([], 5)
     assert len(parse(URLSET.encode(), "www.php.example", 2).pages) == 2
 
 

@@ -5,7 +5,8 @@ from email.utils import formatdate
 
 import pytest
 
-from memfis.render.reproducible import MediaTypes, check
+from memfis.nginx.media_types import MediaTypes
+from memfis.render.reproducible import check
 from memfis.render.rules import Freshness, Refusal, directives, judge
 from render.conftest import Rendered
 from support.origin import Origin, Reply

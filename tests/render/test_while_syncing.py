@@ -16,7 +16,7 @@ from memfis.keeper import SiteKeeper
 from memfis.layout.keys import directory_key
 from memfis.layout.pages import make_page
 from memfis.layout.records import Entry, encode_records
-from memfis.render.pages import Known
+from memfis.render.pages import RenderedPage
 from memfis.render.records import Records
 from memfis.settings.addresses import StoreAddress
 from memfis.store import Store
@@ -111,14 +111,14 @@ def test_a_directory_that_goes(rendered: Rendered, origin: Origin) -> None:
 
     async def keep() -> None:
         keeper = SiteKeeper(site, rendered.directory)
-        renderer = keeper.rendering.renderer
+        renderer = keeper._dynamic.renderer
         assert renderer is not None
-        known = renderer.known
+        pages = renderer.shelf.pages
 
         def render(gone: int, recorded: int) -> None:
             entry = Renderer(rendered, [page]).render()
             moment = asyncio.get_running_loop().time()
-            known.add(page, Known(entry, moment + 300, moment + 300, moment), moment + 150)
+            pages.add(page, RenderedPage(entry, moment + 300, moment + 300, moment), moment + 150)
 
         keeping = asyncio.create_task(keeper.keep())
         await keeper.begun.wait()

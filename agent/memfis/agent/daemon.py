@@ -7,7 +7,8 @@ import asyncio
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterable
+import socket
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from memfis.agent.web import WebSockets
@@ -16,7 +17,7 @@ from memfis.control.client import SOCKET
 from memfis.control.server import answer_requests
 from memfis.errors import ConfigurationError, MemfisError, UsageError
 from memfis.keeper import Signals, SiteKeeper, StoredSite
-from memfis.service.sockets import Serve, listen_tcp, listen_unix
+from memfis.service.sockets import Serve, listen_tcp, listen_unix, passed_sockets
 from memfis.service.systemd import notify
 from memfis.settings.addresses import ListenAddress
 from memfis.settings.values import Settings, Site
@@ -29,24 +30,33 @@ log = logging.getLogger("memfis")
 
 
 def run(load: Callable[[], Settings]) -> None:
-    """Keep all sites of the settings that `load` returns, until SIGINT or SIGTERM."""
-    asyncio.run(Daemon(load).run())
+    """Keep all sites of the settings that `load` returns, until SIGINT or SIGTERM.
+
+    SIGHUP loads them again. Raises UsageError, and what a site ended with.
+    """
+    settings = load()
+    if not settings.sites:
+        raise UsageError("no site to keep: configure one under [[sites]]")
+    asyncio.run(Daemon(settings, load, passed_sockets()).run())
 
 
 class Daemon:
     """Keeps the configured sites."""
 
-    def __init__(self, load: Callable[[], Settings]) -> None:
-        """Read the settings; raises UsageError."""
+    def __init__(
+        self, settings: Settings, load: Callable[[], Settings], passed: Sequence[socket.socket]
+    ) -> None:
+        """Keep the sites of `settings`; `load` returns them anew.
+
+        `passed`: the sockets that systemd listens at for us.
+        """
         self._load = load
-        self._settings = load()
-        if not self._settings.sites:
-            raise UsageError("no site to keep: configure one under [[sites]]")
-        self._runtime = runtime_directory(self._settings.runtime_directory)
+        self._settings = settings
+        self._runtime = runtime_directory(settings.runtime_directory)
         self._keepers: dict[str, SiteKeeper] = {}
         self._stored: dict[str, StoredSite] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._web = WebSockets(self._keepers.get)
+        self._web = WebSockets(self._keepers.get, passed)
         self._ready = False
         self._status = ""
 
@@ -191,8 +201,9 @@ class Daemon:
         down = [site.site.name for site in watched if site.health.is_down]
         begun = [site for site in sites if site.begun.is_set()]
         status = f"{sum(site.pages for site in sites)} pages of {_sites(len(sites))}"
-        if any(site.rendering.renderer for site in sites):
-            status += f", {sum(site.rendering.pages for site in sites)} rendered"
+        rendering = [each for site in sites if (each := site.rendering_status()) is not None]
+        if rendering:
+            status += f", {sum(each.pages for each in rendering)} rendered"
         if self._stored:
             status += f", {_sites(len(self._stored))} left to a mount"
         if len(begun) < len(sites):

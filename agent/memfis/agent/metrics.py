@@ -111,10 +111,12 @@ _FIGURE = {"asked_for_total": "found_asked_for"}
 
 def _of_rendering(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
     """Yield the figures of sites whose pages PHP makes; nothing where there is none."""
-    renderers = [
-        (site.site.name, site.rendering.renderer) for site in sites if site.rendering.renderer
+    statuses = [
+        (site.site.name, status)
+        for site in sites
+        if (status := site.rendering_status()) is not None
     ]
-    if not renderers:
+    if not statuses:
         return
     pages = GaugeMetricFamily("memfis_rendered_pages", "Rendered pages in memory.", labels=["site"])
     waiting = GaugeMetricFamily("memfis_render_waiting", "Pages to be rendered.", labels=["site"])
@@ -135,16 +137,16 @@ def _of_rendering(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
         "Hints of what PHP answered, by what became of them.",
         labels=["site", "outcome"],
     )
-    for name, renderer in renderers:
-        pages.add_metric([name], len(renderer.known))
-        waiting.add_metric([name], len(renderer.queue))
-        trouble.add_metric([name], renderer.trouble.is_there)
+    for name, status in statuses:
+        pages.add_metric([name], status.pages)
+        waiting.add_metric([name], status.waiting)
+        trouble.add_metric([name], status.trouble)
         for counted, family in counters.items():
-            figure = getattr(renderer.figures, _FIGURE.get(counted, counted.removesuffix("_total")))
+            figure = getattr(status.figures, _FIGURE.get(counted, counted.removesuffix("_total")))
             family.add_metric([name], figure)
-        for reason, number in renderer.figures.refusals.items():
+        for reason, number in status.figures.refusals.items():
             refusals.add_metric([name, reason], number)
-        for outcome, number in renderer.figures.hints.items():
+        for outcome, number in status.figures.hints.items():
             hints.add_metric([name, outcome], number)
     yield from (pages, waiting, trouble, *counters.values(), refusals, hints)
 

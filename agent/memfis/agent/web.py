@@ -9,7 +9,7 @@ import pwd
 import socket
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from email.parser import BytesParser
 
 from memfis.errors import MemfisError, StoreError, UsageError
@@ -17,7 +17,6 @@ from memfis.keeper import SiteKeeper
 from memfis.nginx import hints
 from memfis.render.patterns import Pattern, exactly, parse_regex
 from memfis.render.patterns import parse as parse_pattern
-from memfis.service.sockets import passed_sockets
 from memfis.settings.values import Site
 
 PATIENCE = 5.0
@@ -37,12 +36,12 @@ Keepers = Callable[[str], SiteKeeper | None]
 class WebSockets:
     """The sockets that the sites' settings `hints` and `purge` name."""
 
-    def __init__(self, keepers: Keepers) -> None:
-        """Take those that systemd holds for us; `keepers` returns the keeper of a site."""
+    def __init__(self, keepers: Keepers, passed: Sequence[socket.socket] = ()) -> None:
+        """Take `passed`, which systemd holds for us; `keepers` returns the keeper of a site."""
         self.malformed: Counter[str] = Counter()
         """Datagrams that were dropped: not a hint, or one of no site of ours."""
         self._keepers = keepers
-        self._passed = passed_sockets()
+        self._passed = passed
         self._open: dict[tuple[str, int], contextlib.AsyncExitStack] = {}
 
     async def listen(self, sites: Iterable[Site]) -> None:
@@ -114,12 +113,12 @@ class WebSockets:
             except OSError:
                 return  # there are no more
             hint = hints.read(datagram)
-            keeper = self._keepers(hint.site) if hint else None
-            renderer = keeper.rendering.renderer if keeper else None
-            if hint is None or renderer is None:
-                self.malformed["no hint" if hint is None else "no site with PHP"] += 1
-            else:
-                renderer.hint(hint.path)
+            if hint is None:
+                self.malformed["no hint"] += 1
+                continue
+            keeper = self._keepers(hint.site)
+            if keeper is None or not keeper.hint(hint.path):
+                self.malformed["no site with PHP"] += 1
 
     # -- PURGE ---------------------------------------------------------------------------------
 
@@ -155,7 +154,7 @@ class WebSockets:
             return b"404 Not Found", "no such site"
         try:
             pattern = _pattern(words[1].decode("latin-1"), str(fields.get("X-Purge-Method", "")))
-            done = await keeper.rendering.purge([pattern], dry_run=False)
+            done = await keeper.purge([pattern], dry_run=False)
         except UsageError as error:
             return b"400 Bad Request", str(error)
         except StoreError as error:
@@ -192,7 +191,7 @@ def _take_over(path: str, kind: int) -> None:
 
 
 def _give(path: str, reader: str | None) -> None:
-    """Let nginx's user `reader` write to the socket `path`, where we are root."""
+    """Give the socket `path` to the group of nginx's user `reader`, where we are root."""
     if os.geteuid() != 0:
         return
     for name in (reader, "www-data", "nginx"):

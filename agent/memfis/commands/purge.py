@@ -6,10 +6,9 @@ from memfis.catalog.source import Source, declared_source
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.control.client import ask_purge
 from memfis.errors import UsageError
-from memfis.layout.paths import shown_url
 from memfis.render.figures import Purged
 from memfis.render.patterns import Pattern, parse
-from memfis.render.purge import purge as purge_store
+from memfis.render.purge import Purge
 from memfis.settings.values import Site
 from memfis.sync.lock import runtime_directory
 
@@ -66,15 +65,15 @@ def purge(flags: SiteFlags, dry_run: bool, as_json: bool, patterns: tuple[str, .
 
 def _directly(site: Site, patterns: list[Pattern], *, dry_run: bool) -> Purged:
     store = open_store(site)
+    purge = Purge(site, store, patterns, dry_run=dry_run)
     try:
-        done, paths = purge_store(site, store, patterns, dry_run=dry_run)
+        for _ in purge.steps():
+            pass
     except OSError as error:
         raise UsageError(f"microcache {error.filename}: {error.strerror}") from error
     finally:
         store.close()
-    if dry_run:
-        done.paths = sorted(map(shown_url, paths))
-    return done
+    return purge.done
 
 
 def _document(site: Site, done: Purged, *, dry_run: bool) -> dict[str, object]:

@@ -46,16 +46,16 @@ async def answer_requests(
         request = decode_request(line)
         match request:
             case StatusRequest(name):
-                say(_keeping(_known(name, keeper)))
+                say(_keeping(_keeper_of(name, keeper)))
             case PurgeRequest(site=site, patterns=texts, dry_run=dry_run):
-                keeper_of_site = _known(site, keeper)
+                keeper_of_site = _keeper_of(site, keeper)
                 patterns = [parse(text) for text in texts]
-                say(await keeper_of_site.rendering.purge(patterns, dry_run=dry_run))
+                say(await keeper_of_site.purge(patterns, dry_run=dry_run))
             case SyncRequest():
-                report = await _sync(request, _known(request.site.name, keeper), say)
+                report = await _sync(request, _keeper_of(request.site.name, keeper), say)
                 say(Finished(report))
     except MemfisError as error:
-        kind = next(name for name, known in ERRORS.items() if isinstance(error, known))
+        kind = next(name for name, each in ERRORS.items() if isinstance(error, each))
         say(Failed(kind, str(error)))
     except (OSError, ValueError):
         return  # it said nothing, or more than any request is long
@@ -63,7 +63,7 @@ async def answer_requests(
         writer.close()
 
 
-def _known(name: str, keeper: Callable[[str], SiteKeeper | None]) -> SiteKeeper:
+def _keeper_of(name: str, keeper: Callable[[str], SiteKeeper | None]) -> SiteKeeper:
     found = keeper(name)
     if found is None:
         raise UsageError(f"site {name} is not one of the running agent's: reload it")
@@ -81,14 +81,14 @@ def _keeping(keeper: SiteKeeper) -> Keeping:
 
 
 def _rendering(keeper: SiteKeeper) -> Rendering | None:
-    renderer = keeper.rendering.renderer
-    if renderer is None:
+    status = keeper.rendering_status()
+    if status is None:
         return None
     return Rendering(
-        pages=len(renderer.known),
-        waiting=len(renderer.queue),
-        trouble=renderer.trouble.is_there,
-        figures=renderer.figures,
+        pages=status.pages,
+        waiting=status.waiting,
+        trouble=status.trouble,
+        figures=status.figures,
     )
 
 

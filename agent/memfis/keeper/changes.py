@@ -1,4 +1,4 @@
-"""From what happened on disk to the directories of the site to look at, symbolic links followed."""
+"""From what happened on disk to the directories of a site to compare, symbolic links followed."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -42,7 +42,7 @@ class Links:
         above = disk
         while True:
             for link in self._leading.get(above, ()):
-                yield link + disk[len(above) :]
+                yield link + disk[len(above.rstrip(b"/")) :].rstrip(b"/")
             if above == b"/":
                 return
             above = os.path.dirname(above)
@@ -70,12 +70,12 @@ class Pending:
             for path in self.links.holders(name):
                 self._deep[path] = True
 
-    def look(self, path: bytes) -> None:
-        """Let the directory at URL path `path` be compared."""
+    def add_directory(self, path: bytes) -> None:
+        """Have the directory at URL path `path` compared."""
         self._deep.setdefault(path, False)
 
     def clear(self) -> None:
-        """Forget them: all is looked at anyway."""
+        """Forget them: the whole site is compared anyway."""
         self._deep.clear()
 
     def take(self, webroot: WebRoot, later: Callable[[bytes], bool]) -> list[Task]:

@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import Callable
+from enum import Enum
 
 from memfis.errors import StoreError
 from memfis.keeper.journal import Journal
@@ -11,16 +12,31 @@ from memfis.settings.addresses import StoreAddress
 from memfis.store.probe import probe
 
 PROBE = 1.0
-"""Seconds between two looks at the store."""
+"""Seconds between two questions to the store."""
 
 ITEM = 5
-"""One look in so many is for the site item too: it counts as a hit."""
+"""One question in so many is for the site item too: it counts as a hit."""
 
 PATIENCE = 1.0
 """Seconds that it may take to answer."""
 
-EMPTIED = frozenset({"was started anew", "was flushed", "lost the site"})
-"""What may have become of a store that means that items are gone."""
+
+class StoreEvent(Enum):
+    """What became of a store, after which it may not have what it had; in words of the log."""
+
+    FIRST_ANSWER = "is there"
+    """It answers, and did not when it was asked for the first time."""
+    BACK = "is back"
+    """It did not answer for a while; it is the same, and may have missed changes."""
+    RESTARTED = "was started anew"
+    FLUSHED = "was flushed"
+    LOST_SITE = "lost the site"
+    """The site item is gone."""
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether items are gone for sure."""
+        return self in (StoreEvent.RESTARTED, StoreEvent.FLUSHED, StoreEvent.LOST_SITE)
 
 
 class Health:
@@ -43,18 +59,20 @@ class Health:
         self.is_down = True
         self._suspected.set()
 
-    async def watch(self, lost: Callable[[str], None], evicted: Callable[[], None]) -> None:
-        """Go on for ever; call `lost` with what became of all items, `evicted` when some went."""
+    async def watch(
+        self, happened: Callable[[StoreEvent], None], evicted: Callable[[], None]
+    ) -> None:
+        """Go on for ever; call `happened` with each event, `evicted` when some items went."""
         for turn in itertools.count():
             key = None if turn % ITEM else self._key
             try:
-                self.figures, known = await probe(self._address, PATIENCE, key)
+                self.figures, has_item = await probe(self._address, PATIENCE, key)
             except StoreError as error:
                 self.figures = {}
                 self.is_down = True
                 self._journal.once(logging.ERROR, str(error))
             else:
-                self._compare(known, lost, evicted)
+                self._compare(happened, evicted, has_item=has_item)
             self._suspected.clear()
             try:
                 async with asyncio.timeout(PROBE):
@@ -64,23 +82,23 @@ class Health:
                 continue
 
     def _compare(
-        self, known: bool, lost: Callable[[str], None], evicted: Callable[[], None]
+        self, happened: Callable[[StoreEvent], None], evicted: Callable[[], None], *, has_item: bool
     ) -> None:
         now, before = self.figures, self._before
         was_down, self.is_down, self._before = self.is_down, False, now
         if not before:
             if was_down:
-                lost("is there")
+                happened(StoreEvent.FIRST_ANSWER)
             return
         younger = _number(now, "uptime") < _number(before, "uptime")
         if younger or now.get("pid") != before.get("pid"):
-            lost("was started anew")
+            happened(StoreEvent.RESTARTED)
         elif now.get("cmd_flush") != before.get("cmd_flush"):
-            lost("was flushed")
+            happened(StoreEvent.FLUSHED)
         elif was_down:
-            lost("is back")
-        elif not known and self.filled:
-            lost("lost the site")
+            happened(StoreEvent.BACK)
+        elif not has_item and self.filled:
+            happened(StoreEvent.LOST_SITE)
         elif _number(now, "evictions") > _number(before, "evictions"):
             evicted()
 

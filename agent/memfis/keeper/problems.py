@@ -9,7 +9,7 @@ from memfis.layout.paths import shown
 from memfis.webroot import Problem
 
 LINES = 20
-"""Problems of one look that get a line of their own in the log above debug."""
+"""Problems found at once that get a line of their own in the log above debug."""
 
 
 class Problems:
@@ -30,7 +30,7 @@ class Problems:
         return dict(Counter(map(_kind, self._reasons.values())))
 
     def replace(self, problems: Iterable[Problem]) -> None:
-        """Take `problems` for all there are: the whole site was looked at."""
+        """Take `problems` for all there are: the whole site was compared."""
         self._reasons = {}
         self.add(problems)
         self._told = dict(self._reasons)
@@ -50,7 +50,7 @@ class Problems:
             self._journal.say(logging.WARNING, f"{more} more like these; `memfis sync` names all")
 
     def forget(self, directory: bytes) -> None:
-        """Drop those of the names in `directory` (URL path): it is looked at again."""
+        """Drop those of the names in `directory` (URL path): it was compared again."""
         for path in list(self._reasons):
             if path[: path.rfind(b"/") + 1] == directory:
                 del self._reasons[path]

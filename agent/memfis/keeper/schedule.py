@@ -1,4 +1,4 @@
-"""When a site is looked at: what changed of it after a burst, all of it on request or in time."""
+"""When a site is synced: what changed of it after a burst, all of it on request or in time."""
 
 import asyncio
 import logging
@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from memfis.keeper.changes import Pending
 from memfis.keeper.journal import Journal
-from memfis.keeper.watching import NEVER, RETRY
+from memfis.keeper.times import NEVER, RETRY, now
 from memfis.sync import Options, Report
 from memfis.sync.difference import Task
 from memfis.watch import Changes
@@ -19,14 +19,14 @@ QUIET = 0.02
 """Seconds without a change before a burst counts as over."""
 
 BURST = 0.25
-"""Seconds after the first change of a burst when it is looked at at the latest."""
+"""Seconds after the first change of a burst when it is compared at the latest."""
 
 BATCH = 1.0
 """Seconds that changes are collected for where the store is a gateway: in Couchbase each append to
 a directory's records writes and replicates all of them."""
 
 
-class Request(NamedTuple):
+class RequestedSync(NamedTuple):
     """A sync that somebody asked for, and where its report, or what it raised, goes."""
 
     options: Options
@@ -37,25 +37,25 @@ class Schedule:
     """What is due for one site. Times are those of the event loop's clock, in seconds."""
 
     def __init__(self, journal: Journal) -> None:
-        """Begin with a look at the whole site, at once; tell `journal` why there is another."""
+        """Begin with a sync of the whole site, at once; tell `journal` why there is another."""
         self.pending = Pending()
         """The directories where something changed."""
-        self.requests: deque[Request] = deque()
+        self.requests: deque[RequestedSync] = deque()
         self.all_due = 0.0
-        """When the whole site is to be looked at."""
+        """When the whole site is to be synced."""
         self.some_due = NEVER
-        """When the `pending` directories are."""
+        """When the `pending` directories are to be compared."""
         self.item_due = NEVER
         """When the site item is to be written."""
         self.much = True
-        """The next look at the whole site will have much to do."""
+        """The next sync of the whole site will have much to do."""
         self.begin_anew = False
-        """What the present look at the whole site has seen is not to be relied upon."""
+        """What the present sync of the whole site has seen is not to be relied upon."""
         self._journal = journal
         self._quiet, self._burst = QUIET, BURST
         self._first_change: float | None = None
         self._noted: list[Changes] | None = None
-        """What changed since the present look began; None while there is none."""
+        """What changed since the present sync began; None while there is none."""
         self._wake = asyncio.Event()
 
     @property
@@ -68,7 +68,7 @@ class Schedule:
         self._wake.set()
 
     async def wait(self, until: float) -> None:
-        """Let other things happen until something comes up, or to the time `until`."""
+        """Wait until something comes up, or to the time `until`; other things happen meanwhile."""
         self._wake.clear()
         delay = until - now()
         if delay <= 0:
@@ -83,42 +83,45 @@ class Schedule:
     # -- what is told --------------------------------------------------------------------------
 
     def ask(self, options: Options) -> "asyncio.Future[Report]":
-        """Let the whole site be synced soon with `options`."""
-        request = Request(options, asyncio.get_running_loop().create_future())
+        """Have the whole site synced soon with `options`; return where the report will be."""
+        request = RequestedSync(options, asyncio.get_running_loop().create_future())
         self.requests.append(request)
         self.wake()
         return request.answer
 
-    def look_soon(self, *, much: bool = True, after: float = 0.0) -> None:
-        """Let the whole site be looked at in `after` seconds."""
+    def sync_soon(self, *, much: bool = True, after: float = 0.0) -> None:
+        """Have the whole site synced in `after` seconds, or sooner if that was due already.
+
+        `much`: it will have much to do.
+        """
         self.all_due = min(self.all_due, now() + after)
         self.much = self.much or much
         self.wake()
 
-    def look_anew(self) -> None:
-        """Let the whole site be looked at at once, also when that is being done."""
+    def sync_anew(self) -> None:
+        """Have the whole site synced at once; a sync of it that is under way begins anew."""
         self.begin_anew = True
-        self.look_soon()
+        self.sync_soon()
 
-    def look_at_directory(self, path: bytes) -> None:
-        """Let the directory at URL path `path` be looked at soon: pages of its files are gone."""
-        self.pending.look(path)
+    def compare_directory(self, path: bytes) -> None:
+        """Have the directory at URL path `path` compared soon: pages of its files are gone."""
+        self.pending.add_directory(path)
         self.some_due = min(self.some_due, now() + QUIET)
         self.wake()
 
     def note(self, changes: Changes, webroot: WebRoot | None) -> None:
-        """Let what changed be looked at when the burst is over; all of it without a `webroot`."""
+        """Have what changed compared when the burst is over; the whole site without a `webroot`."""
         if changes.everything or webroot is None:
             if changes.everything:
                 self._journal.say(logging.WARNING, f"{changes.everything}; looking at everything")
             self.pending.clear()
-            self.look_anew()
+            self.sync_anew()
             return
         self.pending.add(webroot, changes)
         if self._noted is not None:
             self._noted.append(changes)
         if changes.elsewhere:
-            self.look_soon(much=False, after=RETRY)
+            self.sync_soon(much=False, after=RETRY)
         moment = now()
         if self._first_change is None:
             self._first_change = moment
@@ -132,7 +135,7 @@ class Schedule:
     # -- what is being done --------------------------------------------------------------------
 
     def take_all(self) -> bool:
-        """Begin a look at the whole site; return whether there is expected to be much to do."""
+        """Begin a sync of the whole site; return whether there is expected to be much to do."""
         self.all_due, self.begin_anew = NEVER, False
         much, self.much = self.much, False
         return much
@@ -149,25 +152,25 @@ class Schedule:
 
     @property
     def noted(self) -> int:
-        """How many changes were noted since the present look began."""
+        """How many changes were noted since the present sync began."""
         return len(self._noted or ())
 
     @contextmanager
     def noting(self) -> Iterator[None]:
-        """Note what changes while a look goes on, for `know_links`."""
+        """Note what changes while a sync goes on, for `update_links`."""
         self._noted = []
         try:
             yield
         finally:
             self._noted = None
 
-    def know_links(
+    def update_links(
         self, webroot: WebRoot | None, links: Mapping[bytes, Sequence[Link]], since: int
     ) -> None:
-        """Know the `links` that a look has found, and see by them what changed meanwhile.
+        """Take the `links` that a sync has found for what there is, and follow them.
 
-        That is all that was noted from number `since` on: a page that a new link gives may have
-        been read before the change, when the change was not yet known to be one of it.
+        What was noted from number `since` on is compared again by them: a page that a new link
+        gives may have been read before the change, when nobody knew that it is one of the page.
         """
         self.pending.links.update(links)
         if webroot is None or not self._noted or not any(links.values()):
@@ -175,8 +178,3 @@ class Schedule:
         for changes in self._noted[since:]:
             self.pending.add(webroot, changes)
         self.some_due = min(self.some_due, now() + self._quiet)
-
-
-def now() -> float:
-    """Return the event loop's time, in seconds."""
-    return asyncio.get_running_loop().time()

@@ -1,38 +1,31 @@
-"""One site that is kept equal to its web root: what is looked at, and what comes of it."""
+"""One site that is kept equal to its web root: what is due is done, what goes wrong is told."""
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, nullcontext
-from dataclasses import replace
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
-from memfis.catalog.catalog import Catalog
-from memfis.catalog.site_item import SiteItem
-from memfis.errors import MemfisError, SafetyError, StoreError, UsageError
-from memfis.keeper.code import Rendering
-from memfis.keeper.health import Health
+from memfis.errors import MemfisError, StoreError
+from memfis.keeper.dynamic import DynamicPages
+from memfis.keeper.health import Health, StoreEvent
 from memfis.keeper.journal import Journal
 from memfis.keeper.problems import Problems
-from memfis.keeper.schedule import Request, Schedule, now
-from memfis.keeper.watching import NEVER, RETRY, Watching
+from memfis.keeper.schedule import Schedule
+from memfis.keeper.syncing import Syncing
+from memfis.keeper.times import RETRY, now
+from memfis.keeper.watching import Watching
 from memfis.layout.keys import site_key
+from memfis.render.figures import Purged, RenderingStatus
+from memfis.render.patterns import Pattern
 from memfis.settings.addresses import StoreAddress
-from memfis.settings.agent import GATEWAY_LEASE, LEASE, MIME_TYPES
+from memfis.settings.agent import MIME_TYPES
 from memfis.settings.values import Site
-from memfis.store import Store
-from memfis.sync import Deletions, MaxDelete, Options, Report, Sync, Walk, try_lock
+from memfis.sync import Options, Report, try_lock
 from memfis.watch import Changes
-from memfis.webroot import WebRoot
 
 EVICTED = 30.0
-"""Seconds after the store evicted something until the whole site is looked at."""
-
-SETTLING = 5.0
-"""Seconds after deletions were refused until the whole site is looked at."""
-
-NOTED = 5.0
-"""Seconds between two updates of the site item while pages come and go."""
+"""Seconds after the store evicted something until the whole site is synced."""
 
 
 class SiteKeeper:
@@ -47,69 +40,97 @@ class SiteKeeper:
         """
         self.site = site
         self.journal = Journal(site.name)
-        address = StoreAddress.parse(site.store)
-        self.health = Health(address, site_key(site.name), self.journal)
-        self._schedule = Schedule(self.journal)
-        self.rendering = Rendering(
-            site,
-            mime_types,
-            lambda: self.health.is_down,
-            self.health.suspect,
-            self._schedule.look_at_directory,
-        )
-        self.report: Report | None = None
-        """On the last look at the whole site."""
-        self.pages = 0
-        self.syncs = 0
+        self.health = Health(StoreAddress.parse(site.store), site_key(site.name), self.journal)
         self.problems = Problems(self.journal)
         self.begun = asyncio.Event()
-        """Set when the site was looked at for the first time, well or not."""
+        """Set when the whole site was synced for the first time, well or not."""
         self._locks = locks
-        self._options = Options(
-            max_delete=MaxDelete.parse(site.max_delete), lease=site.lease or LEASE, jobs=jobs
-        )
-        self._store = Store(address)
-        self._catalog = Catalog(self._store, site.name)
-        self._deletions = Deletions(site.name, self._options.max_delete)
+        self._schedule = Schedule(self.journal)
         self._watching = Watching(site.root, self.journal, self)
-        self._webroot: WebRoot | None = None
-        self._item: SiteItem | None = None
+        self._dynamic = DynamicPages(
+            site, mime_types, self.health, self._schedule.compare_directory
+        )
+        self._syncing = Syncing(
+            site,
+            self._schedule,
+            self._watching,
+            self.health,
+            self.problems,
+            self.journal,
+            jobs=jobs,
+            removed=self._dynamic.reconcile_soon,
+        )
+
+    # -- how it is -----------------------------------------------------------------------------
+
+    @property
+    def pages(self) -> int:
+        """How many pages of files are in memory."""
+        return self._syncing.pages
+
+    @property
+    def report(self) -> Report | None:
+        """On the last sync of the whole site; None: there was none yet."""
+        return self._syncing.report
+
+    @property
+    def syncs(self) -> int:
+        """How often the whole site was synced."""
+        return self._syncing.syncs
 
     @property
     def last_sync(self) -> float | None:
         """When the site item was last written (seconds since the epoch)."""
-        return self._item.last_sync if self._item else None
+        return self._syncing.last_sync
 
     @property
     def waiting(self) -> int:
-        """How many directories are still to be looked at."""
+        """How many directories are still to be compared."""
         return len(self._schedule.pending)
 
     @property
     def watched(self) -> int:
-        """How many directories are watched; 0: changes are found by looking."""
+        """How many directories are watched; 0: changes are found by comparing all."""
         return self._watching.directories
+
+    def rendering_status(self) -> RenderingStatus | None:
+        """Return how pages are rendered; None for a site without PHP."""
+        return self._dynamic.status()
+
+    # -- what others want ----------------------------------------------------------------------
 
     def ask(self, options: Options) -> "asyncio.Future[Report]":
         """Sync the whole site soon with `options`, but for lease and processes."""
-        own = self._options
-        return self._schedule.ask(replace(options, lease=own.lease, jobs=own.jobs))
+        return self._schedule.ask(self._syncing.as_own(options))
+
+    def hint(self, path: bytes) -> bool:
+        """Hear that PHP answered for the URL path `path`; False for a site without PHP."""
+        return self._dynamic.hint(path)
+
+    async def purge(self, patterns: Sequence[Pattern], *, dry_run: bool) -> Purged:
+        """Remove the pages that `patterns` fit; pages of files are written again soon.
+
+        `dry_run`: only say which. Raises StoreError, and UsageError.
+        """
+        return await self._dynamic.purge(patterns, dry_run=dry_run)
+
+    # -- its life ------------------------------------------------------------------------------
 
     async def keep(self) -> None:
         """Keep the site until cancelled."""
         try:
             async with self._locked(), asyncio.TaskGroup() as tasks:
-                tasks.create_task(self.health.watch(self._store_lost, self._store_evicted))
-                tasks.create_task(self.rendering.run())
+                tasks.create_task(self.health.watch(self._fill_again, self._evicted))
+                tasks.create_task(self._dynamic.run())
                 while True:
-                    self._watching.look()
+                    self._watching.start_or_read()
                     try:
                         await self._turn()
                     except MemfisError as error:
                         self._failed(error)
         finally:
             self._watching.stop()
-            self._store.close()
+            self._syncing.close()
             for request in self._schedule.requests:
                 request.answer.cancel()
 
@@ -127,218 +148,48 @@ class SiteKeeper:
         """Do the one thing that is most due, or wait for something to be."""
         schedule, moment = self._schedule, now()
         if schedule.requests:
-            await self._answer(schedule.requests.popleft())
+            await self._syncing.answer(schedule.requests.popleft())
         elif schedule.all_due <= moment and not self.health.is_down:
-            await self._look_at_all()
+            if await self._syncing.sync_all():
+                self.begun.set()
         elif schedule.some_due <= moment and not self.health.is_down:
-            await self._look_at_some()
+            await self._syncing.sync_some()
         elif schedule.item_due <= moment and not self.health.is_down:
-            self._note_item()
+            self._syncing.write_item()
         else:
             due = self._watching.due
             await schedule.wait(due if self.health.is_down else min(due, schedule.due))
 
-    # -- what the watch tells ------------------------------------------------------------------
-
-    def lost_sight(self) -> None:
-        """Look at everything soon: what happened before now was not seen."""
-        self._schedule.look_soon()
-
-    def changed(self, changes: Changes) -> None:
-        """Look soon at what changed."""
-        self.rendering.changed(changes)
-        if changes:
-            self._schedule.note(changes, self._webroot)
-        else:
-            self._schedule.wake()  # there may be a file now that is looked at when it is whole
-
-    # -- looking -------------------------------------------------------------------------------
-
-    async def _look_at_all(self) -> None:
-        options = self._options if self._schedule.much else replace(self._options, jobs=1)
-        try:
-            done = await self._sync(replace(options, check=self._deletions.check))
-        except SafetyError as error:
-            # what changed and what is new is served all the same
-            self.journal.once(logging.ERROR, str(error), "deletions")
-            done = await self._sync(replace(options, delete=False))
-            if done is not None and done.did_something:
-                # with what is new there may not be too many
-                self._schedule.look_soon(much=False, after=SETTLING)
-        if done is not None:
-            self.begun.set()
-
-    async def _answer(self, request: Request) -> None:
-        try:
-            report = await self._sync(request.options)
-        except BaseException as error:
-            if not request.answer.done():
-                request.answer.set_exception(error)
-            if not isinstance(error, SafetyError):
-                raise
-        else:
-            self._deletions.begin_anew()  # the limit of the request was the one that counts
-            if report is None:
-                self._schedule.requests.appendleft(request)
-            elif not request.answer.done():
-                request.answer.set_result(report)
-
-    async def _sync(self, options: Options) -> Report | None:
-        """Look at the whole site; what changes meanwhile is looked at in between.
-
-        Returns None when something came between that makes it look at all of it anew.
-        """
-        schedule = self._schedule
-        much = schedule.take_all()
-        self._store.close()  # connections that are left may be to a store that went meanwhile
-        try:
-            options = self._suit(options)
-            one = self._new_sync(options)
-            self._webroot = one.webroot
-            schedule.pending.clear()
-            with schedule.noting(), closing(one.steps()) as steps:
-                for waiting in steps:
-                    await self._between(one.walk, waiting=waiting)
-                    if schedule.begin_anew:
-                        return None
-                    if schedule.some_due <= now():
-                        await self._look_at_some(one.walk)
-                if options.dry_run:
-                    schedule.look_soon(much=much, after=RETRY)
-                else:
-                    self._seen_all(one)
-        except BaseException:
-            schedule.look_soon(much=much, after=RETRY)
-            raise
-        return one.report
-
-    def _new_sync(self, options: Options) -> Sync:
-        try:
-            return Sync(self.site, self._store, replace(options, writing=self._writing()))
-        except UsageError:
-            # no web root, or a mount fills the site now: nothing may be written until that changes
-            self._webroot = None
-            self._schedule.item_due = NEVER
-            raise
-
-    def _suit(self, options: Options) -> Options:
-        """Let lease and batches be those for the kind of store; return `options` with the lease."""
-        gateway = self._store.is_gateway()
-        self._schedule.collect(gateway=gateway)
-        lease = self.site.lease or (GATEWAY_LEASE if gateway else LEASE)
-        self._options = replace(self._options, lease=lease)
-        return replace(options, lease=lease)
-
-    def _seen_all(self, one: Sync) -> None:
-        report = one.report
-        self._item, self.pages = one.item, report.pages
-        self.health.filled = True
-        self._schedule.know_links(self._webroot, one.walk.links, 0)
-        self._schedule.look_soon(much=False, after=self._watching.period)
-        self.problems.replace(report.problems)
-        if report.removed:
-            self.rendering.store_lost()  # it may have been directories with records
-        if self.report is None or report.did_something:
-            self.journal.say(logging.INFO, report.outcome())
-        self.journal.well()
-        self.syncs += 1
-        self.report = report
-
-    async def _look_at_some(self, during: Walk | None = None) -> None:
-        """Look at the directories where something changed, but those that `during` works on."""
-        schedule = self._schedule
-        tasks = schedule.take_some(self._webroot, during.works_on if during else _nothing)
-        if self._webroot is None or not tasks:
-            return
-        options = replace(self._options, writing=self._writing())
-        with nullcontext() if during else schedule.noting():
-            since = schedule.noted
-            with Walk(
-                self.site, self._webroot, self._store, options, tasks, self._keep_what_is_gone
-            ) as walk:
-                for waiting in walk.steps():
-                    await self._between(walk, waiting=waiting)
-            schedule.know_links(self._webroot, walk.links, since)
-        for path in walk.links:
-            if during is not None:
-                during.forget(path)
-            self.problems.forget(path)
-        self.problems.add(walk.report.problems)
-        if walk.lost:
-            schedule.look_soon()
-        if walk.report.removed:
-            self.rendering.store_lost()  # it may have been a directory with records
-        if walk.report.did_something:
-            self.pages += walk.report.added - walk.report.removed
-            schedule.item_due = min(schedule.item_due, now() + NOTED)
-            self.journal.say(logging.INFO, walk.report.brief(len(walk.links)))
-
-    async def _between(self, walk: Walk, *, waiting: bool) -> None:
-        """Let other things happen between two steps; when `waiting`, until a helper speaks."""
-        if not waiting:
-            await asyncio.sleep(0)
-            return
-        loop = asyncio.get_running_loop()
-        speaking = [helper.connection.fileno() for helper in walk.helpers if helper.busy]
-        for descriptor in speaking:
-            loop.add_reader(descriptor, self._schedule.wake)
-        try:
-            await self._schedule.wait(self._schedule.some_due)
-        finally:
-            for descriptor in speaking:
-                loop.remove_reader(descriptor)
-
-    def _keep_what_is_gone(self, walk: Walk) -> bool:
-        """Decide whether pages whose files went are kept, because there are too many of them."""
-        if walk.lost:
-            self._item = self._catalog.note_loss(self._item)
-        try:
-            self._deletions.check(walk.gone, self.pages)
-        except SafetyError as error:
-            self.journal.once(logging.ERROR, str(error), "deletions")
-            # what comes next may make up for it
-            self._schedule.look_soon(much=False, after=SETTLING)
-            return True
-        return False
-
-    def _writing(self) -> dict[bytes, bool]:
-        """Return the files that are being written, by every URL path they have."""
-        writing = {}
-        for disk, long in self._watching.writing():
-            url = self._webroot.url_path(disk) if self._webroot else None
-            paths = list(self._schedule.pending.links.also(disk))
-            if url is not None:
-                paths.append(url[:-1])
-            for path in paths:
-                writing[path] = long
-        return writing
-
-    # -- what goes wrong -----------------------------------------------------------------------
-
     def _failed(self, error: MemfisError) -> None:
         self.begun.set()
-        self._store.close()
+        self._syncing.close()
         if isinstance(error, StoreError):
             self.health.suspect()
-        self._schedule.look_soon(after=RETRY)
+        self._schedule.sync_soon(after=RETRY)
         self.journal.once(logging.ERROR, str(error))
 
-    def _store_lost(self, what: str) -> None:
+    # -- what the watch tells ------------------------------------------------------------------
+
+    def missed_changes(self) -> None:
+        """Sync the whole site soon: what happened before now was not seen."""
+        self._schedule.sync_soon()
+
+    def changed(self, changes: Changes) -> None:
+        """Compare soon what changed."""
+        self._dynamic.changed(changes)
+        if changes:
+            self._schedule.note(changes, self._syncing.webroot)
+        else:
+            self._schedule.wake()  # there may be a file now that is published when it is whole
+
+    # -- what the store tells ------------------------------------------------------------------
+
+    def _fill_again(self, event: StoreEvent) -> None:
         self.health.filled = False
         if self.report is not None:
-            self.journal.say(logging.WARNING, f"the store {what}; filling it again")
-        self._schedule.look_anew()
-        self.rendering.store_lost()
+            self.journal.say(logging.WARNING, f"the store {event.value}; filling it again")
+        self._schedule.sync_anew()
+        self._dynamic.reconcile_soon()
 
-    def _store_evicted(self) -> None:
-        self._schedule.look_soon(much=False, after=EVICTED)
-
-    def _note_item(self) -> None:
-        self._schedule.item_due = NEVER
-        if self._item is not None:
-            self._item = self._item.with_pages(self.pages)
-            self._catalog.write_site_item(self._item)
-
-
-def _nothing(_: bytes) -> bool:
-    return False
+    def _evicted(self) -> None:
+        self._schedule.sync_soon(much=False, after=EVICTED)

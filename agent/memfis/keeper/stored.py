@@ -2,7 +2,7 @@
 
 import logging
 
-from memfis.keeper.health import EMPTIED, Health
+from memfis.keeper.health import Health, StoreEvent
 from memfis.keeper.journal import Journal
 from memfis.layout.keys import site_key
 from memfis.settings.addresses import StoreAddress
@@ -10,30 +10,30 @@ from memfis.settings.values import Site
 
 
 class StoredSite:
-    """Looks at the store of a site without ever writing to it, and tells what its owner must know.
+    """Watches the store of a site without ever writing to it, and tells what its owner must know.
 
     What such a store loses is nowhere else.
     """
 
     def __init__(self, site: Site) -> None:
-        """Prepare to look at the store of `site`."""
+        """Prepare to watch the store of `site`."""
         self.site = site
         self.journal = Journal(site.name)
         self.health = Health(StoreAddress.parse(site.store), site_key(site.name), self.journal)
 
     async def keep(self) -> None:
-        """Look until cancelled."""
-        await self.health.watch(self._changed, self._evicted)
+        """Watch until cancelled."""
+        await self.health.watch(self._happened, self._evicted)
 
-    def _changed(self, what: str) -> None:
-        if what not in EMPTIED:
+    def _happened(self, event: StoreEvent) -> None:
+        if not event.is_loss:
             self.journal.well()
-            self.journal.say(logging.INFO, f"the store {what}")
+            self.journal.say(logging.INFO, f"the store {event.value}")
             return
         self.journal.say(
             logging.ERROR,
-            f"the store {what}: unless it keeps its items on disk, the site is empty until it is"
-            " filled through its mount again",
+            f"the store {event.value}: unless it keeps its items on disk, the site is empty until"
+            " it is filled through its mount again",
         )
 
     def _evicted(self) -> None:

@@ -1,4 +1,4 @@
-"""The watch on a web root: begun, begun anew when it was lost, and made up for by looking."""
+"""The watch on a web root: begun, begun anew when it was lost, or made up for by more syncs."""
 
 import asyncio
 import logging
@@ -7,20 +7,16 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from memfis.keeper.journal import Journal
+from memfis.keeper.times import NEVER, RETRY, now
 from memfis.watch import Changes, TreeWatcher, WatchLimitError
 from memfis.watch.mounts import mounts_of
 
 RECONCILE = 300.0
-"""Seconds between two looks at the whole site when nothing seems to change: evictions, foreign
+"""Seconds between two syncs of the whole site when nothing seems to change: evictions, foreign
 writes, leases."""
 
 POLL = 10.0
 """The same where the web root cannot be watched."""
-
-RETRY = 2.0
-"""Seconds before what failed is tried again."""
-
-NEVER = float("inf")
 
 
 class Watcher(Protocol):
@@ -29,8 +25,8 @@ class Watcher(Protocol):
     def changed(self, changes: Changes) -> None:
         """Take note of `changes`; without any there may be a file that is whole by now."""
 
-    def lost_sight(self) -> None:
-        """Look at everything soon: what happened before now was not seen."""
+    def missed_changes(self) -> None:
+        """Sync the whole site soon: what happened before now was not seen."""
 
 
 class Watching:
@@ -40,36 +36,36 @@ class Watching:
         """Prepare to watch `root`, and to tell `watcher`; failures go to `journal`, once."""
         self._root = root
         self._journal = journal
-        self._told = watcher
+        self._watcher = watcher
         self._tree = TreeWatcher(os.fsencode(root))
         self._again = 0.0
         self._period = RECONCILE
 
     @property
     def directories(self) -> int:
-        """How many directories are watched; 0: changes are found by looking."""
+        """How many directories are watched; 0: changes are found by syncs of the whole site."""
         return self._tree.directories
 
     @property
     def period(self) -> float:
-        """How long the whole site may go without being looked at."""
+        """How long the whole site may go without a sync."""
         return self._period if self._tree.started else POLL
 
     @property
     def due(self) -> float:
-        """When to `look` next if no event comes before."""
+        """When to `start_or_read` next if no event comes before."""
         if not self._tree.started:
             return self._again
-        look = self._tree.next_look
-        return NEVER if look is None else look
+        moment = self._tree.next_look
+        return NEVER if moment is None else moment
 
     def writing(self) -> Iterator[tuple[bytes, bool]]:
         """Yield the files that are being written: path, and whether for long."""
         return self._tree.writing()
 
-    def look(self) -> None:
-        """Start watching, or see what happened; on a failure say so once and go on looking."""
-        if self.due > _now():
+    def start_or_read(self) -> None:
+        """Start watching, or read what happened, if that is due; a failure is said once."""
+        if self.due > now():
             return
         if self._tree.started:
             self._read()
@@ -79,7 +75,7 @@ class Watching:
         except (OSError, WatchLimitError) as error:
             self._failed(error)
         else:
-            self._told.lost_sight()
+            self._watcher.missed_changes()
 
     def stop(self) -> None:
         """Watch no more."""
@@ -112,17 +108,13 @@ class Watching:
         if changes.everything:  # a new descriptor, which may well have the number of the old one
             loop.remove_reader(before)
             loop.add_reader(self._tree.fileno(), self._read)
-        self._told.changed(changes)
+        self._watcher.changed(changes)
 
     def _failed(self, error: Exception) -> None:
         self._tree.close()
         limit = isinstance(error, WatchLimitError)
-        self._again = _now() + (RECONCILE if limit else RETRY)
-        self._told.lost_sight()
+        self._again = now() + (RECONCILE if limit else RETRY)
+        self._watcher.missed_changes()
         why = error.strerror if isinstance(error, OSError) else None
         message = f"{self._root} cannot be watched: {why}" if why else str(error)
         self._journal.once(logging.WARNING, message)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

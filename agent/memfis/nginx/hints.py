@@ -60,18 +60,19 @@ def read(datagram: bytes) -> Hint | None:
 
 
 class Bucket:
-    """Lets BURST through at once, and RATE a second in the long run."""
+    """Lets BURST through at once, and RATE a second in the long run; `clock` tells seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         """Begin full."""
         self._clock = clock
         self._held = BURST
-        self._seen = clock()
+        self._seen: float | None = None
 
     def let(self) -> bool:
         """Whether one more may pass."""
         now = self._clock()
-        self._held = min(BURST, self._held + (now - self._seen) * RATE)
+        since = 0.0 if self._seen is None else now - self._seen
+        self._held = min(BURST, self._held + since * RATE)
         self._seen = now
         if self._held < 1:
             return False

@@ -22,7 +22,7 @@ class OriginError(MemfisError):
     """The origin did not answer, not in time, or not to the end."""
 
 
-class Answer(NamedTuple):
+class OriginAnswer(NamedTuple):
     """What the origin said."""
 
     status: int
@@ -62,7 +62,7 @@ class Origin:
             trust_env=False,
         )
 
-    async def fetch(self, path: bytes, limit: int) -> Answer:
+    async def fetch(self, path: bytes, limit: int) -> OriginAnswer:
         """Return the answer for the URL path `path`, its body up to `limit` bytes.
 
         Raises OriginError.
@@ -79,7 +79,7 @@ class Origin:
                     if held > limit:
                         break
                 body = b"".join(parts)[:limit]
-                return Answer(response.status_code, response.headers.raw, body, held <= limit)
+                return OriginAnswer(response.status_code, response.headers.raw, body, held <= limit)
         except TimeoutError as error:
             raise OriginError(f"no answer within {self._timeout:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:

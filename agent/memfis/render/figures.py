@@ -53,3 +53,16 @@ class Figures(msgspec.Struct):
         named[path] = refusal.detail
         if len(named) > EXAMPLES:
             del named[next(iter(named))]
+
+
+class RenderingStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How rendering of a site is doing."""
+
+    pages: int
+    """In the store now."""
+    waiting: int
+    """Pages to be rendered."""
+    trouble: bool
+    """The origin failed, and did not answer since."""
+    figures: Figures
+    """Counted since the agent began with the site."""

@@ -1,5 +1,6 @@
-"""The rendered pages of a site that are in the store, and when each is to be looked at again."""
+"""The rendered pages of a site that are in the store, and when each is to be checked again."""
 
+import asyncio
 import heapq
 import itertools
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from memfis.layout.records import Entry
 from memfis.render.patterns import Pattern
 
 
-class Known(msgspec.Struct, gc=False):
+class RenderedPage(msgspec.Struct, gc=False):
     """A rendered page in the store. Times are of the event loop's clock, in seconds."""
 
     entry: Entry
@@ -22,7 +23,7 @@ class Known(msgspec.Struct, gc=False):
     recorded: float
     """When its record was written."""
     due: float = 0.0
-    """When it is looked at."""
+    """When it is checked: is it asked for, does it expire?"""
     asked: bool = False
     """Visitors asked for it since it was written."""
     failing: bool = False
@@ -33,12 +34,14 @@ class Known(msgspec.Struct, gc=False):
     """Before which it is not tried again."""
 
 
-class KnownPages:
-    """All of a site, by URL path."""
+class RenderedPages:
+    """All of a site, by URL path (bytes, as nginx's $uri). Times are of the event loop's clock."""
 
     def __init__(self) -> None:
         """Begin with none."""
-        self._pages: dict[bytes, Known] = {}
+        self.sooner = asyncio.Event()
+        """Set when `next_due` is sooner than it was."""
+        self._pages: dict[bytes, RenderedPage] = {}
         self._heap: list[tuple[float, int, bytes]] = []
         self._numbers = itertools.count()
 
@@ -46,31 +49,33 @@ class KnownPages:
         """Return how many there are."""
         return len(self._pages)
 
-    def __contains__(self, path: bytes) -> bool:
-        """Whether the page at `path` is known."""
+    def __contains__(self, path: object) -> bool:
+        """Whether there is a page at `path`."""
         return path in self._pages
 
     def __iter__(self) -> Iterator[bytes]:
         """Iterate over the paths."""
         return iter(self._pages)
 
-    def get(self, path: bytes) -> Known | None:
-        """Return the page at `path`, None if it is not known."""
+    def get(self, path: bytes) -> RenderedPage | None:
+        """Return the page at `path`, None if there is none."""
         return self._pages.get(path)
 
-    def add(self, path: bytes, page: Known, due: float) -> None:
-        """Know `page`, and look at it at `due`."""
+    def add(self, path: bytes, page: RenderedPage, due: float) -> None:
+        """Add `page`, or put it in place of the one at `path`; it is checked at `due`."""
         self._pages[path] = page
-        self.look(path, due)
+        self.schedule(path, due)
 
-    def look(self, path: bytes, due: float) -> None:
-        """Look at the page at `path` at `due`."""
+    def schedule(self, path: bytes, due: float) -> None:
+        """Have the page at `path` checked at `due`, and not when it was to be until now."""
         self._pages[path].due = due
+        if due < self.next_due():
+            self.sooner.set()
         heapq.heappush(self._heap, (due, next(self._numbers), path))
 
-    def forget(self, path: bytes) -> bool:
-        """Know the page at `path` no more; whether it was known."""
-        return self._pages.pop(path, None) is not None
+    def discard(self, path: bytes) -> None:
+        """Take the page at `path` out, if it is there; the store is not touched."""
+        self._pages.pop(path, None)
 
     def fitting(self, pattern: Pattern) -> list[bytes]:
         """Return the paths that `pattern` fits."""
@@ -78,28 +83,29 @@ class KnownPages:
             return [pattern.exact] if pattern.exact in self._pages else []
         return [path for path in self._pages if pattern.fits(path)]
 
-    def all_due(self, due: float) -> None:
-        """Look at all of them at `due`, or before."""
+    def schedule_all(self, due: float) -> None:
+        """Have all of them checked at `due`, or before."""
         for path, page in self._pages.items():
             if page.due > due:
-                self.look(path, due)
+                self.schedule(path, due)
 
-    def expiring_due(self, end: float, due: float) -> None:
-        """Look at those that are not fresh after `end` at `due`, or before."""
+    def schedule_expiring(self, end: float, due: float) -> None:
+        """Have those that are not fresh after `end` checked at `due`, or before."""
         for path, page in self._pages.items():
             if page.fresh < end and page.due > due:
-                self.look(path, due)
+                self.schedule(path, due)
 
     def next_due(self) -> float:
-        """Return when the next is to be looked at."""
+        """Return when the next is to be checked."""
         return self._heap[0][0] if self._heap else float("inf")
 
     def take_due(self, now: float, most: int) -> list[bytes]:
-        """Return `most` paths at most that are to be looked at; each must be given a new time."""
+        """Return `most` paths at most that are to be checked; each must be given a new time."""
         paths: list[bytes] = []
         while self._heap and self._heap[0][0] <= now and len(paths) < most:
             due, _, path = heapq.heappop(self._heap)
             page = self._pages.get(path)
             if page is not None and page.due == due:
+                page.due = float("inf")  # it may be in the heap twice for the same time
                 paths.append(path)
         return paths

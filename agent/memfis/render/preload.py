@@ -1,35 +1,24 @@
-"""What is rendered without a visitor: the list, the sitemaps, what an earlier agent had stored."""
+"""What is rendered without a visitor: the pages of the list, and those that sitemaps name."""
 
 import asyncio
-import contextlib
 import logging
-import time
-from typing import TYPE_CHECKING
+from collections.abc import Awaitable, Callable
 
 from memfis.errors import StoreError
 from memfis.layout.keys import normal_path
-from memfis.layout.records import Entry
-from memfis.render.fetch import OriginError
-from memfis.render.pages import Known
+from memfis.layout.paths import shown_url
+from memfis.render.fetch import OriginAnswer, OriginError
 from memfis.render.paths import is_file, kept_at
 from memfis.render.queue import Priority
-from memfis.render.records import NO_STALE, SLICE
+from memfis.render.shelf import Shelf
 from memfis.render.sitemap import LIMIT, Sitemap, SitemapError, parse
-
-if TYPE_CHECKING:
-    from memfis.render.site import SiteRenderer
+from memfis.settings.values import PhpSettings, Site
 
 LISTED = 2.0
-"""Seconds between two looks whether the pages of the list are there."""
-
-LOOK_OVER = 300.0
-"""Seconds between two comparisons of records and pages."""
-
-PAUSE = 2.0
-"""Seconds after which they are compared where something is known to have gone."""
+"""Seconds between two checks whether the pages of the list are there."""
 
 SITEMAPS = 3600.0
-"""Seconds between two looks at the sitemaps."""
+"""Seconds between two readings of the sitemaps."""
 
 AGAIN = 60.0
 """Seconds before a sitemap that could not be read is tried again."""
@@ -37,62 +26,68 @@ AGAIN = 60.0
 FILES = 1000
 """Sitemaps that are read at most."""
 
+Fetch = Callable[[bytes, int], Awaitable[OriginAnswer]]
+"""Asks the origin for a URL path, for so many bytes at most; raises OriginError."""
 
-class Ahead:
-    """Finds work for a renderer."""
+log = logging.getLogger("memfis")
 
-    def __init__(self, renderer: "SiteRenderer") -> None:
-        """Find it for `renderer`."""
-        self._of = renderer
+
+class Preload:
+    """Queues pages before anybody asks for them."""
+
+    def __init__(self, site: Site, php: PhpSettings, shelf: Shelf, fetch: Fetch) -> None:
+        """Queue those of `site` in `shelf`; sitemaps are read with `fetch`."""
+        self._site, self._php = site, php
+        self._shelf = shelf
+        self._fetch = fetch
         self._changed: dict[bytes, str] = {}
         """When each page of the sitemaps last changed, as they say."""
         self._told: set[str] = set()
-        self._soon = asyncio.Event()
-
-    # -- the list ------------------------------------------------------------------------------
+        """What was said of sitemaps that cannot be read."""
+        self._left_out: set[bytes] = set()
+        """Sitemaps of which it was said that they name more than is rendered."""
 
     async def keep_listed(self) -> None:
-        """Let pages of the list be rendered that are not there."""
-        of = self._of
+        """Queue pages of the list that are not in the store, until cancelled."""
+        shelf = self._shelf
         while True:
-            waiting = [path for path in of.always if path not in of.queue]
-            if of.is_down():
+            waiting = [path for path in shelf.listed if path not in shelf.queue]
+            if shelf.store_is_down:
                 waiting = []
             try:
-                visits = of.records.visits(waiting)
+                visits = shelf.records.visits(waiting)
             except StoreError as error:
-                of.store_failed(error)
+                shelf.store_failed(error)
             else:
                 for path, visit in zip(waiting, visits, strict=True):
-                    known = path in of.known and visit is not None
-                    if not known and not of.is_refused(path) and not is_file(of.site, path):
-                        of.known.forget(path)
-                        of.queue.add(path, Priority.LISTED)
-                        of.wake()
+                    is_there = path in shelf.pages and visit is not None
+                    if (
+                        not is_there
+                        and not shelf.is_refused(path)
+                        and not is_file(self._site, path)
+                    ):
+                        shelf.pages.discard(path)
+                        shelf.queue.add(path, Priority.LISTED)
             await asyncio.sleep(LISTED)
 
-    # -- sitemaps ------------------------------------------------------------------------------
-
     async def read_sitemaps(self) -> None:
-        """Let pages be rendered that the sitemaps name, and have not named so before."""
-        of = self._of
-        while of.php.sitemaps:
+        """Queue pages that the sitemaps name, and have not named so before, until cancelled."""
+        shelf = self._shelf
+        while self._php.sitemaps:
             pages, whole = await self._all_sitemaps()
             for path, changed in pages.items():
                 before = self._changed.get(path)
                 if before is None:
-                    of.queue.add(path, Priority.SITEMAP)
-                elif before != changed and path in of.known:
-                    of.queue.add(path, Priority.REFRESH)
-            of.wake()
+                    shelf.queue.add(path, Priority.SITEMAP)
+                elif before != changed and path in shelf.pages:
+                    shelf.queue.add(path, Priority.REFRESH)
             self._changed |= pages
             await asyncio.sleep(SITEMAPS if whole else AGAIN)
 
     async def _all_sitemaps(self) -> tuple[dict[bytes, str], bool]:
         """Return the pages that the sitemaps name, and whether all could be read."""
-        of = self._of
         pages: dict[bytes, str] = {}
-        pending = [normal_path(path) for path in of.php.sitemaps]
+        pending = [normal_path(path) for path in self._php.sitemaps]
         seen = set(pending)
         whole = True
         while pending:
@@ -104,105 +99,28 @@ class Ahead:
                 message = f"sitemap {path.decode('latin-1')}: {error}"
                 if message not in self._told:
                     self._told.add(message)
-                    of.say(logging.WARNING, message)
+                    log.warning("%s: %s", self._site.name, message)
                 continue
-            pages |= {kept_at(of.site, page): changed for page, changed in found.pages.items()}
+            if found.left_out and path not in self._left_out:
+                self._left_out.add(path)
+                log.info(
+                    "%s: sitemap %s: %d of its URLs are of other hosts or have a query, and are"
+                    " not rendered",
+                    self._site.name,
+                    shown_url(path),
+                    found.left_out,
+                )
+            pages |= {kept_at(self._site, page): changed for page, changed in found.pages.items()}
             more = [each for each in found.sitemaps if each not in seen][: FILES - len(seen)]
             seen.update(more)
             pending += more
         return pages, whole
 
     async def _sitemap(self, path: bytes) -> Sitemap:
-        answer = await self._of.fetch(path, LIMIT)
+        answer = await self._fetch(path, LIMIT)
         if answer.status != 200:
             raise SitemapError(f"status {answer.status}")
         if not answer.whole:
             raise SitemapError(f"is larger than {LIMIT} bytes")
-        host, most = self._of.php.host, self._of.php.max_pages
+        host, most = self._php.host, self._php.max_pages
         return await asyncio.to_thread(parse, answer.body, host, most)
-
-    # -- what is in the store ------------------------------------------------------------------
-
-    async def look_over(self) -> None:
-        """Compare records and pages: at first, to know what an earlier agent left, and then on."""
-        of = self._of
-        while True:
-            if of.is_down():
-                await asyncio.sleep(LISTED)
-                continue
-            try:
-                await self._compare()
-            except StoreError as error:
-                of.store_failed(error)
-                await asyncio.sleep(LISTED)
-                continue
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LOOK_OVER):
-                    await self._soon.wait()
-                    await asyncio.sleep(PAUSE)
-            self._soon.clear()
-
-    def look_over_soon(self) -> None:
-        """Compare records and pages soon: items may have gone."""
-        self._soon.set()
-
-    async def _compare(self) -> None:
-        of = self._of
-        began = _now()
-        of.records.lost()  # a sync may have removed directories
-        seen: set[bytes] = set()
-        for directory, entries in of.records.recorded():
-            gone: list[Entry] = []
-            for start in range(0, len(entries), SLICE):
-                batch = entries[start : start + SLICE]
-                paths = [directory + entry.in_url for entry in batch]
-                for path, entry, visit in zip(paths, batch, of.records.visits(paths), strict=True):
-                    if is_file(of.site, path):
-                        of.make_way(path)
-                        gone.append(entry)
-                    elif visit is None:
-                        if path not in of.queue:
-                            of.known.forget(path)
-                            gone.append(entry)
-                    elif path in of.known:
-                        continue
-                    elif entry.mtime_ns < of.not_before * 10**9:
-                        of.records.remove([path])
-                        gone.append(entry)
-                    else:
-                        self._adopt(path, entry, visit.ttl)
-                seen.update(paths)
-                await asyncio.sleep(0)
-            # what was rendered again meanwhile has a new record of the same name
-            names = [each.name for each in gone if directory + each.in_url not in of.known]
-            if names or not entries:
-                of.records.forget(directory, names)
-            await asyncio.sleep(0)
-        unseen = [path for path in of.known if path not in seen]
-        for start in range(0, len(unseen), SLICE):
-            paths = unseen[start : start + SLICE]
-            for path, visit in zip(paths, of.records.visits(paths), strict=True):
-                page = of.known.get(path)
-                if page is None or page.recorded >= began:
-                    continue
-                if visit is None:
-                    of.known.forget(path)
-                else:
-                    of.records.record(path, page.entry)
-                    page.recorded = _now()
-            await asyncio.sleep(0)
-
-    def _adopt(self, path: bytes, entry: Entry, ttl: int) -> None:
-        """Know a page that an earlier agent rendered."""
-        of = self._of
-        now = _now()
-        fresh = now + max(ttl, 0)
-        stale = fresh
-        if NO_STALE not in (entry.extended or {}):
-            rendered = now - (time.time() - entry.mtime_ns / 10**9)
-            stale = max(fresh, rendered + of.php.lifetime + of.php.stale_if_error)
-        of.known.add(path, Known(entry, fresh, stale, now), now + max(0, ttl) / 4)
-
-
-def _now() -> float:
-    return asyncio.get_running_loop().time()

@@ -1,6 +1,6 @@
-"""Purging: which pages of a site the records name for a pattern, and their removal."""
+"""Purging: which pages of a site a pattern is for, and their removal, with an agent or without."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import msgspec
 
@@ -8,9 +8,11 @@ from memfis.catalog.catalog import Catalog
 from memfis.catalog.source import check_may_be_purged
 from memfis.layout.keys import page_key, page_path
 from memfis.layout.pages import NO_PAGE
+from memfis.layout.paths import shown_url
 from memfis.nginx.microcache import cache_key, remove
 from memfis.render.figures import Purged
 from memfis.render.patterns import Pattern, as_kept
+from memfis.render.shelf import Shelf
 from memfis.settings.values import Site
 from memfis.store import Store
 
@@ -53,43 +55,95 @@ def find(catalog: Catalog, pattern: Pattern, index: bytes | None) -> Iterator[Ba
         yield batch
 
 
-def purge(
-    site: Site, store: Store, patterns: Sequence[Pattern], *, dry_run: bool
-) -> tuple[Purged, list[bytes]]:
-    """Remove pages from `store` directly, where no agent runs; return what was done, and the paths.
+class Purge:
+    """One purge of a site: takes pages out of its store, those of files too.
 
-    Raises StoreError, and UsageError for a site that is not filled from a web root: what is purged
-    there is nowhere else. Raises OSError where the microcache may not be changed.
+    Where an agent keeps the site it is done there, with the `shelf` of its rendered pages, and the
+    pages of files are written again. Without an agent the records alone say what there is.
     """
-    catalog = Catalog(store, site.name)
-    item = catalog.site_item()
-    check_may_be_purged(site, item)
-    done = Purged()
-    paths: dict[bytes, None] = {}
-    for pattern in (as_kept(each, site) for each in patterns):
-        for batch in find(catalog, pattern, site.index_name):
-            rendered = present(site, store, batch.rendered)
-            files = present(site, store, batch.files)
-            new = [path for path in [*rendered, *files] if path not in paths]
-            done.rendered += sum(1 for path in rendered if path not in paths)
-            done.files += sum(1 for path in files if path not in paths)
-            paths |= dict.fromkeys(new)
-            if not dry_run:
-                store.delete_many([page_key(site.name, path) for path in new])
-        if dry_run:
-            continue
+
+    def __init__(
+        self,
+        site: Site,
+        store: Store,
+        patterns: Sequence[Pattern],
+        *,
+        dry_run: bool,
+        shelf: Shelf | None = None,
+        rewrite_files: Callable[[bytes], None] = lambda _: None,
+    ) -> None:
+        """Prepare to remove what `patterns` fit, or with `dry_run` to say what that would be.
+
+        `rewrite_files` is called with each directory (URL path) whose files' pages went.
+        """
+        self.done = Purged()
+        """What was done; whole after the last step."""
+        self._site, self._store = site, store
+        self._patterns = [as_kept(pattern, site) for pattern in patterns]
+        self._dry_run = dry_run
+        self._shelf = shelf
+        self._rewrite_files = rewrite_files
+        self._paths: set[bytes] = set()
+
+    def steps(self) -> Iterator[None]:
+        """Do it, and yield where other things may be done in between.
+
+        Raises StoreError, and UsageError for a site that is not filled from a web root: what is
+        purged there is nowhere else. Raises OSError where there is no shelf and the microcache may
+        not be changed.
+        """
+        catalog = Catalog(self._store, self._site.name)
+        item = catalog.site_item()
+        check_may_be_purged(self._site, item)
+        for pattern in self._patterns:
+            self._purge_shelf(pattern)
+            for batch in find(catalog, pattern, self._site.index_name):
+                self._purge_recorded(batch)
+                yield
+            if not self._dry_run:
+                self._purge_unrecorded(pattern)
+        if self._dry_run:
+            self.done.paths = sorted(map(shown_url, self._paths))
+
+    def _purge_shelf(self, pattern: Pattern) -> None:
+        if self._shelf is None:
+            return
+        dry_run = self._dry_run
+        found = self._shelf.pages.fitting(pattern) if dry_run else self._shelf.purge(pattern)
+        new = [path for path in found if path not in self._paths]
+        self.done.rendered += len(new)
+        self._paths.update(new)
+
+    def _purge_recorded(self, batch: Batch) -> None:
+        left = [path for path in batch.rendered if path not in self._paths]
+        if self._shelf is not None:  # what was rendered since the purge began stays
+            left = [path for path in left if path not in self._shelf.pages]
+        rendered = self._in_store(left)
+        files = self._in_store([path for path in batch.files if path not in self._paths])
+        if not self._dry_run:
+            self._remove([*rendered, *files])
+            for directory in set(batch.directories):
+                self._rewrite_files(directory)
+        self.done.rendered += len(rendered)
+        self.done.files += len(files)
+        self._paths.update(rendered, files)
+
+    def _purge_unrecorded(self, pattern: Pattern) -> None:
+        """Remove what no record names: the page itself, and what nginx has without an agent."""
+        site = self._site
         if pattern.exact is not None:
-            store.delete_many([page_key(site.name, pattern.exact)])
-        if site.php is not None and site.php.microcache is not None:
+            self._remove([pattern.exact])
+        if self._shelf is None and site.php is not None and site.php.microcache is not None:
             key = None if pattern.exact is None else cache_key(site.name, pattern.exact)
             remove(site.php.microcache, key)
-    return done, list(paths)
 
+    def _remove(self, paths: Sequence[bytes]) -> None:
+        self._store.delete_many([page_key(self._site.name, path) for path in paths])
 
-def present(site: Site, store: Store, paths: Sequence[bytes]) -> list[bytes]:
-    """Return those of `paths` whose pages are in the store."""
-    states = store.look_many([page_key(site.name, path) for path in paths])
-    return [path for path, state in zip(paths, states, strict=True) if state is not None]
+    def _in_store(self, paths: Sequence[bytes]) -> list[bytes]:
+        """Return those of `paths` whose pages are in the store."""
+        states = self._store.look_many([page_key(self._site.name, path) for path in paths])
+        return [path for path, state in zip(paths, states, strict=True) if state is not None]
 
 
 def _holder(path: bytes) -> bytes:

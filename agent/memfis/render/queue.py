@@ -1,5 +1,6 @@
 """What is to be rendered: the most urgent first, and one render a key at a time."""
 
+import asyncio
 import heapq
 import itertools
 from enum import IntEnum
@@ -42,6 +43,9 @@ class Queue:
     def __init__(self) -> None:
         """Begin empty."""
         self.active: dict[bytes, Job] = {}
+        """What is being rendered."""
+        self.changed = asyncio.Event()
+        """Set when there may be more to `take`, or one is done."""
         self._waiting: dict[bytes, Priority] = {}
         self._heap: list[tuple[Priority, int, bytes]] = []
         self._numbers = itertools.count()
@@ -61,7 +65,7 @@ class Queue:
         return path in self.active and self.active[path].purged
 
     def add(self, path: bytes, priority: Priority) -> bool:
-        """Let `path` be rendered; False where too many wait already."""
+        """Have `path` rendered; False where too many wait already."""
         if path in self.active:
             self.active[path].again |= self.active[path].purged
             return True
@@ -72,6 +76,7 @@ class Queue:
         self._hints += (priority is Priority.HINT) - (self._waiting.get(path) is Priority.HINT)
         self._waiting[path] = priority
         heapq.heappush(self._heap, (priority, next(self._numbers), path))
+        self.changed.set()
         return True
 
     def take(self) -> Job | None:
@@ -90,9 +95,10 @@ class Queue:
         del self.active[job.path]
         if job.again:
             self.add(job.path, job.priority)
+        self.changed.set()
 
     def purge(self, pattern: Pattern) -> None:
-        """Let nothing that began before now be stored for what `pattern` fits."""
+        """Mark what is being rendered and `pattern` fits: it must not be stored."""
         for path, job in self.active.items():
             if pattern.fits(path):
                 job.purged = True

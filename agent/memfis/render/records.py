@@ -73,7 +73,7 @@ class Records:
         return self._store.visit_many([self.key(path) for path in paths])
 
     def extend(self, paths: Sequence[bytes], ttl: int) -> None:
-        """Let the pages at `paths` live for `ttl` seconds from now."""
+        """Give the pages at `paths` `ttl` seconds to live from now."""
         self._store.touch_many([self.key(path) for path in paths], ttl)
 
     def remove(self, paths: Sequence[bytes]) -> None:

@@ -3,27 +3,8 @@
 All else that an answer says would be lost, so a page that says more is not stored.
 """
 
-import re
-from collections.abc import Mapping
-from pathlib import Path
-
-import msgspec
-
-from memfis.errors import UsageError
+from memfis.nginx.media_types import MediaTypes
 from memfis.render.rules import Fields, Refusal, values
-
-DEFAULT_TYPE = "application/octet-stream"
-"""nginx's `default_type` where the distribution's nginx.conf sets it, as all we know of do."""
-
-CHARSET_TYPES = frozenset(
-    {
-        *("text/html", "text/xml", "text/plain", "text/vnd.wap.wml"),
-        *("application/javascript", "application/rss+xml"),
-    }
-)
-"""Types that nginx adds a charset to (ngx_http_charset_module, `charset_types`)."""
-
-_TYPES = re.compile(r"^\s*([^\s;{}#]+/[^\s;{}#]+)\s+([^;{}]+);", re.MULTILINE)
 
 _LEFT_OUT = frozenset(
     {
@@ -48,43 +29,6 @@ _MATTERS = frozenset(
     }
 )
 """Those of the `X-` headers that a browser acts on; the others inform people and proxies."""
-
-
-class MediaTypes(msgspec.Struct, frozen=True):
-    """Which type nginx gives a URL."""
-
-    extensions: Mapping[str, str]
-    """Type by extension, both in lower case."""
-    default: str = DEFAULT_TYPE
-    charset: str | None = None
-
-    @classmethod
-    def read(cls, path: str, default: str | None, charset: str | None) -> "MediaTypes":
-        """Read nginx's mime.types at `path`; raises UsageError."""
-        try:
-            text = Path(path).read_text(encoding="utf-8", errors="replace")
-        except OSError as error:
-            raise UsageError(f"mime_types {path}: {error.strerror}") from error
-        text = re.sub(r"#[^\n]*", "", text)
-        found = {
-            extension.lower(): match[1].lower()
-            for match in _TYPES.finditer(text)
-            for extension in match[2].split()
-        }
-        return cls(found, default or DEFAULT_TYPE, charset)
-
-    def of(self, path: bytes) -> str:
-        """Return the Content-Type that nginx sends a page from memory with, by its URL path."""
-        if path.endswith(b"/"):
-            found = "text/html"
-        else:
-            name, _, extension = path.rpartition(b"/")[2].rpartition(b".")
-            # to nginx what follows a dot in front is no extension (ngx_http_set_exten)
-            text = extension.decode("latin-1").lower() if name else ""
-            found = self.extensions.get(text, self.default)
-        if self.charset and found in CHARSET_TYPES:
-            return f"{found}; charset={self.charset}"
-        return found
 
 
 def check(path: bytes, fields: Fields, types: MediaTypes, own: Fields) -> Refusal | None:

@@ -29,8 +29,8 @@ class Sitemap(NamedTuple):
     """URL paths, each with the time of its last change as it is written, or nothing."""
     sitemaps: list[bytes]
     """URL paths of more sitemaps."""
-    foreign: int
-    """URLs of other hosts, or with a query: not ours."""
+    left_out: int
+    """URLs of other hosts, or with a query: they have no page of ours, and no sitemap is read."""
 
 
 class _Reader:
@@ -38,7 +38,7 @@ class _Reader:
 
     def __init__(self, host: str, most: int) -> None:
         self.found = Sitemap({}, [], 0)
-        self.foreign = 0
+        self.left_out = 0
         self._host, self._most = host.lower(), most
         self._names: list[str] = []
         self._text: dict[str, str] = {}
@@ -63,7 +63,7 @@ class _Reader:
             return
         path = _path(self._text.get("loc", "").strip(), self._host)
         if path is None:
-            self.foreign += 1
+            self.left_out += 1
         elif name == "sitemap":
             self.found.sitemaps.append(path)
         elif len(self.found.pages) < self._most:
@@ -92,7 +92,7 @@ def parse(document: bytes, host: str, most: int) -> Sitemap:
         parser.Parse(b"", True)
     except expat.ExpatError as error:
         raise SitemapError(f"is not XML: {error}") from error
-    return reader.found._replace(foreign=reader.foreign)
+    return reader.found._replace(left_out=reader.left_out)
 
 
 def _unpacked(document: bytes) -> bytes:
