@@ -7,8 +7,8 @@ import click
 
 from memfis.commands.logs import log_to_stderr
 from memfis.layout.paths import size
-from memfis.serve.run import Listen
-from memfis.serve.run import serve as serve_directory
+from memfis.serve.foreground import Listen
+from memfis.serve.foreground import serve as serve_directory
 from memfis.settings.load import MAX_PAGE, settings_from
 from memfis.sync import Report
 

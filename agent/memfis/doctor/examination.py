@@ -10,9 +10,9 @@ from memfis.doctor.census import Census, take
 from memfis.doctor.findings import Finding
 from memfis.doctor.kernel import WatchLimits, watch_limits, watched
 from memfis.doctor.rendered import add_rendered, check_rendered
-from memfis.doctor.site import check_site, this_user
 from memfis.doctor.store import StoreExamination, as_json, examine_store
 from memfis.doctor.stored import check_stored, take_stored
+from memfis.doctor.webroot import check_site, this_user
 from memfis.errors import StoreError, UsageError
 from memfis.settings.load import Settings, Site, StoreAddress
 from memfis.store import Store

@@ -1,5 +1,5 @@
 """`memfis serve`: nginx, memcached and the agent's work in the foreground, nothing installed."""
 
-from memfis.serve.run import serve
+from memfis.serve.foreground import serve
 
 __all__ = ["serve"]

@@ -4,8 +4,8 @@ from memfis.sync.limits import Deletions, MaxDelete
 from memfis.sync.lock import try_lock
 from memfis.sync.options import Change, Options
 from memfis.sync.report import Report
-from memfis.sync.run import Sync, sync
 from memfis.sync.walk import Walk
+from memfis.sync.whole_site import Sync, sync
 
 __all__ = [
     "Change",
