@@ -15,10 +15,10 @@ from memfis.control.client import SOCKET
 from memfis.control.server import answer_requests
 from memfis.errors import ConfigurationError, MemfisError, UsageError
 from memfis.keeper import Signals, SiteKeeper, StoredSite
+from memfis.service.runtime import runtime_directory
 from memfis.service.sockets import Serve, listen_tcp, listen_unix
 from memfis.service.systemd import notify
 from memfis.settings.load import ListenAddress, Settings, Site
-from memfis.sync.lock import runtime_directory
 
 TICK = 1.0
 """Seconds between two words to systemd."""

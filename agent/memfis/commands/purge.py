@@ -9,8 +9,8 @@ from memfis.layout.paths import shown_url
 from memfis.render.figures import Purged
 from memfis.render.patterns import Pattern, parse
 from memfis.render.purge import purge as purge_store
+from memfis.service.runtime import runtime_directory
 from memfis.settings.load import Site
-from memfis.sync.lock import runtime_directory
 
 
 @click.command()
