@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from memfis.agent.web import WebSockets
-from memfis.control.client import SOCKET
+from memfis.control.messages import SOCKET
 from memfis.control.server import answer_requests
 from memfis.errors import ConfigurationError, MemfisError, UsageError
 from memfis.keeper import Signals, SiteKeeper, StoredSite

@@ -1,4 +1,4 @@
-"""The agent's side of the hand-over: a socket at which commands ask for its work and its state."""
+"""The agent's side: a socket at which commands ask for its work and its state."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec.structs
 
-from memfis.control.client import (
+from memfis.control.messages import (
     ERRORS,
     Answer,
     Failed,
@@ -55,8 +55,8 @@ async def answer_requests(
                 report = await _sync(request, _known(request.site.name, keeper), say)
                 say(Finished(report))
     except MemfisError as error:
-        kind = next(name for name, known in ERRORS.items() if isinstance(error, known))
-        say(Failed(kind, str(error)))
+        name = next(name for name, kind in ERRORS.items() if isinstance(error, kind))
+        say(Failed(name, str(error)))
     except (OSError, ValueError):
         return  # it said nothing, or more than any request is long
     finally:
