@@ -14,8 +14,9 @@ from memfis.agent.web import WebSockets
 from memfis.control.messages import SOCKET
 from memfis.control.server import answer_requests
 from memfis.errors import ConfigurationError, MemfisError, UsageError
-from memfis.keeper import Signals, SiteKeeper, StoredSite
+from memfis.keeper import SiteKeeper, StoredSite
 from memfis.service.runtime import runtime_directory
+from memfis.service.signals import Signals
 from memfis.service.sockets import Serve, listen_tcp, listen_unix
 from memfis.service.systemd import notify
 from memfis.settings.load import ListenAddress, Settings, Site

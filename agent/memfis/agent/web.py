@@ -7,7 +7,6 @@ import logging
 import os
 import pwd
 import socket
-import stat
 from collections import Counter
 from collections.abc import Callable, Iterable
 from email.parser import BytesParser
@@ -17,7 +16,7 @@ from memfis.keeper import SiteKeeper
 from memfis.nginx import hints
 from memfis.render.patterns import Pattern, exactly, parse_regex
 from memfis.render.patterns import parse as parse_pattern
-from memfis.service.sockets import passed_sockets
+from memfis.service.sockets import passed_sockets, take_over
 from memfis.settings.load import Site
 
 PATIENCE = 5.0
@@ -88,7 +87,7 @@ class WebSockets:
         ours.setblocking(False)
         before = os.umask(0o777 & ~MODE)
         try:
-            _take_over(path, kind)
+            take_over(path, kind)
             ours.bind(path)
             stack.callback(_remove, path)
             if kind == socket.SOCK_STREAM:
@@ -180,19 +179,8 @@ def _pattern(target: str, method: str) -> Pattern:
     return exactly(exact)
 
 
-def _take_over(path: str, kind: int) -> None:
-    """Remove the socket `path` if nobody listens at it; raises UsageError if somebody does."""
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            raise UsageError(f"{path}: is there and no socket")
-        with socket.socket(socket.AF_UNIX, kind) as probe:
-            if probe.connect_ex(path) == 0:
-                raise UsageError(f"{path}: another process listens there")
-        os.unlink(path)
-
-
 def _give(path: str, reader: str | None) -> None:
-    """Let nginx's user `reader` write to the socket `path`, where we are root."""
+    """Make the group of nginx's user `reader` that of the socket `path`, where we are root."""
     if os.geteuid() != 0:
         return
     for name in (reader, "www-data", "nginx"):

@@ -15,9 +15,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from memfis.errors import MemfisError, ProgramError, UsageError
-from memfis.keeper import Signals, SiteKeeper
+from memfis.keeper import SiteKeeper
 from memfis.nginx.site import render, site_variables
 from memfis.serve.programs import Program, find, start_memcached, start_nginx
+from memfis.service.signals import Signals
 from memfis.settings.load import Site
 from memfis.sync import Report
 from memfis.webroot import WebRoot
