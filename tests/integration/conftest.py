@@ -12,7 +12,7 @@ from memfis.layout.pages import Page, content_of
 from memfis.settings.load import Site, StoreAddress
 from memfis.store import Store
 from memfis.sync import MaxDelete, Options, Report, sync
-from memfis.verify.webroot import Discrepancy, verify
+from memfis.verify import Discrepancy, verify_webroot
 from support.agent import Agent
 from support.directory import reachable_directory
 from support.gateway import store_under_test
@@ -76,7 +76,9 @@ class Filled:
 
     def discrepancies(self) -> list[Discrepancy]:
         """Return what `memfis verify` finds."""
-        return [each.discrepancy for each in verify(self.site, self.store) if each.discrepancy]
+        return [
+            each.discrepancy for each in verify_webroot(self.site, self.store) if each.discrepancy
+        ]
 
     def is_equal(self) -> bool:
         """Return whether the store is there and equal to the web root."""

@@ -16,7 +16,7 @@ from memfis.layout.records import Entry
 from memfis.store import Item
 from memfis.sync import MaxDelete, difference
 from memfis.sync.difference import TICK
-from memfis.verify.webroot import verify
+from memfis.verify import verify_webroot
 from memfis.webroot import Files
 
 SITE = "site.example"
@@ -24,7 +24,7 @@ SITE = "site.example"
 
 def same(filled: Filled) -> bool:
     """Whether `verify` finds nothing wrong."""
-    return not [each for each in verify(filled.site, filled.store) if each.discrepancy]
+    return not [each for each in verify_webroot(filled.site, filled.store) if each.discrepancy]
 
 
 def content(filled: Filled, path: bytes) -> bytes | None:

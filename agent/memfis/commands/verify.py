@@ -9,9 +9,13 @@ from msgspec.structs import replace
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.layout.paths import shown
 from memfis.settings.load import Site
-from memfis.verify.http import compare, compare_stored, tally
-from memfis.verify.stored import verify_store
-from memfis.verify.webroot import verify as verify_site
+from memfis.verify import (
+    compare_with_origin,
+    compare_with_store,
+    tally,
+    verify_store,
+    verify_webroot,
+)
 
 
 @click.command()
@@ -53,7 +57,7 @@ def verify(
 def _by_store(site: Site, quiet: bool) -> dict[str, Any]:
     differences = []
     compared = 0
-    of_source = verify_store if site.source == "store" else verify_site
+    of_source = verify_store if site.source == "store" else verify_webroot
     for each in of_source(site, open_store(site)):
         compared += 1
         if each.discrepancy:
@@ -70,9 +74,9 @@ def _by_http(site: Site, url: str, header: str, quiet: bool) -> dict[str, Any]:
     differences = []
     served_by: Counter[str] = Counter()
     if site.source == "store":
-        compared = compare_stored(site, open_store(site), url, header)
+        compared = compare_with_store(site, open_store(site), url, header)
     else:
-        compared = compare(site, url, header)
+        compared = compare_with_origin(site, url, header)
     for each in compared:
         served_by[each.served_by] += 1
         if each.difference:

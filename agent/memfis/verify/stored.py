@@ -24,7 +24,7 @@ from memfis.layout.records import MOVING, Entry, Log
 from memfis.settings.load import Site
 from memfis.store import Store, Value
 from memfis.store import exchange as to
-from memfis.verify.webroot import BATCH, Discrepancy, Verified
+from memfis.verify.verified import BATCH, Discrepancy, Verified
 
 BATCH_BYTES = 16 * 1024 * 1024
 """Bytes of files, as their records have them, that are read at once."""
