@@ -14,8 +14,8 @@ from memfis.layout.keys import directory_key, page_key, site_key
 from memfis.layout.pages import GZIP, NO_PAGE, Page, content_of
 from memfis.layout.records import Entry
 from memfis.store import Item
-from memfis.sync import MaxDelete, difference
-from memfis.sync.difference import TICK
+from memfis.sync import MaxDelete, racy
+from memfis.sync.racy import TICK
 from memfis.verify import verify_webroot
 from memfis.webroot import Files
 
@@ -126,7 +126,7 @@ def test_the_same_time_and_size_need_a_checksum(filled: Filled) -> None:
 def test_a_file_that_changes_within_a_tick_of_the_clock_is_found(
     filled: Filled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(difference, "TICK", 3600 * 10**9)  # however slow this machine is
+    monkeypatch.setattr(racy, "TICK", 3600 * 10**9)  # however slow this machine is
     page = filled.root / "index.html"
     page.write_text("front page")
     filled.sync()

@@ -17,7 +17,8 @@ from memfis.layout.keys import page_key
 from memfis.layout.pages import NO_PAGE, Page, make_page
 from memfis.layout.records import Entry
 from memfis.store import Item, Store
-from memfis.sync.difference import Difference, is_racy, too_large
+from memfis.sync.difference import Difference, too_large
+from memfis.sync.racy import is_racy
 from memfis.sync.report import Kind, Report
 from memfis.webroot import BeingWrittenError, Problem, Skipped, WebRoot
 

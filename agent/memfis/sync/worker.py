@@ -10,7 +10,8 @@ from memfis.catalog.catalog import Catalog
 from memfis.settings.load import Site
 from memfis.store import Store
 from memfis.sync.apply import Writer
-from memfis.sync.difference import Comparison, Difference, Task
+from memfis.sync.comparison import Comparison
+from memfis.sync.difference import Difference, Task
 from memfis.sync.options import Change, Options
 from memfis.sync.report import Report
 from memfis.webroot import Link, WebRoot
