@@ -18,7 +18,7 @@ from memfis.keeper.watching import NEVER, RETRY, Watching
 from memfis.layout.keys import site_key
 from memfis.settings.load import GATEWAY_LEASE, LEASE, MIME_TYPES, Site, StoreAddress
 from memfis.store import Store
-from memfis.sync import Deletions, MaxDelete, Options, Report, Sync, Walk, try_lock
+from memfis.sync import Deletions, MaxDelete, Options, Report, Sync, Target, Walk, try_lock
 from memfis.watch import Changes
 from memfis.webroot import WebRoot
 
@@ -211,7 +211,7 @@ class SiteKeeper:
 
     def _new_sync(self, options: Options) -> Sync:
         try:
-            return Sync(self.site, self._store, replace(options, writing=self._writing()))
+            return Sync.begin(self.site, self._store, replace(options, writing=self._writing()))
         except UsageError:
             # no web root, or a mount fills the site now: nothing may be written until that changes
             self._webroot = None
@@ -250,9 +250,8 @@ class SiteKeeper:
         options = replace(self._options, writing=self._writing())
         with nullcontext() if during else schedule.noting():
             since = schedule.noted
-            with Walk(
-                self.site, self._webroot, self._store, options, tasks, self._keep_what_is_gone
-            ) as walk:
+            target = Target.of(self.site, self._webroot, self._store)
+            with Walk(target, options, tasks, self._keep_what_is_gone) as walk:
                 for waiting in walk.steps():
                     await self._between(walk, waiting=waiting)
             schedule.know_links(self._webroot, walk.links, since)

@@ -13,8 +13,8 @@ class Task(NamedTuple):
     """A directory to be compared."""
 
     directory: Directory
-    known: bool | None
-    """A record names it, so the store should have its own; None: look whether one does."""
+    has_record: bool | None
+    """A record names it, so the store should have its own; None: ask the store whether one does."""
     deep: bool
     """All that is below it is to be compared too; else only what no record names."""
 
@@ -24,8 +24,8 @@ class Difference:
     """What one directory needs to be equal to the disk. Paths are URL paths."""
 
     path: bytes
-    known: dict[str, Entry]
-    """What is recorded and stays, by name; apply keeps it up to date."""
+    recorded: dict[str, Entry]
+    """What is recorded and stays, by name; the writer keeps it up to date."""
     rebuild: bool
     """The directory item is absent or damaged: it is written anew."""
     lost: bool = False
@@ -53,13 +53,13 @@ class Difference:
     """The directories to go on with."""
 
     @property
-    def recorded(self) -> int:
+    def recorded_pages(self) -> int:
         """Pages that the store should have had here before."""
-        stays = sum(1 for e in self.known.values() if has_file_page(e))
+        stays = sum(1 for e in self.recorded.values() if has_file_page(e))
         return stays + len(self.gone)
 
     @property
-    def published(self) -> int:
+    def published_pages(self) -> int:
         """Pages that the store will have here."""
         return self.unchanged + len(self.read)
 
