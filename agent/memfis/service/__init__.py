@@ -1,4 +1,4 @@
-"""What daemons share: sockets, signals, systemd, the runtime directory, figures over HTTP.
+"""What daemons share: sockets, signals, systemd, the runtime directory, figures over HTTP, mounts.
 
 Not `memfis serve`, which is a command (`serve/`).
 """
