@@ -1,4 +1,7 @@
-"""`memfis serve`: nginx, memcached and the agent's work in the foreground, nothing installed."""
+"""`memfis serve`: nginx, memcached and the agent's work in the foreground, nothing installed.
+
+What daemons share is in `service/`.
+"""
 
 from memfis.serve.foreground import serve
 
