@@ -260,7 +260,7 @@ def test_another_site_in_the_store_is_left_alone(filled: Filled) -> None:
     filled.sync()
     filled.store.delete_many([directory_key(SITE, b"/")])
     filled.sync()
-    assert None not in filled.store.look_many([item.key for item in others])
+    assert None not in filled.store.states([item.key for item in others])
 
 
 def test_a_changed_index_name_moves_the_directory_pages(filled: Filled) -> None:
@@ -408,13 +408,13 @@ def test_a_layout_of_the_future_is_not_touched(filled: Filled) -> None:
 def test_leases_are_given_and_renewed(filled: Filled) -> None:
     filled.sync(lease=3600)
     key = page_key(SITE, b"/")
-    [state] = filled.store.look_many([key])
+    [state] = filled.store.states([key])
     assert state is not None
     assert 3590 < state.ttl <= 3601
     assert filled.sync(lease=3600).renewed == 0
     filled.store.touch_many([key], 1000)
     assert filled.sync(lease=3600).renewed == 1
-    [state] = filled.store.look_many([key])
+    [state] = filled.store.states([key])
     assert state is not None
     assert 3590 < state.ttl <= 3601
 

@@ -18,7 +18,7 @@ from memfis.sync import Change, MaxDelete, Options, Report, try_lock
 from memfis.sync import sync as sync_site
 
 WAIT = 0.2
-"""Seconds between two looks at a lock that somebody has."""
+"""Seconds between two tries to get a lock that somebody has."""
 
 
 @click.command()

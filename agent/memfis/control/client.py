@@ -65,7 +65,7 @@ def hand_over(runtime_directory: Path, site: Site, options: Options) -> Report |
             f" agent's user or as root ({error.filename}: {error.strerror})"
         ) from error
     except OSError:
-        return None  # none there, or one that stops: whoever asked looks at the lock again
+        return None  # none there, or one that stops: whoever asked tries to get the lock again
     return None
 
 

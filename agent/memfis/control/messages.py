@@ -87,9 +87,9 @@ class Keeping(msgspec.Struct, tag="keeping", kw_only=True):
 
     pages: int
     pending_directories: int
-    """Directories that changed, still to be looked at."""
+    """Directories that changed, still to be compared."""
     watched_directories: int
-    """0: changes are found by looking."""
+    """0: changes are found by comparing everything now and then."""
     problems: dict[str, int]
     """What should be in memory and cannot, by reason."""
     rendering: Rendering | None = None

@@ -42,7 +42,7 @@ class Names(Volume):
         above, name = split(path)
         if name in self._tree.directory(above, now=True).children:
             raise failure(errno.EEXIST)
-        [found] = self._items.exchange(to.look(key))
+        [found] = self._items.exchange(to.state(key))
         [made] = self._items.exchange(to.put(key, encode_log(()), cas=found.cas))
         if not made.done:
             raise failure(errno.EEXIST)

@@ -229,7 +229,7 @@ class Tree:
 
     def _append_again(self, directory: Directory, request: Request) -> Answer:
         key = self._rules.directory_key(directory.path)
-        [found] = self._items.exchange(to.look(key))
+        [found] = self._items.exchange(to.state(key))
         if not found.done:
             self.directory(directory.path, now=True)  # tells what became of it
             raise failure(errno.ENOENT)
@@ -263,7 +263,7 @@ class Tree:
     def _refresh(self, directory: Directory) -> None:
         key = self._rules.directory_key(directory.path)
         if directory.cas:
-            [state] = self._items.exchange(to.look(key))
+            [state] = self._items.exchange(to.state(key))
             if state.done and (state.cas, state.size) == (directory.cas, directory.size):
                 directory.checked = self._clock()
                 return

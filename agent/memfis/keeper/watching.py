@@ -60,8 +60,8 @@ class Watching:
         """When to `look` next if no event comes before."""
         if not self._tree.started:
             return self._again
-        look = self._tree.next_look
-        return NEVER if look is None else look
+        due = self._tree.due
+        return NEVER if due is None else due
 
     def writing(self) -> Iterator[tuple[bytes, bool]]:
         """Yield the files that are being written: path, and whether for long."""

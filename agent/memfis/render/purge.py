@@ -97,7 +97,7 @@ def check_may_be_purged(site: Site, source: str | None) -> None:
 
 def present(site: Site, store: Store, paths: Sequence[bytes]) -> list[bytes]:
     """Return those of `paths` whose pages are in the store."""
-    states = store.look_many([page_key(site.name, path) for path in paths])
+    states = store.states([page_key(site.name, path) for path in paths])
     return [path for path, state in zip(paths, states, strict=True) if state is not None]
 
 

@@ -209,7 +209,7 @@ class Comparison:
             None
             if state is None or state.flags != flags or (size is not None and state.size != size)
             else not self._lease_ends(state)
-            for state, (size, flags) in zip(self._store.look_many(keys), expected, strict=True)
+            for state, (size, flags) in zip(self._store.states(keys), expected, strict=True)
         ]
 
     def _lease_ends(self, state: ItemState) -> bool:

@@ -111,7 +111,7 @@ class _Verification:
 
     def _versions(self, keys: Sequence[bytes]) -> list[int]:
         """Return the CAS value of each item, 0 for what is absent."""
-        return [answer.cas for answer in self._store.exchange(*map(to.look, keys))]
+        return [answer.cas for answer in self._store.exchange(*map(to.state, keys))]
 
     def _named(self, keys: Sequence[bytes]) -> set[bytes]:
         """Return those of `keys` that records name now."""
@@ -144,7 +144,7 @@ class _Verification:
     def _kinds(self, path: bytes, batch: Sequence[Entry], read: Read) -> list[str | None]:
         pages = {entry.name: self._page_key(path, entry) for entry in batch}
         hidden = [entry.name for entry in batch if entry.flags & NO_PAGE]
-        states = self._store.look_many([pages[name] for name in hidden])
+        states = self._store.states([pages[name] for name in hidden])
         exposed = {name for name, state in zip(hidden, states, strict=True) if state}
         keys = [self._key(path, entry) for entry in batch]
         found = self._store.get_many(keys)
