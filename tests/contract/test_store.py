@@ -23,14 +23,14 @@ def test_bytes_and_any_flags_come_back_as_they_were_written(store: Store) -> Non
 
 def test_what_is_absent_is_none(store: Store) -> None:
     assert store.get(b"absent") is None
-    assert store.look_many([b"absent"]) == [None]
+    assert store.states([b"absent"]) == [None]
     assert store.get_many([b"absent", b"gone"]) == {}
 
 
 def test_many_items_are_written_and_looked_at_in_their_order(store: Store) -> None:
     items = [Item(b"k%d" % n, b"v" * (n % 300), n) for n in range(2 * WINDOW + 7)]
     assert store.set_many(items) == []
-    states = store.look_many([item.key for item in items])
+    states = store.states([item.key for item in items])
     assert [(s.size, s.flags) for s in states if s] == [(len(i.value), i.flags) for i in items]
     found = store.get_many([item.key for item in items])
     assert {key: tuple(value) for key, value in found.items()} == {
@@ -56,7 +56,7 @@ def test_many_items_are_confirmed_in_their_order(store: Store) -> None:
 def test_windows_hold_large_values_too(store: Store) -> None:
     items = [Item(b"large%d" % n, os.urandom(1) * (WINDOW_BYTES // 2 + n), n) for n in range(5)]
     assert store.set_many(items) == []
-    assert [s and s.size for s in store.look_many([i.key for i in items])] == [
+    assert [s and s.size for s in store.states([i.key for i in items])] == [
         len(i.value) for i in items
     ]
 
@@ -67,7 +67,7 @@ def test_a_refused_item_is_named_and_the_others_are_written(store: Store) -> Non
     [(key, reason)] = store.set_many(items)
     assert key == b"big"
     assert "large" in reason
-    assert [state is not None for state in store.look_many([b"before", b"big", b"after"])] == [
+    assert [state is not None for state in store.states([b"before", b"big", b"after"])] == [
         True,
         False,
         True,
@@ -92,7 +92,7 @@ def test_time_to_live(store: Store) -> None:
     store.set_many([Item(b"ever", b"", 0)], 0)
     store.set_many([Item(b"hour", b"", 0)], 3600)
     store.set_many([Item(b"year", b"", 0)], 12 * MONTH)
-    ever, hour, year = store.look_many([b"ever", b"hour", b"year"])
+    ever, hour, year = store.states([b"ever", b"hour", b"year"])
     assert ever is not None
     assert hour is not None
     assert year is not None
@@ -100,7 +100,7 @@ def test_time_to_live(store: Store) -> None:
     assert 3590 < hour.ttl <= 3600
     assert abs(year.ttl - 12 * MONTH) < 10  # memcached's clock ticks once a second
     store.touch_many([b"hour", b"absent"], 7200)
-    [hour] = store.look_many([b"hour"])
+    [hour] = store.states([b"hour"])
     assert hour is not None
     assert 7190 < hour.ttl <= 7200
 
@@ -118,7 +118,7 @@ def test_append_over_the_limit_is_refused_and_keeps_the_item(store: Store) -> No
     limit = store.statistics().item_limit
     store.set(b"log", b"x" * (limit // 2))
     assert not store.append(b"log", b"y" * (limit // 2 + 1))
-    [state] = store.look_many([b"log"])
+    [state] = store.states([b"log"])
     assert state is not None
     assert state.size == limit // 2
 
@@ -150,7 +150,7 @@ def test_a_key_that_could_be_read_as_commands_is_never_sent(store: Store, key: b
         lambda: store.set(key, b""),
         lambda: store.append(key, b""),
         lambda: store.set_many([Item(key, b"", 0)]),
-        lambda: store.look_many([key]),
+        lambda: store.states([key]),
         lambda: store.delete_many([key]),
         lambda: store.get_many([key]),
     ):
@@ -161,7 +161,7 @@ def test_a_key_that_could_be_read_as_commands_is_never_sent(store: Store, key: b
 
 def test_a_look_does_not_count_as_being_asked_for(address: StoreAddress, store: Store) -> None:
     store.set(b"page", b"1")
-    store.look_many([b"page"] * 10)
+    store.states([b"page"] * 10)
     assert store.statistics().items == 1
     assert store._wire is not None
     store._wire.send(b"mg page h u\r\n")
@@ -173,7 +173,7 @@ def test_a_look_does_not_count_as_being_asked_for(address: StoreAddress, store: 
 )
 def test_a_store_that_is_not_there_is_an_error(nowhere: StoreAddress) -> None:
     absent = Store(nowhere, timeout=1)
-    for call in (lambda: absent.get(b"a"), lambda: absent.look_many([b"a"])):
+    for call in (lambda: absent.get(b"a"), lambda: absent.states([b"a"])):
         with pytest.raises(StoreError, match="cannot be reached"):
             call()
 
@@ -182,8 +182,8 @@ def test_a_connection_is_opened_again_after_an_error(store: Store) -> None:
     store.set(b"a", b"1")
     store._wire.send(b"quit\r\n")
     with pytest.raises(StoreError, match=r"closed the connection|cannot be reached"):
-        store.look_many([b"a"])
-    assert store.look_many([b"a"])[0] is not None
+        store.states([b"a"])
+    assert store.states([b"a"])[0] is not None
 
 
 @pytest.mark.usefixtures("lists_keys")
@@ -203,7 +203,7 @@ def test_requests_in_one_round_trip_have_their_answers_in_order(store: Store) ->
         to.put(b"k", value, 0xFFFFFFFC),
         to.append(b"k", b"more"),
         to.fetch(b"k"),
-        to.look(b"k"),
+        to.state(b"k"),
         to.fetch(b"absent"),
     )
     assert put.done
@@ -262,7 +262,7 @@ def test_what_was_asked_for_since_it_was_written(store: Store) -> None:
         False,
     ]
     store.get(b"k1")
-    store.look_many([b"k2"])
+    store.states([b"k2"])
     store.touch_many([b"k2"], 200)
     first, second, third, last = store.visit_many([b"k0", b"k1", b"k2", b"for-ever"])
     assert first

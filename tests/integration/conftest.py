@@ -13,7 +13,7 @@ from memfis.settings.addresses import StoreAddress
 from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.sync import MaxDelete, Options, Report, sync
-from memfis.verify.webroot import Discrepancy, verify
+from memfis.verify import Discrepancy, verify_webroot
 from support.agent import Agent
 from support.directory import reachable_directory
 from support.gateway import store_under_test
@@ -77,7 +77,9 @@ class Filled:
 
     def discrepancies(self) -> list[Discrepancy]:
         """Return what `memfis verify` finds."""
-        return [each.discrepancy for each in verify(self.site, self.store) if each.discrepancy]
+        return [
+            each.discrepancy for each in verify_webroot(self.site, self.store) if each.discrepancy
+        ]
 
     def is_equal(self) -> bool:
         """Return whether the store is there and equal to the web root."""

@@ -25,7 +25,7 @@ def test_changes_reach_the_store(agent: Agent, filled: Filled) -> None:
 
 
 def test_pages_have_a_lease(agent: Agent, filled: Filled) -> None:
-    [state] = filled.store.look_many([page_key("site.example", b"/")])
+    [state] = filled.store.states([page_key("site.example", b"/")])
     assert state is not None
     assert 0 < state.ttl <= 3601
 

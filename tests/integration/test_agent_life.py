@@ -218,7 +218,7 @@ def test_an_agent_that_ends_in_the_middle_of_a_great_change(
         (large.root / f"d{number}" / "1.html").unlink()
     agent.tell(signal.SIGCONT)
     keys = [page_key("site.example", f"/d{n}/1.html".encode()) for n in range(LARGE // 40)]
-    wait_for(lambda: None in large.store.look_many(keys), "the agent to begin")
+    wait_for(lambda: None in large.store.states(keys), "the agent to begin")
     agent.end(how)
     assert what(large) <= {"missing", "different"}  # a page that is not new yet, none that is half
     done = memfis("sync", "--config", agent.config)

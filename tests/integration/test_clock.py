@@ -57,7 +57,7 @@ def test_a_clock_that_jumps_under_the_agent(
     wait_for(filled.is_equal, "the agent to follow")
     [report] = memfis_json("sync", "--config", agent.config, "--checksum")["sites"]
     assert (report["unchanged"], report["changed"], report["added"]) == (5, 0, 0)
-    ttls = [state.ttl for state in filled.store.look_many([b"memfis://site.example/"]) if state]
+    ttls = [state.ttl for state in filled.store.states([b"memfis://site.example/"]) if state]
     assert [ttl > 3000 for ttl in ttls] == [True]
 
 

@@ -387,6 +387,6 @@ def _meta(site: Site) -> dict[bytes, object]:
     store = Store(StoreAddress.parse(site.store))
     try:
         keys = sorted(store.all_keys())
-        return dict(zip(keys, store.look_many(keys), strict=True))
+        return dict(zip(keys, store.states(keys), strict=True))
     finally:
         store.close()

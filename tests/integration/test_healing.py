@@ -191,7 +191,7 @@ def test_leases_are_renewed_and_end_with_the_agent(filled: Filled, new_agent: Ag
     keys = [page_key("site.example", path) for path in filled.pages()]
 
     def ttls() -> list[int]:
-        return [state.ttl for state in filled.store.look_many(keys) if state]
+        return [state.ttl for state in filled.store.states(keys) if state]
 
     assert all(0 < ttl <= 61 for ttl in ttls())
     filled.store.touch_many(keys, 15)  # the last third

@@ -245,7 +245,7 @@ def test_verify_finds_every_kind_of_difference(stored: StoredSite) -> None:
     name, store = stored.site.name, stored.store
     store.delete_many([page_key(name, b"/docs/logo.png"), private_key(name, b"/.htaccess")])
     store.set(page_key(name, b"/"), b"defaced", 0)
-    [state] = store.look_many([page_key(name, b"/docs/")])
+    [state] = store.states([page_key(name, b"/docs/")])
     assert state is not None
     store.set(page_key(name, b"/docs/"), b"cut off", state.flags)
     store.set(page_key(name, b"/docs/draft.html"), b"not yet", 0)

@@ -15,9 +15,9 @@ from memfis.layout.keys import directory_key, head_key, page_key, site_key
 from memfis.layout.pages import GZIP, NO_PAGE, Page, content_of
 from memfis.layout.records import Entry, Log
 from memfis.store import Item
-from memfis.sync import MaxDelete, difference
-from memfis.sync.difference import TICK
-from memfis.verify.webroot import verify
+from memfis.sync import MaxDelete, racy
+from memfis.sync.racy import TICK
+from memfis.verify import verify_webroot
 from memfis.webroot import Files
 
 SITE = "site.example"
@@ -25,7 +25,7 @@ SITE = "site.example"
 
 def same(filled: Filled) -> bool:
     """Whether `verify` finds nothing wrong."""
-    return not [each for each in verify(filled.site, filled.store) if each.discrepancy]
+    return not [each for each in verify_webroot(filled.site, filled.store) if each.discrepancy]
 
 
 def content(filled: Filled, path: bytes) -> bytes | None:
@@ -127,7 +127,7 @@ def test_the_same_time_and_size_need_a_checksum(filled: Filled) -> None:
 def test_a_file_that_changes_within_a_tick_of_the_clock_is_found(
     filled: Filled, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(difference, "TICK", 3600 * 10**9)  # however slow this machine is
+    monkeypatch.setattr(racy, "TICK", 3600 * 10**9)  # however slow this machine is
     page = filled.root / "index.html"
     page.write_text("front page")
     filled.sync()
@@ -261,7 +261,7 @@ def test_another_site_in_the_store_is_left_alone(filled: Filled) -> None:
     filled.sync()
     filled.store.delete_many([directory_key(SITE, b"/")])
     filled.sync()
-    assert None not in filled.store.look_many([item.key for item in others])
+    assert None not in filled.store.states([item.key for item in others])
 
 
 def test_a_changed_index_name_moves_the_directory_pages(filled: Filled) -> None:
@@ -405,11 +405,10 @@ def test_heads_go_with_what_nothing_records(filled: Filled) -> None:
     named, stray = head_key(SITE, b"/docs/"), head_key(SITE, b"/docs/index.html")
     for key in (named, stray, head_key("other.example", b"/")):
         filled.store.set(key, encode_head(Head()))
-    assert [each.discrepancy for each in verify(filled.site, filled.store) if each.discrepancy] == [
-        ("stray", stray)
-    ]
+    found = verify_webroot(filled.site, filled.store)
+    assert [each.discrepancy for each in found if each.discrepancy] == [("stray", stray)]
     filled.sync(checksum=True)
-    assert filled.store.look_many([stray, named, head_key("other.example", b"/")])[0] is None
+    assert filled.store.states([stray, named, head_key("other.example", b"/")])[0] is None
     assert same(filled)
 
 
@@ -436,13 +435,13 @@ def test_a_layout_of_the_future_is_not_touched(filled: Filled) -> None:
 def test_leases_are_given_and_renewed(filled: Filled) -> None:
     filled.sync(lease=3600)
     key = page_key(SITE, b"/")
-    [state] = filled.store.look_many([key])
+    [state] = filled.store.states([key])
     assert state is not None
     assert 3590 < state.ttl <= 3601
     assert filled.sync(lease=3600).renewed == 0
     filled.store.touch_many([key], 1000)
     assert filled.sync(lease=3600).renewed == 1
-    [state] = filled.store.look_many([key])
+    [state] = filled.store.states([key])
     assert state is not None
     assert 3590 < state.ttl <= 3601
 

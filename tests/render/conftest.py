@@ -97,7 +97,7 @@ class Rendered:
 
     def ttl(self, path: str) -> int | None:
         """Return how long the page lives."""
-        [state] = self.store.look_many([page_key(self.NAME, path.encode())])
+        [state] = self.store.states([page_key(self.NAME, path.encode())])
         return state.ttl if state else None
 
     def has(self, path: str, body: bytes | None = None) -> None:

@@ -21,7 +21,7 @@ from memfis.render.records import Records
 from memfis.settings.addresses import StoreAddress
 from memfis.store import Store
 from memfis.sync import MaxDelete, Options, sync, walk
-from memfis.verify.webroot import verify
+from memfis.verify import verify_webroot
 from render.conftest import Rendered
 from support.memcached import Memcached
 from support.origin import Origin
@@ -56,7 +56,7 @@ class Renderer:
 
 def is_well(rendered: Rendered, *paths: bytes) -> None:
     """Every page is there, and what `memfis verify` finds nothing wrong with."""
-    found = list(verify(rendered.site, rendered.store))
+    found = list(verify_webroot(rendered.site, rendered.store))
     assert [each.discrepancy for each in found if each.discrepancy] == []
     assert {each.path for each in found} >= set(paths)
 

@@ -67,7 +67,7 @@ class Pended:
     def take(self, *later: bytes) -> dict[bytes, bool]:
         """Return what is to be compared, each with whether all below is too."""
         tasks = self.pending.take(self.webroot, lambda path: path in later)
-        assert {task.known for task in tasks} <= {None}
+        assert {task.has_record for task in tasks} <= {None}
         return {task.directory.path: task.deep for task in tasks}
 
 

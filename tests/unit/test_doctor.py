@@ -5,7 +5,8 @@ import pytest
 from memfis.doctor.examination import advised_limits
 from memfis.doctor.kernel import Limit, WatchLimits
 from memfis.doctor.memory import PAGE, Slabs, SlabSettings
-from memfis.watch.mounts import Mount, parse_mounts
+from memfis.service.mountinfo import parse_mountinfo
+from memfis.watch.mounts import Mount, mounts_among
 
 # lines as Linux 6.1 writes them
 MOUNTINFO = rb"""22 1 253:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
@@ -29,7 +30,7 @@ MOUNTINFO = rb"""22 1 253:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
     ],
 )
 def test_mounts_of_a_web_root(root: bytes, mounts: list[tuple[str, str] | str]) -> None:
-    found = parse_mounts(MOUNTINFO, root)
+    found = mounts_among(parse_mountinfo(MOUNTINFO), root)
     assert len(found) == len(mounts)
     for mount, expected in zip(found, mounts, strict=True):
         point, kind = expected if isinstance(expected, tuple) else (expected, mount.type)
@@ -38,7 +39,7 @@ def test_mounts_of_a_web_root(root: bytes, mounts: list[tuple[str, str] | str]) 
 
 
 def test_the_upper_of_two_mounts_counts() -> None:
-    assert parse_mounts(MOUNTINFO, b"/srv/www") == [
+    assert mounts_among(parse_mountinfo(MOUNTINFO), b"/srv/www") == [
         Mount(b"/srv/www", "nfs4"),
         Mount(b"/srv/www/my site/media", "fuse.sshfs"),
         Mount(b"/srv/www/my site2", "cifs"),

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from memfis.errors import UsageError
+from memfis.service.runtime import runtime_directory
 from memfis.sync import try_lock
-from memfis.sync.lock import runtime_directory
 
 
 def test_there_is_one_writer(tmp_path: Path) -> None:
@@ -39,6 +39,6 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
 
 def test_the_directory_of_locks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert runtime_directory("/configured") == Path("/configured")
-    monkeypatch.setattr("memfis.sync.lock.SYSTEM_DIRECTORY", tmp_path / "absent")
+    monkeypatch.setattr("memfis.service.runtime.SYSTEM_DIRECTORY", tmp_path / "absent")
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     assert runtime_directory(None) == tmp_path / "memfis"

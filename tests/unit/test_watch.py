@@ -41,14 +41,14 @@ def test_a_file_that_is_held_open_is_told_of_once(
         file.flush()
         assert not watcher.read()
         assert list(watcher.writing()) == [(os.fsencode(page), False)]
-        assert watcher.next_look == clock.now + HELD
+        assert watcher.due == clock.now + HELD
         clock.now += HELD
         assert list(watcher.writing()) == [(os.fsencode(page), True)]
         assert watcher.read().directories == {os.fsencode(tmp_path)}
         assert not watcher.read()
     assert watcher.read().names == {os.fsencode(page)}
     assert list(watcher.writing()) == []
-    assert watcher.next_look is None
+    assert watcher.due is None
 
 
 def test_a_file_that_nobody_closes_is_taken_for_whole_in_the_end(

@@ -44,7 +44,7 @@ def answering(*answers: bytes) -> Iterator[StoreAddress]:
 )
 def test_an_answer_that_is_none_is_an_error(answer: bytes) -> None:
     with answering(answer) as address, pytest.raises(StoreError, match=r"memcached|closed"):
-        Wire(address, 2).look([b"key"])
+        Wire(address, 2).states([b"key"])
     with answering(answer) as address, pytest.raises(StoreError, match=r"memcached|closed"):
         Wire(address, 2).confirm([b"key"], [(1, 1)])
 
@@ -64,7 +64,7 @@ def test_answers_split_anywhere_are_read_whole(answer: bytes) -> None:
         thread.start()
         wire = Wire(StoreAddress(None, "127.0.0.1", server.getsockname()[1]), 5)
         if b"t-1" in answer:
-            assert wire.look([b"one", b"two"]) == [ItemState(10, 20, -1), None]
+            assert wire.states([b"one", b"two"]) == [ItemState(10, 20, -1), None]
         else:
             assert wire.confirm([b"one", b"two"], [(10, 20), (1, 1)]) == [True, False]
         wire.close()
@@ -84,7 +84,7 @@ def test_an_error_in_a_quiet_batch_is_looked_into() -> None:
 def test_a_store_that_does_not_answer_is_given_up_in_time() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         store = Store(StoreAddress(None, "127.0.0.1", server.getsockname()[1]), timeout=0.2)
-        for call in (lambda: store.look_many([b"a"]), lambda: store.get(b"a")):
+        for call in (lambda: store.states([b"a"]), lambda: store.get(b"a")):
             with pytest.raises(StoreError, match="no answer in time"):
                 call()
         store.close()

@@ -13,15 +13,16 @@ from pathlib import Path
 
 from memfis.agent.web import WebSockets
 from memfis.catalog.source import Source, declared_source
-from memfis.control.client import SOCKET
+from memfis.control.messages import SOCKET
 from memfis.control.server import answer_requests
 from memfis.errors import ConfigurationError, MemfisError, UsageError
-from memfis.keeper import Signals, SiteKeeper, StoredSite
+from memfis.keeper import SiteKeeper, StoredSite
+from memfis.service.runtime import runtime_directory
+from memfis.service.signals import Signals
 from memfis.service.sockets import Serve, listen_tcp, listen_unix, passed_sockets
 from memfis.service.systemd import notify
 from memfis.settings.addresses import ListenAddress
 from memfis.settings.values import Settings, Site
-from memfis.sync.lock import runtime_directory
 
 TICK = 1.0
 """Seconds between two words to systemd."""

@@ -7,7 +7,6 @@ import logging
 import os
 import pwd
 import socket
-import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from email.parser import BytesParser
@@ -17,6 +16,7 @@ from memfis.keeper import SiteKeeper
 from memfis.nginx import hints
 from memfis.render.patterns import Pattern, exactly, parse_regex
 from memfis.render.patterns import parse as parse_pattern
+from memfis.service.sockets import take_over
 from memfis.settings.values import Site
 
 PATIENCE = 5.0
@@ -87,7 +87,7 @@ class WebSockets:
         ours.setblocking(False)
         before = os.umask(0o777 & ~MODE)
         try:
-            _take_over(path, kind)
+            take_over(path, kind)
             ours.bind(path)
             stack.callback(_remove, path)
             if kind == socket.SOCK_STREAM:
@@ -177,17 +177,6 @@ def _pattern(target: str, method: str) -> Pattern:
     exact = parse_pattern(target.partition("?")[0].replace("*", "%2A")).exact
     assert exact is not None
     return exactly(exact)
-
-
-def _take_over(path: str, kind: int) -> None:
-    """Remove the socket `path` if nobody listens at it; raises UsageError if somebody does."""
-    with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            raise UsageError(f"{path}: is there and no socket")
-        with socket.socket(socket.AF_UNIX, kind) as probe:
-            if probe.connect_ex(path) == 0:
-                raise UsageError(f"{path}: another process listens there")
-        os.unlink(path)
 
 
 def _give(path: str, reader: str | None) -> None:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from memfis.errors import StoreRefusedError
 from memfis.layout.records import Entry, Log, decode_log, encode_log, encode_records
-from memfis.store.exchange import Answer, Request, append, fetch, look, put, remove
+from memfis.store.exchange import Answer, Request, append, fetch, put, remove, state
 
 ATTEMPTS = 100
 """How often others may come between the reading of a log and the writing of it."""
@@ -73,7 +73,7 @@ class DirectoryLog:
 
     def version(self) -> Version | None:
         """Return which state it is in, without reading it; None: absent."""
-        answer = self._ask(look(self._key))
+        answer = self._ask(state(self._key))
         return Version(answer.cas, answer.size) if answer.done else None
 
     def appending(self, records: Iterable[Entry]) -> Request:

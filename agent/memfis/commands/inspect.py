@@ -1,4 +1,4 @@
-"""`memfis ls`, `cat`, `stat` and `key`: look into the store."""
+"""`memfis ls`, `cat`, `stat` and `key`: what is in the store."""
 
 import stat as modes
 import sys
@@ -113,7 +113,7 @@ def cat(
         kept = keys.private_key(site.name, url)
         if private:
             found = opened.get(kept)
-        elif opened.look_many([kept])[0]:
+        elif opened.states([kept])[0]:
             raise MemfisError(f"{site.name}{shown(url)}: kept private; --private shows it")
     if found is None:
         raise MemfisError(f"{site.name}{shown(url)}: not in the store")
@@ -138,7 +138,7 @@ def stat(
     wanted = normal_path(path)
     url = page_url(wanted, first)
     key = keys.page_key(site.name, url)
-    page, private = map(_state, opened.look_many([key, keys.private_key(site.name, url)]))
+    page, private = map(_state, opened.states([key, keys.private_key(site.name, url)]))
     entry = _entry(catalog, wanted, first)
     if page is None and private is None and entry is None:
         raise MemfisError(f"{site.name}{shown(wanted)}: not in the store")

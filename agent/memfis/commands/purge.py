@@ -9,8 +9,8 @@ from memfis.errors import UsageError
 from memfis.render.figures import Purged
 from memfis.render.patterns import Pattern, parse
 from memfis.render.purge import Purge
+from memfis.service.runtime import runtime_directory
 from memfis.settings.values import Site
-from memfis.sync.lock import runtime_directory
 
 
 @click.command()

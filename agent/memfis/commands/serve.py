@@ -7,8 +7,8 @@ import click
 
 from memfis.commands.logs import log_to_stderr
 from memfis.layout.paths import size
-from memfis.serve.run import Listen
-from memfis.serve.run import serve as serve_directory
+from memfis.serve.foreground import Listen
+from memfis.serve.foreground import serve as serve_directory
 from memfis.settings.load import settings_from
 from memfis.settings.site import MAX_PAGE
 from memfis.sync import Report

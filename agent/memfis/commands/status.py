@@ -14,9 +14,9 @@ from memfis.control.client import ask_status
 from memfis.errors import StoreError
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.paths import size
+from memfis.service.runtime import runtime_directory
 from memfis.settings.values import Site
 from memfis.store import StoreStatistics
-from memfis.sync.lock import runtime_directory
 
 
 @click.command()

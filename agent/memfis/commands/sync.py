@@ -13,13 +13,13 @@ from memfis.commands.progress import file_progress
 from memfis.control.client import hand_over
 from memfis.errors import UsageError
 from memfis.layout.paths import shown
+from memfis.service.runtime import runtime_directory
 from memfis.settings.values import Settings, Site
 from memfis.sync import Change, MaxDelete, Options, Report, try_lock
 from memfis.sync import sync as sync_site
-from memfis.sync.lock import runtime_directory
 
 WAIT = 0.2
-"""Seconds between two looks at a lock that somebody has."""
+"""Seconds between two tries to get a lock that somebody has."""
 
 
 @click.command()

@@ -10,9 +10,13 @@ from memfis.catalog.source import Source, declared_source
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.layout.paths import shown
 from memfis.settings.values import Site
-from memfis.verify.http import compare, compare_stored, tally
-from memfis.verify.stored import verify_store
-from memfis.verify.webroot import verify as verify_site
+from memfis.verify import (
+    compare_with_origin,
+    compare_with_store,
+    tally,
+    verify_store,
+    verify_webroot,
+)
 
 
 @click.command()
@@ -54,7 +58,7 @@ def verify(
 def _by_store(site: Site, quiet: bool) -> dict[str, Any]:
     differences = []
     compared = 0
-    of_source = verify_store if declared_source(site) is Source.STORE else verify_site
+    of_source = verify_store if declared_source(site) is Source.STORE else verify_webroot
     for each in of_source(site, open_store(site)):
         compared += 1
         if each.discrepancy:
@@ -71,9 +75,9 @@ def _by_http(site: Site, url: str, header: str, quiet: bool) -> dict[str, Any]:
     differences = []
     served_by: Counter[str] = Counter()
     if declared_source(site) is Source.STORE:
-        compared = compare_stored(site, open_store(site), url, header)
+        compared = compare_with_store(site, open_store(site), url, header)
     else:
-        compared = compare(site, url, header)
+        compared = compare_with_origin(site, url, header)
     for each in compared:
         served_by[each.served_by] += 1
         if each.difference:

@@ -1,4 +1,4 @@
-"""The agent's side of the hand-over: a socket at which commands ask for its work and its state."""
+"""The agent's side: a socket at which commands ask for its work and its state."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import msgspec.structs
 
-from memfis.control.client import (
+from memfis.control.messages import (
     ERRORS,
     Answer,
     Failed,

@@ -59,7 +59,7 @@ class Rendered(msgspec.Struct, kw_only=True):
 
     most: int
     """How many there may be, by the site's settings."""
-    known: bool = True
+    is_counted: bool = msgspec.field(default=True, name="known")
     """False: the store does not tell how many there are."""
     pages: int = 0
     bytes: int = 0

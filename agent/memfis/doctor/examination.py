@@ -11,9 +11,9 @@ from memfis.doctor.census import Census, take
 from memfis.doctor.findings import Finding
 from memfis.doctor.kernel import WatchLimits, watch_limits, watched
 from memfis.doctor.rendered import add_rendered, check_rendered
-from memfis.doctor.site import check_site, this_user
 from memfis.doctor.store import StoreExamination, as_json, examine_store
 from memfis.doctor.stored import check_stored, take_stored
+from memfis.doctor.webroot import check_webroot, this_user
 from memfis.errors import StoreError, UsageError
 from memfis.settings.addresses import StoreAddress
 from memfis.settings.values import Settings, Site
@@ -82,7 +82,8 @@ def examine(settings: Settings, progress: Callable[[int], None]) -> Examination:
     stores: defaultdict[str, dict[str, Census]] = defaultdict(dict)
     for site in settings.sites:
         stored = declared_source(site) is Source.STORE
-        census = (_examine_stored if stored else _examine_site)(site, found, progress)
+        examine_it = _examine_stored if stored else _examine_webroot
+        census = examine_it(site, found, progress)
         stores[str(StoreAddress.parse(site.store))] |= {site.name: census} if census else {}
     for url, sites in stores.items():
         found.stores.append(examine_store(url, Store(StoreAddress.parse(url)), sites))
@@ -91,7 +92,9 @@ def examine(settings: Settings, progress: Callable[[int], None]) -> Examination:
     return found
 
 
-def _examine_site(site: Site, found: Examination, progress: Callable[[int], None]) -> Census | None:
+def _examine_webroot(
+    site: Site, found: Examination, progress: Callable[[int], None]
+) -> Census | None:
     try:
         webroot = WebRoot(site)
     except UsageError as error:
@@ -103,7 +106,7 @@ def _examine_site(site: Site, found: Examination, progress: Callable[[int], None
     found.sites[site.name] = census
     found.watches += watched(webroot.root)
     found.watched_sites += 1
-    found.findings += check_site(site.name, census, webroot.reader, mounts_of(webroot.root))
+    found.findings += check_webroot(site.name, census, webroot.reader, mounts_of(webroot.root))
     if site.php is not None:
         store = Store(StoreAddress.parse(site.store))
         try:

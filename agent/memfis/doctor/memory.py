@@ -40,12 +40,12 @@ class SlabSettings(NamedTuple):
     @classmethod
     def of(cls, settings: Mapping[str, str]) -> "SlabSettings":
         """Read `stats settings`; raises ValueError. What a store does not tell has its default."""
-        known = cls()
+        defaults = cls()
         read = cls(
-            float(settings.get("growth_factor", known.growth_factor)),
-            int(settings.get("chunk_size", known.chunk_size)),
-            int(settings.get("slab_chunk_max", known.chunk_max)),
-            int(settings.get("item_size_max", known.item_limit)),
+            float(settings.get("growth_factor", defaults.growth_factor)),
+            int(settings.get("chunk_size", defaults.chunk_size)),
+            int(settings.get("slab_chunk_max", defaults.chunk_max)),
+            int(settings.get("item_size_max", defaults.item_limit)),
             settings.get("cas_enabled", "yes") in ("yes", "1", "True"),
         )
         if read.growth_factor <= 1 or read.chunk_size < 1 or not 512 <= read.chunk_max <= PAGE:

@@ -29,7 +29,7 @@ def add_rendered(
             records[path] = [entry for entry in entries if entry.origin == "rendered"]
             pages = [entry for entry in records[path] if entry.is_rendered]
             keys = [page_key(site.name, path + entry.in_url) for entry in pages]
-            for entry, key, state in zip(pages, keys, store.look_many(keys), strict=True):
+            for entry, key, state in zip(pages, keys, store.states(keys), strict=True):
                 if state is None:
                     continue  # it ended; its record goes later
                 url = path + entry.in_url
@@ -37,7 +37,7 @@ def add_rendered(
                 found.bytes += entry.size
             progress(len(pages))
     except StoreError:
-        return Rendered(most=php.max_pages, known=False)
+        return Rendered(most=php.max_pages, is_counted=False)
     found.pages = len(items)
     census.items = [*_with_records(site, census.items, records), *items]
     return found
@@ -64,7 +64,7 @@ def _with_records(
 
 def check_rendered(name: str, rendered: Rendered) -> Finding:
     """Return what is to be said of the rendered pages of the site `name`."""
-    if not rendered.known:
+    if not rendered.is_counted:
         counts = "not counted, as the store does not answer"
     else:
         pages = counted(rendered.pages, "page")

@@ -45,7 +45,7 @@ def examine_store(url: str, store: Store, sites: Mapping[str, Census]) -> StoreE
         message = f"memcached {figures.version} answers, and has {counted(figures.items, 'item')}"
         findings.append(Finding(url, "store", "ok", message))
     for name, census in sites.items():
-        findings += _fill(slabs, name, census, settings.item_limit, known=figures is not None)
+        findings += _fill(slabs, name, census, settings.item_limit, assumed=figures is None)
     sampled = sum(census.sampled for census in sites.values())
     need = (
         f"about {mebibytes(slabs.memory)} for {counted(slabs.items, 'item')} of {', '.join(sites)}"
@@ -72,7 +72,7 @@ def _ask(store: Store) -> tuple[StoreStatistics | None, SlabSettings, str]:
 
 
 def _fill(
-    slabs: Slabs, name: str, census: Census, item_limit: int, *, known: bool
+    slabs: Slabs, name: str, census: Census, item_limit: int, *, assumed: bool
 ) -> Iterator[Finding]:
     refused: defaultdict[bool, Cases] = defaultdict(Cases)
     slabs.add(len(name) + 14, _SITE_ITEM, flags=False)
@@ -80,7 +80,7 @@ def _fill(
         if not slabs.add(item.key, item.value, flags=item.is_page, appends=item.appends):
             refused[item.is_page].add(item.path)
     limit = f"the store's item limit, {item_limit:,} bytes" + (
-        "" if known else " (memcached's default)"
+        " (memcached's default)" if assumed else ""
     )
     advice = "raise memfis_store_item_size (memcached's -I)"
     if pages := refused.get(True):

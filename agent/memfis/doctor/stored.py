@@ -37,7 +37,7 @@ def take_stored(site: Site, store: Store, progress: Callable[[int], None]) -> Ce
         census.items.append(StoredItem(path, key, length, is_page=False))
         files = [entry for entry in log.entries.values() if not entry.is_directory]
         keys = [_key(site, path, entry) for entry in files]
-        states = store.look_many(keys)
+        states = store.states(keys)
         for entry, its, state in zip(files, keys, states, strict=True):
             if state is not None:
                 census.items.append(

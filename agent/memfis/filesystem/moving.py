@@ -106,7 +106,7 @@ class Mover:
         found: list[Answer] = []
         for batch in _batches(named):
             keys = [self._rules.page_key(path, each.raw) for each in batch]
-            found += self._items.exchange(*map(to.look, keys))
+            found += self._items.exchange(*map(to.state, keys))
         return [
             replace(entry, flags=entry.flags | NO_PAGE)
             for entry, answer in zip(named, found, strict=True)

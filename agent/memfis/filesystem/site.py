@@ -106,7 +106,7 @@ class SiteState:
 
     def others_links(self) -> bool:
         """Whether others made or removed links since this was asked last."""
-        [state] = self._items.exchange(to.look(self._key))
+        [state] = self._items.exchange(to.state(self._key))
         if not state.done or state.cas == self._cas:
             return False
         known = self.links

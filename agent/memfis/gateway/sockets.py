@@ -3,12 +3,12 @@
 import asyncio
 import os
 import socket
-import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from memfis.errors import UsageError
 from memfis.service.sockets import passed_sockets as passed_sockets
+from memfis.service.sockets import take_over
 from memfis.settings.addresses import ListenAddress
 
 BACKLOG = 1024
@@ -55,7 +55,7 @@ def _open(address: ListenAddress) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         place: str | tuple[str, int] = (address.host, address.port)
     else:
-        _take_over(address.path)
+        take_over(address.path)
         listener = socket.socket(socket.AF_UNIX)
         place = address.path
     before = os.umask(0o777 & ~MODE)
@@ -68,17 +68,6 @@ def _open(address: ListenAddress) -> socket.socket:
     finally:
         os.umask(before)
     return listener
-
-
-def _take_over(path: str) -> None:
-    """Remove the socket `path` if nobody listens at it; raises UsageError if somebody does."""
-    with suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
-            raise UsageError(f"{path}: is there and no socket")
-        with socket.socket(socket.AF_UNIX) as probe:
-            if probe.connect_ex(path) == 0:
-                raise UsageError(f"{path}: another process listens there")
-        os.unlink(path)
 
 
 def remove(addresses: Sequence[str]) -> None:

@@ -5,6 +5,5 @@ A site without a web root is left alone.
 
 from memfis.keeper.site import SiteKeeper
 from memfis.keeper.stored import StoredSite
-from memfis.service.signals import Signals
 
-__all__ = ["Signals", "SiteKeeper", "StoredSite"]
+__all__ = ["SiteKeeper", "StoredSite"]

@@ -19,7 +19,7 @@ from memfis.settings.addresses import StoreAddress
 from memfis.settings.agent import GATEWAY_LEASE, LEASE
 from memfis.settings.values import Site
 from memfis.store import Store
-from memfis.sync import Deletions, MaxDelete, Options, Report, Sync, Walk
+from memfis.sync import Deletions, MaxDelete, Options, Report, Sync, Target, Walk
 from memfis.webroot import WebRoot
 
 SETTLING = 5.0
@@ -147,7 +147,7 @@ class Syncing:
 
     def _new_sync(self, options: Options) -> Sync:
         try:
-            return Sync(self._site, self._store, replace(options, writing=self._writing()))
+            return Sync.begin(self._site, self._store, replace(options, writing=self._writing()))
         except UsageError:
             # no web root, or a mount fills the site now: nothing may be written until that changes
             self._webroot = None
@@ -188,9 +188,8 @@ class Syncing:
         options = replace(self._options, writing=self._writing())
         with nullcontext() if during else schedule.noting():
             since = schedule.noted
-            with Walk(
-                self._site, self._webroot, self._store, options, tasks, self._keep_what_is_gone
-            ) as walk:
+            target = Target.of(self._site, self._webroot, self._store)
+            with Walk(target, options, tasks, self._keep_what_is_gone) as walk:
                 for waiting in walk.steps():
                     await self._between(walk, waiting=waiting)
             schedule.update_links(self._webroot, walk.links, since)

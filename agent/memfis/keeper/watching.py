@@ -56,7 +56,7 @@ class Watching:
         """When to `start_or_read` next if no event comes before."""
         if not self._tree.started:
             return self._again
-        moment = self._tree.next_look
+        moment = self._tree.due
         return NEVER if moment is None else moment
 
     def writing(self) -> Iterator[tuple[bytes, bool]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from memfis.errors import ProgramError, UsageError
 from memfis.mount.options import Options
+from memfis.service.mountinfo import read_mountinfo
 
 DEVICE = "/dev/fuse"
 FUSE_CONF = "/etc/fuse.conf"
@@ -64,16 +65,15 @@ def wait_until_answering(path: str) -> None:
 
 def mounted_at(path: str) -> str:
     """Return what the kernel says is mounted on `path`, as `site (fuse.memfis)`."""
+    point = os.fsencode(os.path.realpath(path))
     found = "something"
     try:
-        table = Path("/proc/self/mountinfo").read_bytes()
+        lines = read_mountinfo()
     except OSError:
         return found
-    for line in table.splitlines():  # proc_pid_mountinfo(5)
-        words, _, source = line.partition(b" - ")
-        if words.split()[4] == _escaped(os.path.realpath(path)):
-            kind, name, *_ = source.split()
-            found = f"{os.fsdecode(name)} ({os.fsdecode(kind)})"
+    for line in lines:
+        if line.point == point:
+            found = f"{os.fsdecode(line.source)} ({line.type})"
     return found
 
 
@@ -86,11 +86,3 @@ def may_allow_other() -> bool:
     except OSError:
         return False
     return "user_allow_other" in (line.strip() for line in lines)
-
-
-def _escaped(path: str) -> bytes:
-    """Return `path` as the kernel writes it into its tables."""
-    raw = os.fsencode(path)
-    for byte in (b"\\", b" ", b"\t", b"\n"):
-        raw = raw.replace(byte, b"\\%03o" % ord(byte))
-    return raw

@@ -142,7 +142,7 @@ class Purge:
 
     def _in_store(self, paths: Sequence[bytes]) -> list[bytes]:
         """Return those of `paths` whose pages are in the store."""
-        states = self._store.look_many([page_key(self._site.name, path) for path in paths])
+        states = self._store.states([page_key(self._site.name, path) for path in paths])
         return [path for path, state in zip(paths, states, strict=True) if state is not None]
 
 

@@ -1,5 +1,8 @@
-"""`memfis serve`: nginx, memcached and the agent's work in the foreground, nothing installed."""
+"""`memfis serve`: nginx, memcached and the agent's work in the foreground, nothing installed.
 
-from memfis.serve.run import serve
+What daemons share is in `service/`.
+"""
+
+from memfis.serve.foreground import serve
 
 __all__ = ["serve"]

@@ -10,6 +10,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 from memfis.errors import ProgramError
 
@@ -40,23 +41,31 @@ class Program:
     """A child that runs in the foreground and ends with us, however we end."""
 
     def __init__(
-        self,
+        self, name: str, process: "subprocess.Popen[bytes]", output: Path, hint: str
+    ) -> None:
+        """Look after the `process` of the program `name`, which writes to the file `output`.
+
+        `hint` is added to the message when it does not get ready.
+        """
+        self.name = name
+        self._process = process
+        self._output = output
+        self._hint = hint
+
+    @classmethod
+    def start(
+        cls,
         name: str,
         command: Sequence[str],
         directory: Path,
         hint: str,
         user: str | None = None,
-    ) -> None:
-        """Start `command`, as `user` when given.
-
-        `directory` gets its output; `hint` is added to the message when it does not start.
-        """
-        self.name = name
-        self._hint = hint
-        self._output = directory / f"{name}.log"
+    ) -> Self:
+        """Start `command`, as `user` when given; what it writes goes to a file in `directory`."""
+        path = directory / f"{name}.log"
         libc = ctypes.CDLL(None)
-        with self._output.open("ab") as output:
-            self._process = subprocess.Popen(
+        with path.open("ab") as output:
+            process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -67,6 +76,7 @@ class Program:
                 start_new_session=True,  # Ctrl-C is for us; we stop our programs in order
                 preexec_fn=lambda: libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM),
             )
+        return cls(name, process, path, hint)
 
     @property
     def ended(self) -> bool:
@@ -113,7 +123,7 @@ def start_memcached(socket_path: Path, mebibytes: int, user: str | None) -> Prog
     """Start a memcached that listens on `socket_path` alone; raises ProgramError."""
     command = [find("memcached"), "-s", str(socket_path), "-a", "0600", "-U", "0"]
     command += ["-m", str(mebibytes), "-I", "20m", "-c", "2048"]
-    program = Program("memcached", command, socket_path.parent, f" on {socket_path}", user)
+    program = Program.start("memcached", command, socket_path.parent, f" on {socket_path}", user)
     try:
         program.wait_for(socket_path)
     except BaseException:
@@ -125,7 +135,9 @@ def start_memcached(socket_path: Path, mebibytes: int, user: str | None) -> Prog
 def start_nginx(configuration: Path, pid_file: Path, listen: str) -> Program:
     """Start nginx with `configuration`; `listen` is for the message. Raises ProgramError."""
     command = [find("nginx"), "-c", str(configuration), "-p", str(configuration.parent)]
-    program = Program("nginx", [*command, "-e", "stderr"], configuration.parent, f" on {listen}")
+    program = Program.start(
+        "nginx", [*command, "-e", "stderr"], configuration.parent, f" on {listen}"
+    )
     try:
         program.wait_for(pid_file)
     except BaseException:

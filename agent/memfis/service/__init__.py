@@ -1,1 +1,4 @@
-"""What every daemon of ours needs: sockets, and figures over HTTP."""
+"""What daemons share: sockets, signals, systemd, the runtime directory, figures over HTTP, mounts.
+
+Not `memfis serve`, which is a command (`serve/`).
+"""

@@ -1,8 +1,11 @@
 """Sockets that daemons listen at."""
 
 import asyncio
+import contextlib
+import errno
 import os
 import socket
+import stat
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -14,6 +17,10 @@ LINE = 1024 * 1024
 _FIRST = 3
 """The first descriptor that systemd passes on (sd_listen_fds(3))."""
 
+_IN_USE = (0, errno.EAGAIN, errno.EPROTOTYPE)
+"""What connect(2) says where somebody is: it connects, has to wait until others are accepted, or is
+of another type than the socket."""
+
 Serve = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -23,21 +30,33 @@ async def listen_unix(path: Path, mode: int, serve: Serve) -> asyncio.Server:
     A socket that nobody listens at any more is taken over. Raises UsageError for one in use, and
     where it cannot be made.
     """
-    try:
-        _, writer = await asyncio.open_unix_connection(path)
-    except OSError:
-        pass  # nobody is there
-    else:
-        writer.close()
-        raise UsageError(f"{path}: another agent or gateway listens there")
     before = os.umask(0o777 & ~mode)
     try:
-        path.unlink(missing_ok=True)
+        take_over(str(path), others="another agent or gateway")
         return await asyncio.start_unix_server(serve, path, limit=LINE)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from error
     finally:
         os.umask(before)
+
+
+def take_over(
+    path: str, kind: int = socket.SOCK_STREAM, *, others: str = "another process"
+) -> None:
+    """Remove the unix socket `path`, of type `kind`, if nobody listens at it any more.
+
+    Without it, what a process left behind that was killed would keep the next one from binding
+    (unix(7), EADDRINUSE). Raises UsageError where `others` listen, as it calls them, and for what
+    is no socket; and OSError.
+    """
+    with contextlib.suppress(FileNotFoundError):
+        if not stat.S_ISSOCK(os.stat(path).st_mode):
+            raise UsageError(f"{path}: is there and no socket")
+        with socket.socket(socket.AF_UNIX, kind) as probe:
+            probe.setblocking(False)
+            if probe.connect_ex(path) in _IN_USE:
+                raise UsageError(f"{path}: {others} listens there")
+        os.unlink(path)
 
 
 async def listen_tcp(host: str, port: int, serve: Serve) -> asyncio.Server:

@@ -102,9 +102,9 @@ class Store:
         """Replace the item if it is still the one that `gets` gave `token` for."""
         return bool(self._ask(self._client.cas, check_key(key), value, token))
 
-    def look_many(self, keys: Sequence[bytes]) -> list[ItemState | None]:
+    def states(self, keys: Sequence[bytes]) -> list[ItemState | None]:
         """Return the state of each of `keys`, None for what is absent, in their order."""
-        return self._wire.look(keys)
+        return self._wire.states(keys)
 
     def visit_many(self, keys: Sequence[bytes]) -> list[Visit | None]:
         """Return whether each of `keys` was asked for since it was written, None if absent."""
@@ -128,7 +128,7 @@ class Store:
         self._wire.delete(keys)
 
     def touch_many(self, keys: Sequence[bytes], ttl: int) -> None:
-        """Let `keys` live for `ttl` more seconds."""
+        """Set the expiry of `keys` to `ttl` seconds from now."""
         self._wire.touch(keys, ttl)
 
     def exchange(self, *requests: Request) -> list[Answer]:

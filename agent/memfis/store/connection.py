@@ -15,7 +15,7 @@ VECTORS = 1024
 """Buffers in one call (IOV_MAX of Linux, writev(2))."""
 
 BUFFER = 64 * 1024
-"""Bytes that are read at once: the answers to a window of looks."""
+"""Bytes that are read at once: the answers to a window of questions."""
 
 _TIMEVAL = struct.Struct("@ll")
 """struct timeval (socket(7), SO_RCVTIMEO)."""

@@ -33,11 +33,11 @@ class Answer(NamedTuple):
 
 
 def fetch(key: bytes) -> Request:
-    """Ask for the item; like a look, it does not count as a visitor's hit."""
+    """Ask for the item; like `state`, it does not count as a visitor's hit."""
     return (b"mg %b v f c u\r\n" % check_key(key),)
 
 
-def look(key: bytes) -> Request:
+def state(key: bytes) -> Request:
     """Ask for size, flags and CAS value of the item."""
     return (b"mg %b s f c u\r\n" % check_key(key),)
 

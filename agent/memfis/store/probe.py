@@ -1,4 +1,4 @@
-"""A look at how a store is, that lets other things go on while the store is slow."""
+"""Ask a store how it is, without keeping the event loop waiting while the store is slow."""
 
 import asyncio
 
@@ -17,7 +17,7 @@ async def probe(
     """Return what the store answers to `stats`, and whether it has `key`; raises StoreError.
 
     All within `timeout` seconds. See memcached doc/protocol.txt, "General-purpose statistics". The
-    look at `key` leaves no trace but in the store's own count of hits.
+    question for `key` leaves no trace but in the store's own count of hits.
     """
     try:
         async with asyncio.timeout(timeout):

@@ -81,20 +81,20 @@ def expiry(ttl: int) -> int:
 class Wire(Connection):
     """Bulk commands over one connection. Raises StoreError when the store cannot be asked."""
 
-    def look(self, keys: Sequence[bytes]) -> list[ItemState | None]:
+    def states(self, keys: Sequence[bytes]) -> list[ItemState | None]:
         """Return the state of each of `keys`, None for what is absent.
 
-        Asked with `u`, so that a look neither refreshes the item nor counts as a hit.
+        Asked with `u`, so that the question neither refreshes the item nor counts as a hit.
         """
         states: list[ItemState | None] = []
         for start in range(0, len(keys), WINDOW):
             window = check_keys(keys[start : start + WINDOW])
             self.send(b"mg " + b" s f t u\r\nmg ".join(window) + b" s f t u\r\n")
-            states += self._states(len(window))
+            states += self._read_states(len(window))
         return states
 
     def confirm(self, keys: Sequence[bytes], expected: Sequence[Expected]) -> list[bool]:
-        """Return whether each of `keys` is as `expected`; asked as by `look`.
+        """Return whether each of `keys` is as `expected`; asked as by `states`.
 
         What is expected is known to the byte, so nothing of the answers needs to be taken apart.
         """
@@ -112,7 +112,7 @@ class Wire(Connection):
                 for size, flags in wanted
             ]
             lines.append(b"")
-            answers = self._confirmations(len(window))
+            answers = self._read_confirmations(len(window))
             if answers == b"\r\n".join(lines):
                 confirmed += [True] * len(window)
             else:
@@ -128,7 +128,7 @@ class Wire(Connection):
         `after`, which lives for ever, is written first: a connection is served in order.
 
         An error in a quiet batch names no key, and a failed write deletes the old item, so a
-        window with an error is looked at once more, item by item.
+        window with an error is checked once more, item by item.
         """
         refused: list[tuple[bytes, str]] = []
         first = [] if after is None else [after]
@@ -136,7 +136,7 @@ class Wire(Connection):
             reasons = self._quiet(_writes(first, 0) + _writes(window, ttl))
             if reasons:
                 written = [*first, *window]
-                states = self.look([item.key for item in written])
+                states = self.states([item.key for item in written])
                 refused += [
                     (item.key, "; ".join(sorted(set(reasons))))
                     for item, state in zip(written, states, strict=True)
@@ -192,7 +192,7 @@ class Wire(Connection):
             reasons.append(text_of(line.partition(b" ")[2] or line))
         return reasons
 
-    def _states(self, number: int) -> list[ItemState | None]:
+    def _read_states(self, number: int) -> list[ItemState | None]:
         """Read `number` answers to `mg`, many at a time."""
         states: list[ItemState | None] = []
         rest = b""
@@ -211,7 +211,7 @@ class Wire(Connection):
             raise self.nonsense(rest)
         return states
 
-    def _confirmations(self, number: int) -> bytes:
+    def _read_confirmations(self, number: int) -> bytes:
         """Return `number` answers to `mg`, as they came."""
         answers = b""
         whole = lines = 0

@@ -4,8 +4,9 @@ from memfis.sync.limits import Deletions, MaxDelete
 from memfis.sync.lock import try_lock
 from memfis.sync.options import Change, Options
 from memfis.sync.report import Report
-from memfis.sync.run import Sync, sync
+from memfis.sync.target import Target
 from memfis.sync.walk import Walk
+from memfis.sync.whole_site import Sync, sync
 
 __all__ = [
     "Change",
@@ -14,6 +15,7 @@ __all__ = [
     "Options",
     "Report",
     "Sync",
+    "Target",
     "Walk",
     "sync",
     "try_lock",

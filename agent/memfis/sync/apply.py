@@ -5,21 +5,21 @@ A record is written before its page; a page is removed before its tombstone is w
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 
 import msgspec
 
-from memfis.catalog.catalog import Catalog
 from memfis.errors import StoreRefusedError
-from memfis.layout.compression import Compression
 from memfis.layout.keys import page_key
 from memfis.layout.pages import NO_PAGE, Page, make_page
 from memfis.layout.records import Entry
-from memfis.store import Item, Store
-from memfis.sync.difference import Difference, is_racy, too_large
+from memfis.store import Item
+from memfis.sync.difference import Difference, too_large
+from memfis.sync.options import Options
+from memfis.sync.racy import is_racy
 from memfis.sync.report import Kind, Report
-from memfis.webroot import BeingWrittenError, Problem, Skipped, WebRoot
+from memfis.sync.target import Target
+from memfis.webroot import BeingWrittenError, Problem, Skipped
 
 CHUNK = 4 * 1024 * 1024
 """Bytes of identity content that are read before they are written."""
@@ -33,30 +33,27 @@ class _Made(msgspec.Struct, frozen=True, gc=False):
     """None: larger than a page may be, left to the disk."""
 
 
-@dataclass
 class Writer:
-    """Applies differences to one site."""
+    """Applies differences to one target."""
 
-    webroot: WebRoot
-    store: Store
-    catalog: Catalog
-    site: str
-    max_page: int
-    compression: Compression
-    ttl: int
-    """Seconds that pages live; 0: for ever."""
-    renders: bool
-    """Pages of the site are rendered meanwhile, and recorded beside its files."""
-    progress: Callable[[int], None]
-    """Called with the number of files that were just dealt with."""
-    damaged: bool = False
-    """A directory item could not be written: pages may be in the store that no record names."""
+    def __init__(self, target: Target, options: Options) -> None:
+        """Write as `options` say."""
+        self.damaged = False
+        """A directory item could not be written: pages may be in the store that no record names."""
+        self._webroot, self._store, self._catalog = target.webroot, target.store, target.catalog
+        self._site = target.site.name
+        self._max_page = target.site.max_page
+        self._compression = target.compression
+        self._renders = target.site.php is not None
+        """Pages of the site are rendered meanwhile, and recorded beside its files."""
+        self._lease = options.lease
+        self._progress = options.progress
 
     def apply(self, difference: Difference, report: Report) -> None:
         """Make the store equal to the disk in one directory, and count in `report`."""
         self._delete(difference.gone + difference.gone_rendered)
         report.removed += len(difference.gone)
-        self.catalog.remove(difference.gone_directories)
+        self._catalog.remove(difference.gone_directories)
         try:
             self._write(difference, report)
         except StoreRefusedError as error:
@@ -65,38 +62,38 @@ class Writer:
                 Problem(difference.path, f"its records do not fit into the store: {error}")
             )
         if difference.renew:
-            self.store.touch_many(difference.renew, self.ttl)
+            self._store.touch_many(difference.renew, self._lease)
             report.renewed += len(difference.renew)
 
     def _write(self, difference: Difference, report: Report) -> None:
-        known = difference.known
+        recorded = difference.recorded
         for record in difference.records:
-            known[record.name] = record
+            recorded[record.name] = record
         if not difference.rebuild:
             records = [*difference.tombstones, *difference.records]
-            self.catalog.append(difference.path, records, known)
+            self._catalog.append(difference.path, records, recorded)
         for chunk in self._chunks(difference, report):
             records = [made.entry for made in chunk]
-            known |= {record.name: record for record in records}
+            recorded |= {record.name: record for record in records}
             self._delete([self._url(difference, made.name) for made in chunk if not made.page])
             log = None
             if not difference.rebuild:
-                self.catalog.append(difference.path, records, known)
-            elif self.renders:
+                self._catalog.append(difference.path, records, recorded)
+            elif self._renders:
                 self._rebuild(difference, chunk)
             else:  # nobody else writes it: so it may go with the pages, in one round trip
-                log = self.catalog.item(difference.path, known.values())
+                log = self._catalog.item(difference.path, recorded.values())
             difference.rebuild = False
             self._publish(difference, chunk, log, report)
         if difference.rebuild:  # nothing could be read
-            self.catalog.rebuild(difference.path, known)
+            self._catalog.rebuild(difference.path, recorded)
         if difference.compact:
-            self.catalog.compact(difference.path, difference.compact)
+            self._catalog.compact(difference.path, difference.compact)
 
     def _rebuild(self, difference: Difference, chunk: list[_Made]) -> None:
         """Write the directory's records anew; without them no page of `chunk` may be there."""
         try:
-            self.catalog.rebuild(difference.path, difference.known)
+            self._catalog.rebuild(difference.path, difference.recorded)
         except StoreRefusedError:
             self._delete([self._url(difference, made.name) for made in chunk])
             raise
@@ -106,12 +103,12 @@ class Writer:
     ) -> None:
         """Write the pages of `chunk`, after the directory's `log` where there is none yet."""
         published = [(made, made.page) for made in chunk if made.page]
-        keys = self.webroot.keys(difference.path, [made.name for made, _ in published])
+        keys = self._webroot.keys(difference.path, [made.name for made, _ in published])
         items = [
             Item(key, page.value, page.flags)
             for key, (_, page) in zip(keys, published, strict=True)
         ]
-        refused = dict(self.store.set_many(items, self.ttl, after=log))
+        refused = dict(self._store.set_many(items, self._lease, after=log))
         if log and log.key in refused:
             self._delete([self._url(difference, made.name) for made in chunk])
             raise StoreRefusedError(refused[log.key])
@@ -127,14 +124,14 @@ class Writer:
             report.count(kind, number)
         report.bytes += sum(made.entry.size for made, _ in published)
         report.bytes_written += sum(len(page.value) for _, page in published)
-        self.progress(len(chunk))
+        self._progress(len(chunk))
 
     def _chunks(self, difference: Difference, report: Report) -> Iterator[list[_Made]]:
         """Read what is to be stored; an entry gets its page's flags and its status when read."""
         if not difference.read:
             return
         try:
-            files = self.webroot.files(difference.path)
+            files = self._webroot.files(difference.path)
         except OSError as error:
             self._delete([self._url(difference, found.raw) for _, found in difference.read])
             if isinstance(error, FileNotFoundError):
@@ -160,9 +157,9 @@ class Writer:
                     elif not isinstance(error, FileNotFoundError):
                         report.problems.append(Problem(path, error.strerror or str(error)))
                     continue
-                page: Page | None = make_page(name, content, self.compression)
-                if page and len(page.value) > self.max_page:
-                    report.skip([too_large(difference.path + name, self.max_page)])
+                page: Page | None = make_page(name, content, self._compression)
+                if page and len(page.value) > self._max_page:
+                    report.skip([too_large(difference.path + name, self._max_page)])
                     page = None
                 entry = Entry(
                     found.name,
@@ -183,8 +180,8 @@ class Writer:
             yield chunk
 
     def _url(self, difference: Difference, name: bytes) -> bytes:
-        return self.webroot.url(difference.path, name)
+        return self._webroot.url(difference.path, name)
 
     def _delete(self, paths: list[bytes]) -> None:
         if paths:
-            self.store.delete_many([page_key(self.site, path) for path in paths])
+            self._store.delete_many([page_key(self._site, path) for path in paths])

@@ -1,38 +1,22 @@
-"""What differs between a web root and the store, a directory at a time."""
+"""What one directory of a web root needs for the store to be equal to it."""
 
-import os
-import time
-from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from msgspec.structs import replace
-
-from memfis.catalog.catalog import Catalog
-from memfis.layout.compression import Compression
-from memfis.layout.pages import FINGERPRINT, GZIP, NO_PAGE, fingerprint, may_fit
-from memfis.layout.records import Entry, Log, tombstone
-from memfis.store import Expected, ItemState, Store
+from memfis.layout.pages import NO_PAGE
+from memfis.layout.records import Entry, Log
 from memfis.sync.report import Kind
-from memfis.webroot import Directory, Link, Listing, Problem, Skipped, WebRoot
-
-TICK = 20_000_000
-"""Nanoseconds in which a file may change again without a new modification time: the kernel's clock
-for files ticks every 1 to 10 ms (CONFIG_HZ), and what it says may be a tick old."""
+from memfis.webroot import Directory, Link, Problem, Skipped
 
 
 class Task(NamedTuple):
     """A directory to be compared."""
 
     directory: Directory
-    known: bool | None
-    """A record names it, so the store should have its own; None: look whether one does."""
+    has_record: bool | None
+    """A record names it, so the store should have its own; None: ask the store whether one does."""
     deep: bool
     """All that is below it is to be compared too; else only what no record names."""
-
-
-_Unchanged = list[tuple[Entry, Entry]]
-"""Files that are to be confirmed in the store: as they were found, and as they are recorded."""
 
 
 @dataclass(eq=False)
@@ -40,8 +24,8 @@ class Difference:
     """What one directory needs to be equal to the disk. Paths are URL paths."""
 
     path: bytes
-    known: dict[str, Entry]
-    """What is recorded and stays, by name; apply keeps it up to date."""
+    recorded: dict[str, Entry]
+    """What is recorded and stays, by name; the writer keeps it up to date."""
     rebuild: bool
     """The directory item is absent or damaged: it is written anew."""
     lost: bool = False
@@ -69,13 +53,13 @@ class Difference:
     """The directories to go on with."""
 
     @property
-    def recorded(self) -> int:
+    def recorded_pages(self) -> int:
         """Pages that the store should have had here before."""
-        stays = sum(1 for e in self.known.values() if _has_file_page(e))
+        stays = sum(1 for e in self.recorded.values() if has_file_page(e))
         return stays + len(self.gone)
 
     @property
-    def published(self) -> int:
+    def published_pages(self) -> int:
         """Pages that the store will have here."""
         return self.unchanged + len(self.read)
 
@@ -99,221 +83,9 @@ class Difference:
         self.gone_rendered = []
 
 
-@dataclass
-class Comparison:
-    """How a web root and a store are compared."""
-
-    webroot: WebRoot
-    store: Store
-    catalog: Catalog
-    site: str
-    max_page: int
-    compression: Compression
-    checksum: bool
-    """Compare content, not only size and modification time."""
-    lease: int
-    """Seconds that pages live; 0: for ever."""
-    reconsider: bool
-    """A setting changed that decides which files are left to the disk."""
-    writing: Mapping[bytes, bool]
-    """Files that are being written, by URL path: True for how long already that their page goes."""
-
-    def differences(self, tasks: Sequence[Task]) -> list[Difference]:
-        """Return the difference of each directory that is still there."""
-        logs = self.catalog.logs([task.directory.path for task in tasks])
-        differences = []
-        unconfirmed: list[tuple[Difference, _Unchanged]] = []
-        for task, log in zip(tasks, logs, strict=True):
-            listing = self.webroot.listing(task.directory, log.entries if log else {})
-            if listing.is_gone:
-                continue  # the records of the directory above see to it
-            unchanged: _Unchanged = []
-            difference = self._compare(task, listing, log, unchanged)
-            differences.append(difference)
-            unconfirmed.append((difference, unchanged))
-        self._confirm(unconfirmed)
-        return differences
-
-    def _compare(
-        self,
-        task: Task,
-        listing: Listing,
-        log: Log | None,
-        unconfirmed: _Unchanged,
-    ) -> Difference:
-        """Compare `listing` with what is recorded; add the entries to confirm to `unconfirmed`."""
-        difference = Difference(
-            listing.path,
-            dict(log.entries) if log else {},
-            rebuild=log is None,
-            lost=log is None and self._is_known(task),
-            compact=log,
-            problems=listing.problems,
-            skipped=listing.skipped,
-            links=listing.links,
-        )
-        known = difference.known
-        for below in listing.below:
-            old = known.get(below.path[len(listing.path) : -1].decode("latin-1"))
-            recorded = old is not None and old.is_directory
-            if task.deep or not recorded:
-                difference.below.append(Task(below, recorded, deep=True))
-        entries = listing.entries
-        for name in known.keys() - entries.keys():
-            if known[name].origin == "file":
-                self._remove(difference, known[name])
-        for name, new in entries.items():
-            old = known.get(name)
-            if old is not None and old.mode != new.mode and old.is_directory != new.is_directory:
-                self._remove(difference, old)
-                old = None
-            if new.is_directory:
-                if old is None or not new.same_attributes(old):
-                    difference.records.append(new)
-            elif self.writing and self._being_written(difference, new, old):
-                continue
-            elif self._stays_on_disk(new, old):
-                reason = too_large(difference.path + new.raw, self.max_page)
-                self._leave_to_disk(difference, new, old, reason)
-            elif old is None or old.flags & NO_PAGE:
-                difference.read.append(("added", new))
-            elif new.same_content(old) and not self.checksum:
-                unconfirmed.append((new, old))
-            elif same := self._same_content(difference, new, old):
-                unconfirmed.append((same, old))
-            else:
-                difference.read.append(("changed", new))
-        return difference
-
-    def _is_known(self, task: Task) -> bool:
-        """Whether the store should have the records of the directory."""
-        if task.known is not None:
-            return task.known
-        above, _, name = task.directory.path[:-1].rpartition(b"/")
-        if not above and not name:
-            return True
-        [log] = self.catalog.logs([above + b"/"])
-        return log is not None and name.decode("latin-1") in log.entries
-
-    def _remove(self, difference: Difference, old: Entry) -> None:
-        """Plan that the file or directory `old` goes, with all that is recorded below it."""
-        del difference.known[old.name]
-        difference.tombstones.append(tombstone(old.name))
-        if not old.is_directory:
-            if not old.flags & NO_PAGE:
-                difference.gone.append(self.webroot.url(difference.path, old.raw))
-            return
-        for path, log in self.catalog.tree(difference.path + old.raw + b"/"):
-            difference.gone_directories.append(path)
-            if log is None:
-                difference.lost = True
-                continue
-            entries = log.entries.values()
-            difference.gone += [
-                self.webroot.url(path, entry.raw) for entry in entries if _has_file_page(entry)
-            ]
-            difference.gone_rendered += [
-                path + entry.in_url for entry in entries if entry.is_rendered
-            ]
-
-    def _being_written(self, difference: Difference, new: Entry, old: Entry | None) -> bool:
-        """Whether somebody writes the file, and what that means for its page."""
-        path = difference.path + new.raw
-        long = self.writing.get(path)
-        if long is None:
-            return False
-        if long:
-            reason = Skipped(path, "open for writing")
-            self._leave_to_disk(difference, replace(new, racy=True), old, reason)
-        elif old is not None and not old.flags & NO_PAGE:
-            difference.unchanged += 1
-            difference.bytes += old.size
-        return True
-
-    def _stays_on_disk(self, new: Entry, old: Entry | None) -> bool:
-        """Whether the file is known to make too large a page."""
-        if new.size > self.max_page and not may_fit(
-            new.raw, new.size, self.max_page, self.compression
-        ):
-            return True
-        if old is None or not old.flags & NO_PAGE:
-            return False
-        known = new.same_content(old)
-        return known and not self.reconsider and not self.checksum
-
-    def _leave_to_disk(
-        self, difference: Difference, new: Entry, old: Entry | None, reason: Skipped
-    ) -> None:
-        difference.skipped.append(reason)
-        if old is not None and not old.flags & NO_PAGE:
-            difference.gone.append(self.webroot.url(difference.path, new.raw))
-        if old is None or not old.flags & NO_PAGE or not new.same_attributes(old):
-            difference.records.append(replace(new, flags=NO_PAGE))
-
-    def _same_content(self, difference: Difference, new: Entry, old: Entry) -> Entry | None:
-        """Read the file where size and time say too little; return it if it is what is recorded."""
-        if new.size != old.size or not (self.checksum or old.racy):
-            return None
-        before = time.time_ns()
-        try:
-            with self.webroot.files(difference.path) as files:
-                content, status = files.read(new)
-        except OSError:
-            return None  # reading it once more, to store it, reports what is wrong
-        if fingerprint(content) != old.flags & FINGERPRINT:
-            return None
-        return replace(new, racy=is_racy(status, before))
-
-    def _confirm(self, unconfirmed: list[tuple[Difference, _Unchanged]]) -> None:
-        """Ask the store for the pages of unchanged files; presence is never assumed."""
-        keys: list[bytes] = []
-        expected: list[Expected] = []
-        for difference, entries in unconfirmed:
-            keys += self.webroot.keys(difference.path, [new.raw for new, _ in entries])
-            expected += [
-                (None if old.flags & GZIP else new.size, old.flags) for new, old in entries
-            ]
-        answers = zip(keys, self._confirmed(keys, expected), strict=True)
-        for difference, entries in unconfirmed:
-            for (new, old), (key, confirmed) in zip(entries, answers, strict=False):
-                if confirmed is None:
-                    difference.read.append(("restored", new))
-                    continue
-                difference.unchanged += 1
-                difference.bytes += new.size
-                if new is not old and (not new.same_attributes(old) or new.racy != old.racy):
-                    difference.records.append(replace(new, flags=old.flags))
-                if not confirmed:
-                    difference.renew.append(key)
-
-    def _confirmed(self, keys: list[bytes], expected: list[Expected]) -> Iterable[bool | None]:
-        """Return for each key whether its lease goes on for long; None: it is not as expected."""
-        if not self.lease:
-            return [confirmed or None for confirmed in self.store.confirm_many(keys, expected)]
-        return [
-            None
-            if state is None or state.flags != flags or (size is not None and state.size != size)
-            else not self._lease_ends(state)
-            for state, (size, flags) in zip(self.store.look_many(keys), expected, strict=True)
-        ]
-
-    def _lease_ends(self, state: ItemState) -> bool:
-        # a second more: the store's clock ticks once a second
-        return not self.lease // 3 <= state.ttl <= self.lease + 1
-
-
-def _has_file_page(entry: Entry) -> bool:
+def has_file_page(entry: Entry) -> bool:
     """Whether the store should have a page of a file for `entry`."""
     return not entry.is_directory and not entry.is_rendered and not entry.flags & NO_PAGE
-
-
-def is_racy(status: os.stat_result, read: int) -> bool:
-    """Whether the file may have changed after it was read without leaving a trace.
-
-    `read`: when that was at the earliest, in nanoseconds since the epoch. So may one that was
-    changed in the future: the clock went back.
-    """
-    return status.st_ctime_ns > read - TICK
 
 
 def too_large(path: bytes, limit: int) -> Skipped:

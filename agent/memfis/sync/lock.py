@@ -2,26 +2,11 @@
 
 import fcntl
 import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from memfis.errors import UsageError
-
-SYSTEM_DIRECTORY = Path("/run/memfis")
-
-
-def runtime_directory(configured: str | None) -> Path:
-    """Return the directory for locks: as configured, the system's, or the user's own."""
-    if configured:
-        return Path(configured)
-    if os.access(SYSTEM_DIRECTORY, os.W_OK):
-        return SYSTEM_DIRECTORY
-    own = os.environ.get("XDG_RUNTIME_DIR")
-    if own and os.access(own, os.W_OK):
-        return Path(own) / "memfis"
-    return Path(tempfile.gettempdir()) / f"memfis-{os.getuid()}"
 
 
 @contextmanager

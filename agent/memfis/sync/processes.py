@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
 from multiprocessing.connection import Connection, wait
-from typing import Any, NamedTuple
+from multiprocessing.context import ForkProcess
+from typing import Any, NamedTuple, Self
 
 from memfis.errors import MemfisError
-from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.sync.difference import Task
 from memfis.sync.options import Options
+from memfis.sync.target import Target
 from memfis.sync.worker import Apply, Compare, Outcome, Worker
-from memfis.webroot import WebRoot
 
 STOPPING = 5.0
 """Seconds that a worker gets to end by itself."""
@@ -33,17 +33,17 @@ class Forget(NamedTuple):
     path: bytes
 
 
-class Progress(NamedTuple):
-    """Part of an answer: so many files were dealt with."""
+class FilesDone(NamedTuple):
+    """Part of an answer: so many more files were dealt with."""
 
     files: int
 
 
-class Done(NamedTuple):
+class AnswerEnd(NamedTuple):
     """The end of an answer."""
 
 
-class Failed(NamedTuple):
+class WorkerFailed(NamedTuple):
     """The end of an answer, and of the worker."""
 
     error: MemfisError
@@ -52,16 +52,21 @@ class Failed(NamedTuple):
 class WorkerProcess:
     """One worker; `connection` becomes readable when it has something to say."""
 
-    def __init__(self, site: Site, webroot: WebRoot, store: Store, options: Options) -> None:
-        """Start it. This process must have no other thread (fork(2))."""
-        context = multiprocessing.get_context("fork")
-        self.connection, far = context.Pipe()
+    def __init__(self, process: ForkProcess, connection: Connection) -> None:
+        """Talk over `connection` to a `process` that was started."""
+        self.connection = connection
+        self._process = process
         self._asked: deque[Compare | Apply] = deque()
-        self._process = context.Process(
-            target=_work, args=(far, self.connection, site, webroot, store, options), daemon=True
-        )
-        self._process.start()
+
+    @classmethod
+    def start(cls, target: Target, options: Options) -> Self:
+        """Start one that works on `target`. This process must have no other thread (fork(2))."""
+        context = multiprocessing.get_context("fork")
+        near, far = context.Pipe()
+        process = context.Process(target=_work, args=(far, near, target, options), daemon=True)
+        process.start()
         far.close()
+        return cls(process, near)
 
     @property
     def busy(self) -> bool:
@@ -84,21 +89,21 @@ class WorkerProcess:
         self._send(request)
 
     def forget(self, path: bytes) -> None:
-        """Let it drop what it holds of the directory at URL path `path`."""
+        """Make it drop what it holds of the directory at URL path `path`."""
         self._send(Forget(path))
 
-    def answer(self) -> Outcome | Progress | None:
+    def answer(self) -> Outcome | FilesDone | None:
         """Return the next part of an answer, None at its end; raises what it failed with."""
         try:
             message = self.connection.recv()
         except (EOFError, ConnectionError) as error:
             raise self._died() from error
-        if isinstance(message, Failed):
+        if isinstance(message, WorkerFailed):
             raise message.error
-        if isinstance(message, Done):
+        if isinstance(message, AnswerEnd):
             self._asked.popleft()
             return None
-        part: Outcome | Progress = message
+        part: Outcome | FilesDone = message
         return part
 
     def stop(self) -> None:
@@ -135,9 +140,7 @@ def ready(workers: Sequence[WorkerProcess], timeout: float | None) -> list[Worke
 def _work(
     requests: Connection,
     other_end: Connection,
-    site: Site,
-    webroot: WebRoot,
-    store: Store,
+    target: Target,
     options: Options,
 ) -> None:
     """Do what is asked until the other end is closed."""
@@ -152,11 +155,11 @@ def _work(
         nonlocal files
         files += number
         if files >= FILES:
-            requests.send(Progress(files))
+            requests.send(FilesDone(files))
             files = 0
 
-    own = Store(store.address)
-    worker = Worker(site, webroot, own, replace(options, progress=progress))
+    own = Store(target.store.address)
+    worker = Worker(target.through(own), replace(options, progress=progress))
     try:
         while True:
             match requests.recv():
@@ -168,9 +171,9 @@ def _work(
                 case Forget(path):
                     worker.forget(path)
                     continue
-            requests.send(Done())
+            requests.send(AnswerEnd())
     except MemfisError as error:
-        requests.send(Failed(error))
+        requests.send(WorkerFailed(error))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # nobody is interested any more
     finally:

@@ -5,13 +5,12 @@ from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from memfis.settings.values import Site
-from memfis.store import Store
 from memfis.sync.difference import Task
 from memfis.sync.options import Options
 from memfis.sync.report import Report
+from memfis.sync.target import Target
 from memfis.sync.worker import Apply, Compare, Outcome, Worker
-from memfis.webroot import Link, WebRoot
+from memfis.webroot import Link
 
 if TYPE_CHECKING:
     from memfis.sync.processes import WorkerProcess
@@ -32,9 +31,7 @@ class Walk:
 
     def __init__(
         self,
-        site: Site,
-        webroot: WebRoot,
-        store: Store,
+        target: Target,
         options: Options,
         tasks: Sequence[Task],
         decide: Callable[["Walk"], bool],
@@ -42,22 +39,24 @@ class Walk:
         at_once: bool = False,
         reconsider: bool = False,
     ) -> None:
-        """Prepare to go through `tasks` and what is below.
+        """Prepare to go through `tasks` of `target` and what is below.
 
         `at_once`: there is nothing to delete, so nothing to decide: each is applied when compared.
         `reconsider`: a setting changed that decides which files are left to the disk.
         """
-        self.report = Report.of(site, store, dry_run=options.dry_run)
+        self.report = Report.of(target.site, target.store, dry_run=options.dry_run)
         self.gone = 0
-        """Pages that are to be removed, as far as is known; so of the others."""
+        """Pages that are to be removed, of the directories compared by now; so of the others."""
         self.recorded = 0
+        """Pages that the store should have had before."""
         self.published = 0
+        """Pages that it will have."""
         self.lost = False
         """Pages may be in the store that no record names."""
         self.links: dict[bytes, list[Link]] = {}
         """The symbolic links of each directory that was compared, by URL path."""
         self.helpers: list[WorkerProcess] = []
-        self._site, self._webroot, self._store, self._options = site, webroot, store, options
+        self._target, self._options = target, options
         self._pending: list[Task] = []
         self._deep: dict[bytes, bool] = {}
         self._add(tasks)
@@ -66,7 +65,7 @@ class Walk:
         self._reconsider = reconsider
         self._applying = False
         self._started = time.monotonic()
-        self._worker = Worker(site, webroot, store, options)
+        self._worker = Worker(target, options)
 
     def __enter__(self) -> Self:
         return self
@@ -131,11 +130,10 @@ class Walk:
             from memfis.sync.processes import WorkerProcess  # a small site does without them
 
             jobs = self._options.jobs
-            if not self._options.exact_jobs and self._store.is_gateway():
+            if not self._options.exact_jobs and self._target.store.is_gateway():
                 jobs *= 2  # each waits for Couchbase half of the time (docs/performance.md)
             for _ in range(jobs):
-                one = WorkerProcess(self._site, self._webroot, self._store, self._options)
-                self.helpers.append(one)
+                self.helpers.append(WorkerProcess.start(self._target, self._options))
         return False
 
     def _add(self, tasks: Sequence[Task]) -> None:
@@ -162,11 +160,11 @@ class Walk:
         """Take what helpers have to say."""
         if not self.helpers:
             return
-        from memfis.sync.processes import Progress, ready
+        from memfis.sync.processes import FilesDone, ready
 
         for helper in ready(self.helpers, timeout):
             answer = helper.answer()
-            if isinstance(answer, Progress):
+            if isinstance(answer, FilesDone):
                 self._options.progress(answer.files)
             elif answer is not None:
                 self._take(answer)

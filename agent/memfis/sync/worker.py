@@ -6,14 +6,13 @@ from typing import NamedTuple
 
 import msgspec
 
-from memfis.catalog.catalog import Catalog
-from memfis.settings.values import Site
-from memfis.store import Store
 from memfis.sync.apply import Writer
-from memfis.sync.difference import Comparison, Difference, Task
+from memfis.sync.comparison import Comparison
+from memfis.sync.difference import Difference, Task
 from memfis.sync.options import Change, Options
 from memfis.sync.report import Report
-from memfis.webroot import Link, WebRoot
+from memfis.sync.target import Target
+from memfis.webroot import Link
 
 
 class Compare(NamedTuple):
@@ -44,7 +43,9 @@ class Outcome(msgspec.Struct):
     gone: int = 0
     """Pages that are to be removed."""
     recorded: int = 0
+    """Pages that the store should have had before."""
     published: int = 0
+    """Pages that it will have."""
     lost: bool = False
     """Pages may be in the store that no record names."""
     changes: list[Change] = []
@@ -52,42 +53,18 @@ class Outcome(msgspec.Struct):
 
 
 class Worker:
-    """Compares directories and applies what differs: at once, or when all is known to be right."""
+    """Compares directories and applies what differs: at once, or when all was found to be right."""
 
-    def __init__(self, site: Site, webroot: WebRoot, store: Store, options: Options) -> None:
-        """Work on `site` over connections of its own."""
+    def __init__(self, target: Target, options: Options) -> None:
+        """Work on `target` as `options` say."""
+        self._target = target
         self._options = options
-        self._site = site
-        catalog = Catalog(store, site.name)
-        self._webroot, self._store, self._catalog = webroot, store, catalog
-        self._compression = site.compression
-        self._writer = Writer(
-            webroot,
-            store,
-            catalog,
-            site.name,
-            site.max_page,
-            self._compression,
-            options.lease,
-            site.php is not None,
-            options.progress,
-        )
+        self._writer = Writer(target, options)
         self._held: dict[bytes, Difference] = {}
 
     def compare(self, request: Compare) -> Outcome:
         """Compare some directories; apply what differs, or hold it."""
-        comparison = Comparison(
-            self._webroot,
-            self._store,
-            self._catalog,
-            self._site.name,
-            self._site.max_page,
-            self._compression,
-            self._options.checksum,
-            self._options.lease,
-            request.reconsider,
-            self._options.writing,
-        )
+        comparison = Comparison(self._target, self._options, reconsider=request.reconsider)
         outcome = Outcome(self._report())
         report = outcome.report
         for difference in comparison.differences(request.tasks):
@@ -96,8 +73,8 @@ class Worker:
             outcome.below += difference.below
             outcome.links[difference.path] = difference.links
             outcome.gone += len(difference.gone)
-            outcome.recorded += difference.recorded
-            outcome.published += difference.published
+            outcome.recorded += difference.recorded_pages
+            outcome.published += difference.published_pages
             outcome.lost = outcome.lost or difference.lost
             report.unchanged += difference.unchanged
             report.bytes += difference.bytes
@@ -131,7 +108,7 @@ class Worker:
         self._held.pop(path, None)
 
     def _report(self) -> Report:
-        return Report.of(self._site, self._store, dry_run=self._options.dry_run)
+        return Report.of(self._target.site, self._target.store, dry_run=self._options.dry_run)
 
 
 def _foresee(difference: Difference, outcome: Outcome) -> None:

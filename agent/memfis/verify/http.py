@@ -30,8 +30,8 @@ TIMEOUT = 30.0
 _NEVER = b"/memfis-verify-no-such-page"
 
 
-class Answer(NamedTuple):
-    """What is compared of a response: status, Content-Type, and the body after decoding."""
+class Response(NamedTuple):
+    """What is compared of one: status, Content-Type, and the body after decoding."""
 
     status: int
     content_type: str
@@ -63,7 +63,7 @@ def urls(site: Site) -> Iterator[bytes]:
             yield below + name
 
 
-def compare(site: Site, url: str, header: str) -> Iterator[Compared]:
+def compare_with_origin(site: Site, url: str, header: str) -> Iterator[Compared]:
     """Yield the comparison of every URL of `site`, asked of `url` and of the site's origin.
 
     `header` is the response header that tells HIT from FALLBACK. Raises MemfisError when one of
@@ -96,11 +96,11 @@ def compare(site: Site, url: str, header: str) -> Iterator[Compared]:
             yield from pool.map(one, batch)
 
 
-def compare_stored(site: Site, store: Store, url: str, header: str) -> Iterator[Compared]:
+def compare_with_store(site: Site, store: Store, url: str, header: str) -> Iterator[Compared]:
     """Yield the comparison of every file that the records of `site` name, asked of `url`.
 
     A page must come from memory and be what `store` holds, anything else must be 404. Raises as
-    `compare` does, and StoreError.
+    `compare_with_origin` does, and StoreError.
     """
     front_url = _front(url)
     limits = httpx.Limits(max_connections=CLIENTS)
@@ -149,7 +149,7 @@ def _stored(site: Site, store: Store) -> Iterator[tuple[bytes, bytes | None]]:
             yield path, content_of(Page(*found)) if found else b""  # what is lost cannot be served
 
 
-def _wrong(served: Answer, by: str, content: bytes | None) -> str | None:
+def _wrong(served: Response, by: str, content: bytes | None) -> str | None:
     """Return how an answer is not what the store holds."""
     status = 404 if content is None else 200
     if served.status != status:
@@ -161,19 +161,19 @@ def _wrong(served: Answer, by: str, content: bytes | None) -> str | None:
     return None if by in ("HIT", "") else f"from {by}, not from memory"
 
 
-def _ask(client: httpx.Client, url: str, header: str) -> tuple[Answer, str]:
+def _ask(client: httpx.Client, url: str, header: str) -> tuple[Response, str]:
     try:
         response = client.get(url)
     except httpx.HTTPError as error:
         raise MemfisError(f"{url}: {error or type(error).__name__}") from error
-    answer = Answer(
+    compared = Response(
         response.status_code, response.headers.get("Content-Type", ""), response.content
     )
-    return answer, response.headers.get(header, "")
+    return compared, response.headers.get(header, "")
 
 
-def _difference(served: Answer, expected: Answer) -> str | None:
-    for field, got, wanted in zip(Answer._fields, served, expected, strict=True):
+def _difference(served: Response, expected: Response) -> str | None:
+    for field, got, wanted in zip(Response._fields, served, expected, strict=True):
         if got == wanted:
             continue
         if field == "body":

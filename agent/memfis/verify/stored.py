@@ -25,7 +25,7 @@ from memfis.layout.records import MOVING, Entry, Log
 from memfis.settings.values import Site
 from memfis.store import Store, Value
 from memfis.store import exchange as to
-from memfis.verify.webroot import BATCH, Discrepancy, Verified
+from memfis.verify.verified import BATCH, Discrepancy, Verified
 
 BATCH_BYTES = 16 * 1024 * 1024
 """Bytes of files, as their records have them, that are read at once."""
@@ -112,7 +112,7 @@ class _Verification:
 
     def _versions(self, keys: Sequence[bytes]) -> list[int]:
         """Return the CAS value of each item, 0 for what is absent."""
-        return [answer.cas for answer in self._store.exchange(*map(to.look, keys))]
+        return [answer.cas for answer in self._store.exchange(*map(to.state, keys))]
 
     def _named(self, keys: Sequence[bytes]) -> set[bytes]:
         """Return those of `keys` that records name now."""
@@ -147,7 +147,7 @@ class _Verification:
     def _kinds(self, path: bytes, batch: Sequence[Entry], read: Read) -> list[str | None]:
         pages = {entry.name: self._page_key(path, entry) for entry in batch}
         hidden = [entry.name for entry in batch if entry.flags & NO_PAGE]
-        states = self._store.look_many([pages[name] for name in hidden])
+        states = self._store.states([pages[name] for name in hidden])
         exposed = {name for name, state in zip(hidden, states, strict=True) if state}
         keys = [self._key(path, entry) for entry in batch]
         found = self._store.get_many(keys)

@@ -4,7 +4,6 @@ import contextlib
 import logging
 from collections.abc import Iterator
 from itertools import islice
-from typing import NamedTuple
 
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.orphans import orphans
@@ -15,29 +14,13 @@ from memfis.layout.pages import FINGERPRINT, Page, content_of, fingerprint, make
 from memfis.layout.records import Entry, Log
 from memfis.settings.values import Site
 from memfis.store import Store
+from memfis.verify.verified import BATCH, Discrepancy, Verified
 from memfis.webroot import Files, Listing, WebRoot
-
-BATCH = 200
 
 log = logging.getLogger("memfis")
 
 
-class Discrepancy(NamedTuple):
-    """One thing that is not in the store as on the disk; `kind` says how."""
-
-    kind: str
-    """`missing`, `different`, `damaged`, `stray` (a key that no file stands for) or `records`."""
-    path: bytes
-
-
-class Verified(NamedTuple):
-    """One file that was compared, and what is wrong with it, if anything."""
-
-    path: bytes
-    discrepancy: Discrepancy | None
-
-
-def verify(site: Site, store: Store) -> Iterator[Verified]:
+def verify_webroot(site: Site, store: Store) -> Iterator[Verified]:
     """Yield every file of the web root of `site` that should be in memory, and what is wrong.
 
     Files that change while they are compared, or are left to the disk, are not compared. Raises

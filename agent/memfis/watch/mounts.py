@@ -1,10 +1,9 @@
 """Which file systems hold a web root, and whether inotify tells what happens there."""
 
-import re
-from pathlib import Path
+from collections.abc import Iterable
 from typing import NamedTuple
 
-MOUNTS = Path("/proc/self/mountinfo")
+from memfis.service.mountinfo import MountLine, read_mountinfo
 
 SHARED = frozenset(
     (
@@ -13,8 +12,6 @@ SHARED = frozenset(
     )
 )
 """File systems that others change too, of which the kernel here sends no event (inotify(7))."""
-
-_OCTAL = re.compile(rb"\\([0-7]{3})")
 
 
 class Mount(NamedTuple):
@@ -35,19 +32,17 @@ def mounts_of(root: bytes) -> list[Mount]:
     Empty where the kernel does not tell (no /proc).
     """
     try:
-        return parse_mounts(MOUNTS.read_bytes(), root)
+        return mounts_among(read_mountinfo(), root)
     except FileNotFoundError:
         return []
 
 
-def parse_mounts(mountinfo: bytes, root: bytes) -> list[Mount]:
-    """Return the mounts of `root` as `mounts_of`, from text in the format of proc(5)."""
+def mounts_among(lines: Iterable[MountLine], root: bytes) -> list[Mount]:
+    """Return those of `lines`, in the kernel's order, that `mounts_of` is about."""
     holding: Mount | None = None
     below: dict[bytes, Mount] = {}
-    for line in mountinfo.splitlines():  # later lines lie over earlier ones
-        fields, _, rest = line.partition(b" - ")
-        point = _OCTAL.sub(lambda match: bytes([int(match[1], 8)]), fields.split(b" ")[4])
-        mount = Mount(point, rest.split(b" ")[0].decode("ascii", "replace"))
+    for point, kind, _ in lines:
+        mount = Mount(point, kind)
         if _is_in(root, point):
             if holding is None or len(point) >= len(holding.point):
                 holding = mount

@@ -1,7 +1,7 @@
 """inotify on every directory of a tree (inotify(7)), and on every name on the way to it.
 
-A new directory is watched first and looked into afterwards, so nothing that is made in it between
-is lost; whoever uses this looks at the whole tree after `start`, and at what `read` returns.
+A new directory is watched first and listed afterwards, so nothing that is made in it between
+is lost; whoever uses this compares the whole tree after `start`, and what `read` returns.
 """
 
 import errno
@@ -70,7 +70,7 @@ class Changes:
     elsewhere: bool = False
     """A file was written that has other names (hard links), of which no event tells."""
     everything: str = ""
-    """Why the whole tree must be looked at; empty: it need not be."""
+    """Why the whole tree must be compared; empty: it need not be."""
 
     def __bool__(self) -> bool:
         """Whether anything happened."""
@@ -153,7 +153,7 @@ class TreeWatcher:
                     self._directory_changed(event.mask, directory, path, changes)
                 else:
                     self._file_changed(event.mask, directory, path, changes)
-        self._end_of_patience(changes)
+        self._add_held(changes)
         return changes
 
     def writing(self) -> Iterator[tuple[bytes, bool]]:
@@ -163,8 +163,8 @@ class TreeWatcher:
             yield path, now - state.since >= HELD
 
     @property
-    def next_look(self) -> float | None:
-        """When `read` has something to say without an event (`clock`'s time); None: it has not."""
+    def due(self) -> float | None:
+        """When `read` has something to say even without an event (`clock`'s time); None: never."""
         pending = [state.since + HELD for state in self._writing.values() if not state.told]
         pending += [state.last + FORSAKEN for state in self._writing.values() if state.told]
         return min(pending, default=None)
@@ -224,7 +224,7 @@ class TreeWatcher:
         changes.directories.add(directory)
         changes.names.add(path)
 
-    def _end_of_patience(self, changes: Changes) -> None:
+    def _add_held(self, changes: Changes) -> None:
         """Add the files that are open for writing for too long, or were made without a writer."""
         now = self._clock()
         for path, state in list(self._writing.items()):

@@ -125,11 +125,11 @@ class WebRoot:
             pending += reversed(listing.below)
 
     def listing(
-        self, directory: Directory, known: Mapping[str, Entry] = MappingProxyType({})
+        self, directory: Directory, recorded: Mapping[str, Entry] = MappingProxyType({})
     ) -> Listing:
         """Return what `directory` publishes; one that cannot be listed has a problem in it.
 
-        A file that is as one of the `known` entries says is in it as that very entry.
+        A file that is as one of the `recorded` entries says is in it as that very entry.
         """
         listing = Listing(directory.path)
         try:
@@ -145,7 +145,7 @@ class WebRoot:
         fit = self._exclusions.leaves_out_none([child.name for child in children])
         for child in children:
             try:
-                if not fit or not self._add_plain(listing, child, room, known):
+                if not fit or not self._add_plain(listing, child, room, recorded):
                     self._add(listing, child, directory)
             except OSError as error:
                 if not isinstance(error, FileNotFoundError) or child.is_symlink():
@@ -158,12 +158,12 @@ class WebRoot:
         listing: Listing,
         child: "os.DirEntry[bytes]",
         room: int,
-        known: Mapping[str, Entry],
+        recorded: Mapping[str, Entry],
     ) -> bool:
         """Put `child`, whose name is fit, into `listing` if it certainly may be published.
 
         That is a regular file of a name of `room` bytes at most that nginx's user reads by its mode
-        bits: nearly every one, and nothing else needs to be known of it.
+        bits: nearly every one, and nothing else needs to be asked about it.
         """
         name = child.name
         if len(name) > room or not child.is_file(follow_symlinks=False):
@@ -172,7 +172,7 @@ class WebRoot:
         if not self.reader.certainly_reads(child.path, status):
             return False
         text = name.decode("latin-1")
-        old = known.get(text)
+        old = recorded.get(text)
         if old is not None and old.is_as(status):
             listing.entries[text] = old
             return True

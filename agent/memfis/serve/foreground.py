@@ -15,9 +15,10 @@ from typing import Any
 from msgspec.structs import replace
 
 from memfis.errors import MemfisError, ProgramError, UsageError
-from memfis.keeper import Signals, SiteKeeper
+from memfis.keeper import SiteKeeper
 from memfis.nginx.site import render, site_variables
 from memfis.serve.programs import Program, find, start_memcached, start_nginx
+from memfis.service.signals import Signals
 from memfis.settings.values import Site
 from memfis.sync import Report
 from memfis.webroot import WebRoot
@@ -26,7 +27,7 @@ WORKERS = ("www-data", "nginx", "nobody")
 """Whom nginx and memcached run as when root starts us: the first that exists."""
 
 EACH = 1.0
-"""Seconds between two looks whether nginx and memcached are alive."""
+"""Seconds between two checks whether nginx and memcached are alive."""
 
 MIME_TYPES = Path("/etc/nginx/mime.types")
 
@@ -98,7 +99,7 @@ async def _serve(
             children.start_nginx()
             ready(keeper.report)
             while not signals.stop.is_set():
-                children.look_after()
+                children.check()
                 await _first(kept, signals.stop.wait(), timeout=EACH)
         finally:
             kept.cancel()
@@ -153,7 +154,7 @@ class _Children:
         pid_file = self._runtime / "nginx.pid"
         self._nginx = start_nginx(configuration, pid_file, str(self._listen))
 
-    def look_after(self) -> None:
+    def check(self) -> None:
         """Start memcached again when it ended; raise when nginx did."""
         if self._store is not None and self._store.ended:
             (self._runtime / "memcached.sock").unlink(missing_ok=True)
@@ -172,9 +173,9 @@ def _worker() -> str | None:
     """Return the user to run the programs as when we are root, None when we are not."""
     if os.geteuid() != 0:
         return None
-    known = {entry.pw_name for entry in pwd.getpwall()}
+    users = {entry.pw_name for entry in pwd.getpwall()}
     for name in WORKERS:
-        if name in known:
+        if name in users:
             return name
     raise ProgramError(f"no user to run nginx as: none of {', '.join(WORKERS)} exists")
 

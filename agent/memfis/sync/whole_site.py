@@ -4,8 +4,8 @@ import logging
 import secrets
 import time
 from collections.abc import Generator
+from typing import Self
 
-from memfis.catalog.catalog import Catalog
 from memfis.catalog.orphans import orphans
 from memfis.catalog.site_item import SiteItem
 from memfis.catalog.source import check_filled_from_root
@@ -15,48 +15,68 @@ from memfis.store import Store
 from memfis.sync.difference import Task
 from memfis.sync.options import Options
 from memfis.sync.report import Report
+from memfis.sync.target import Target
 from memfis.sync.walk import Walk
-from memfis.webroot import WebRoot
+from memfis.webroot import Directory, WebRoot
 
 log = logging.getLogger("memfis")
 
 
 class Sync:
-    """Makes `store` equal to the web root of `site`.
+    """Makes the store of a site equal to its web root; `begin` returns one.
 
     Where the store may hold what the web root does not have any more, all is compared before
     anything is changed, so that too many deletions can be refused.
     """
 
-    def __init__(self, site: Site, store: Store, options: Options) -> None:
-        """Prepare it.
+    def __init__(
+        self,
+        target: Target,
+        top: Directory,
+        options: Options,
+        item: SiteItem | None,
+        *,
+        forgotten: bool,
+    ) -> None:
+        """Prepare it, see `begin`; `top` is the web root's own directory, `item` the site item.
 
-        Raises UsageError for a web root that cannot be one or a site that is not filled from one,
-        StoreError when the store cannot be asked.
+        `forgotten`: there is no site item, but there are items that may be of this site.
         """
         self._started = time.monotonic()
-        self._site, self._store, self._options = site, store, options
-        self.webroot = WebRoot(site)
-        self._catalog = Catalog(store, site.name)
-        item = self._item = self._catalog.site_item()
-        check_filled_from_root(item, site.name)
-        forgotten = item is None and store.statistics().items > 0
+        self._target, self._options, self._item = target, options, item
+        site = target.site
         self._lost = (
             forgotten
             or options.checksum
             or (item is not None and (item.index != site.index or not item.whole))
         )
         self.walk = Walk(
-            site,
-            self.webroot,
-            store,
+            target,
             options,
-            [Task(self.webroot.top(), item is not None, deep=True)],
+            [Task(top, item is not None, deep=True)],
             self._decide,
             at_once=item is None and not forgotten and not options.dry_run,
             reconsider=item is not None
-            and (item.max_page, item.compression) != (site.max_page, site.compression),
+            and (item.max_page, item.compression) != (site.max_page, target.compression),
         )
+
+    @classmethod
+    def begin(cls, site: Site, store: Store, options: Options) -> Self:
+        """Return a sync of `site` as disk and `store` are now; nothing is changed yet.
+
+        Raises UsageError for a web root that cannot be one or a site that is not filled from one,
+        StoreError when the store cannot be asked.
+        """
+        target = Target.of(site, WebRoot(site), store)
+        item = target.catalog.site_item()
+        check_filled_from_root(item, site.name)
+        forgotten = item is None and store.statistics().items > 0
+        return cls(target, target.webroot.top(), options, item, forgotten=forgotten)
+
+    @property
+    def webroot(self) -> WebRoot:
+        """The web root as it was found."""
+        return self._target.webroot
 
     @property
     def item(self) -> SiteItem | None:
@@ -81,10 +101,10 @@ class Sync:
     def _decide(self, walk: Walk) -> bool:
         if self._options.delete:
             limit = self._options.max_delete
-            limit.check(self._site.name, walk.gone, walk.recorded, walk.published)
+            limit.check(self._target.site.name, walk.gone, walk.recorded, walk.published)
             self._options.check(walk.gone, walk.recorded)
         if walk.lost:
-            self._item = self._catalog.note_loss(self._item)
+            self._item = self._target.catalog.note_loss(self._item)
         return False
 
     def _finish(self) -> None:
@@ -95,33 +115,35 @@ class Sync:
             if lost and self._options.delete:
                 report.removed += self._remove_orphans(report.pages)
             self._item = self._site_item(whole=self._options.delete or not lost)
-            self._catalog.write_site_item(self._item)
+            self._target.catalog.write_site_item(self._item)
         report.seconds = time.monotonic() - self._started
 
     def _remove_orphans(self, published: int) -> int:
+        site, store = self._target.site, self._target.store
         try:
-            strays = orphans(self._store, self._catalog, self._site.name, self._site.index_name)
+            strays = orphans(store, self._target.catalog, site.name, site.index_name)
         except StoreRefusedError as error:
             log.warning(
                 "%s: pages that nothing records stay until their lease ends: %s",
-                self._site.name,
+                site.name,
                 error,
             )
             return 0
         if published == 0:  # else they are what the disk, seen whole, does not have
             limit = self._options.max_delete
-            limit.check(self._site.name, len(strays), len(strays), published)
-        self._store.delete_many(strays)
+            limit.check(site.name, len(strays), len(strays), published)
+        store.delete_many(strays)
         return len(strays)
 
     def _site_item(self, *, whole: bool) -> SiteItem:
+        site = self._target.site
         return SiteItem(
             epoch=self._item.epoch if self._item else secrets.token_hex(8),
-            root=self._site.root,
-            index=self._site.index,
-            exclude=self._site.exclude,
-            max_page=self._site.max_page,
-            compression=self._site.compression,
+            root=site.root,
+            index=site.index,
+            exclude=site.exclude,
+            max_page=site.max_page,
+            compression=self._target.compression,
             pages=self.report.pages,
             bytes=self.report.bytes,
             last_sync=time.time(),
@@ -130,8 +152,8 @@ class Sync:
 
 
 def sync(site: Site, store: Store, options: Options) -> Report:
-    """Make `store` equal to the web root of `site`, once; raises as `Sync` does."""
-    one = Sync(site, store, options)
+    """Make `store` equal to the web root of `site`, once; raises what `Sync` raises."""
+    one = Sync.begin(site, store, options)
     for waiting in one.steps():
         if waiting:
             one.walk.wait()

@@ -1,4 +1,4 @@
-"""Would one site fit: its web root, permissions, key lengths, item sizes and file systems."""
+"""Would a site with a web root fit: permissions, key lengths, item sizes and file systems."""
 
 import os
 import pwd
@@ -28,7 +28,9 @@ def this_user() -> str:
         return str(os.geteuid())
 
 
-def check_site(name: str, census: Census, reader: Reader, mounts: list[Mount]) -> Iterator[Finding]:
+def check_webroot(
+    name: str, census: Census, reader: Reader, mounts: list[Mount]
+) -> Iterator[Finding]:
     """Yield what there is to say of the site `name`, but for its memory."""
     content = f"{counted(census.files, 'file')} with {size(census.bytes)} would be in memory"
     if census.files:

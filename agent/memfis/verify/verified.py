@@ -1,0 +1,21 @@
+"""What a verification says of each file that it compared."""
+
+from typing import NamedTuple
+
+BATCH = 200
+"""Pages that the store is asked for at once."""
+
+
+class Discrepancy(NamedTuple):
+    """One thing that is not in the store as on the disk; `kind` says how."""
+
+    kind: str
+    """`missing`, `different`, `damaged`, `stray` (a key that no file stands for) or `records`."""
+    path: bytes
+
+
+class Verified(NamedTuple):
+    """One file that was compared, and what is wrong with it, if anything."""
+
+    path: bytes
+    discrepancy: Discrepancy | None
