@@ -1,1 +1,1 @@
-"""All that the Python side knows of nginx: its site, what it tells and what it keeps."""
+"""What the Python side knows of nginx: its site, its media types, what it tells and keeps."""
