@@ -1,1 +1,1 @@
-"""What the Python side knows of nginx: its site, media types, what it tells and keeps."""
+"""What the Python side knows of nginx: its site, its media types, what it tells and keeps."""
