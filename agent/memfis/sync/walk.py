@@ -46,7 +46,7 @@ class Walk:
         """
         self.report = Report.of(target.site, target.store, dry_run=options.dry_run)
         self.gone = 0
-        """Pages that are to be removed, of the directories compared by now; so of the others."""
+        """Pages that are to be removed; as the next two, of the directories compared so far."""
         self.recorded = 0
         """Pages that the store should have had before."""
         self.published = 0
