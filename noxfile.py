@@ -11,6 +11,9 @@ nox.options.sessions = ["lint", "tests", "histories", "posix", "hosts", "first_r
 
 DISTRIBUTIONS = ("debian:12", "debian:13", "ubuntu:24.04")
 
+PYTHONS = ("ubuntu:24.04", "debian:13", "ubuntu:26.04")
+"""Distributions that have Python 3.12, 3.13 and 3.14; `tests` runs on Debian 12's 3.11 in CI."""
+
 SUITES = ("pjdfstest@0.2.2", "fsx@0.3.2")
 """Public suites for file systems, on crates.io."""
 
@@ -141,6 +144,54 @@ def matrix(session: nox.Session, distribution: str) -> None:
     """Test the role elsewhere; `-- short` leaves out check mode and idempotence."""
     install(session, "molecule", project=False)
     molecule(session, distribution)
+
+
+@nox.session(venv_backend="none")
+@nox.parametrize("distribution", PYTHONS, ids=PYTHONS)
+def pythons(session: nox.Session, distribution: str) -> None:
+    """Run the tests with another distribution's Python, nginx and memcached, in a container.
+
+    `-- short` leaves out tests/integration, but for syncs; other arguments are pytest's.
+    """
+    name = f"memfis-pythons-{distribution.replace(':', '-')}"
+    environment = os.environ | containers(session, distribution, "pythons")
+    engine = environment.get("MOLECULE_ENGINE", "podman")
+    base = environment.get("MOLECULE_BASE", f"docker.io/library/{distribution}")
+    image, container = f"localhost/{name}", f"{name}-{os.getpid()}"
+    recipe = ("--file", "tests/pythons/Containerfile", "--build-arg", f"BASE={base}")
+    build = (engine, "build", "--tag", image, *recipe, "tests/pythons")
+    session.run(*build, env=environment)
+
+    # What is downloaded once for all: packages of pip's, and documentation trees.
+    caches = {
+        "pythons/pip": "/root/.cache/pip",
+        "documentation": "/opt/memfis/.cache/documentation",
+    }
+    options = ["--rm", "--name", container, "--env", "CI", "--volume", f"{Path.cwd()}:/checkout:ro"]
+    for directory, place in caches.items():
+        here = Path(".cache", directory).absolute()
+        here.mkdir(parents=True, exist_ok=True)
+        options += ["--volume", f"{here}:{place}"]
+    bundle = environment.get("MOLECULE_CA_BUNDLE")
+    if bundle:
+        inside = "/etc/ssl/bundle.crt"
+        options += ["--volume", f"{bundle}:{inside}:ro", "--env", f"PIP_CERT={inside}"]
+    # For user namespaces with fewer watches, for mounts, and for a tree of 100,000 files in memory.
+    unmask = {"podman": "unmask=/proc/sys", "docker": "systempaths=unconfined"}[engine]
+    options += ["--security-opt", unmask, "--cap-add", "SYS_ADMIN", "--device", "/dev/fuse"]
+    options += ["--shm-size", "1g"]
+
+    directories = ("tests/unit", "tests/contract", "tests/integration")
+    arguments = (*directories, *session.posargs)
+    if "short" in session.posargs:
+        arguments = (*directories[:2], "tests/integration/test_sync.py")
+    run = (engine, "run", *options, image, "/checkout/tests/pythons/run", *arguments)
+    remove = (engine, "rm", "--force", container)
+    try:
+        session.run(*run, env=environment)
+    finally:
+        # It is there no more, or the session was stopped.
+        session.run(*remove, env=environment, silent=True, success_codes=[0, 1])
 
 
 @nox.session

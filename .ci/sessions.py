@@ -3,7 +3,9 @@
 One at a time leaves a machine of two cores idle for half of the time: tests wait for servers, for
 the network and for what they made happen. A test that failed beside another session is run once
 more when all are over, and both are told. What a session prints is also in .cache/ci; what failed
-ends the output, for whoever sees no more than that of it.
+ends the output, for whoever sees no more than that of it. CI that takes too long has failed, too.
+
+    .ci/sessions.py [WHEN]      WHEN: when CI began, set-up included (seconds since the epoch)
 """
 
 import os
@@ -21,18 +23,21 @@ LOGS = ROOT / ".cache" / "ci"
 AT_A_TIME = 2
 
 sys.path.insert(0, str(ROOT))
+import durations  # noqa: E402
 import nox  # noqa: E402
 import noxfile  # noqa: E402
 
+PYTHONS = tuple(f"pythons({distribution})" for distribution in noxfile.PYTHONS)
 IN_SHORT = (
     *("gateway", "couchbase", "php"),
     *(f"matrix({distribution})" for distribution in noxfile.DISTRIBUTIONS[1:]),
+    *PYTHONS,
 )
 SESSIONS: dict[str, list[str]] = {session: [] for session in nox.options.sessions} | {
     session: ["--", "short"] for session in IN_SHORT
 }
 # So that no long one is left over for the end.
-SHORT_ONES = ("first_run", "lint")
+SHORT_ONES = ("first_run", "lint", *PYTHONS)
 # What runs only those tests of a session again that failed.
 AGAIN = {session: ["--", "--last-failed", "-n", "0"] for session in ("tests", "histories")}
 SEED = re.compile(r"\b(MEMFIS_\w+)=(\S+)")
@@ -41,6 +46,7 @@ LAST_LINES = 60
 
 running: dict[str, subprocess.Popen[bytes]] = {}
 results: dict[str, str] = {}
+took: dict[str, float] = {}
 printing = threading.Lock()
 
 
@@ -64,9 +70,10 @@ def show(output: Path) -> None:
 
 def run(session: str) -> None:
     """Run `session` to its end."""
-    passed, took = call(session, SESSIONS[session], log(session))
+    passed, seconds = call(session, SESSIONS[session], log(session))
     with printing:
-        results[session] = f"{'passed' if passed else 'FAILED'} after {took}"
+        took[session] = seconds
+        results[session] = f"{'passed' if passed else 'FAILED'} after {durations.clock(seconds)}"
         show(log(session))
         say(f"{session} {results[session]}")
 
@@ -79,17 +86,19 @@ def run_again(session: str) -> None:
         return  # it was something else
     seeds = [line for line in lines if ": to repeat, " in line]
     again = LOGS / f"{session}, again.log"
-    passed, took = call(session, AGAIN[session], again, dict(SEED.findall(" ".join(seeds))))
+    passed, seconds = call(session, AGAIN[session], again, dict(SEED.findall(" ".join(seeds))))
+    took[again.stem] = seconds
     show(again)
     if passed:
-        told = [f"failed after {results[session].split()[-1]}, passed alone after {took}"]
+        first, second = durations.clock(took[session]), durations.clock(seconds)
+        told = [f"failed after {first}, passed alone after {second}"]
         results[session] = "\n    ".join(told + failures)
 
 
 def call(
     session: str, arguments: list[str], output: Path, environment: dict[str, str] | None = None
-) -> tuple[bool, str]:
-    """Run `session`; return whether it passed, and the minutes and seconds that it took."""
+) -> tuple[bool, float]:
+    """Run `session`; return whether it passed, and the seconds that it took."""
     began = time.monotonic()
     with output.open("wb") as file:
         running[session] = subprocess.Popen(
@@ -102,8 +111,7 @@ def call(
         )
     say(f"{session} begins")
     code = running[session].wait()
-    took = round(time.monotonic() - began)
-    return code == 0, f"{took // 60}:{took % 60:02}"
+    return code == 0, time.monotonic() - began
 
 
 def stopped(number: int, _frame: object) -> None:
@@ -120,8 +128,8 @@ def stopped(number: int, _frame: object) -> None:
         signal.raise_signal(number)
 
 
-def main() -> int:
-    """Return 0 when every session has passed."""
+def main(began: float) -> int:
+    """Return 0 when every session has passed, and not too long after CI `began`."""
     LOGS.mkdir(parents=True, exist_ok=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stopped)
@@ -135,11 +143,18 @@ def main() -> int:
     for session in failed:
         say(f"======== {session}: its last lines")
         print(*log(session).read_text(errors="replace").splitlines()[-LAST_LINES:], sep="\n")
+    total = time.time() - began
+    say("======== minutes and seconds")
+    for line in durations.table(took, total):
+        say(line)
     say("========")
     for session, result in results.items():
         say(f"{session:22} {result}")
-    return int(bool(failed))
+    late = durations.too_long(total)
+    if late:
+        say(f"FAILED: {late}")
+    return int(bool(failed or late))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(float(sys.argv[1]) if sys.argv[1:] else time.time()))

@@ -20,13 +20,13 @@ from memfis.store import Store
 from memfis.watch import TreeWatcher
 from support.command import COMMAND, environment, memfis, memfis_json
 from support.documentation import LARGE, documentation
-from support.memcached import Memcached
+from support.memcached import Memcached, small_items
 
 MEBIBYTE = 1024 * 1024
 
 TREES = {
     "a Java API": LARGE,
-    "Python's documentation": ("python3.11-doc", "python3.12-doc", "python3.13-doc"),
+    "Python's documentation": tuple(f"python3.{number}-doc" for number in (11, 12, 13, 14)),
 }
 
 
@@ -222,7 +222,7 @@ def test_directories_whose_records_are_over_the_item_limit(directory: Path) -> N
     (root / "index.html").write_text("index")
     for page in range(500):
         (root / "large" / f"{page}.html").write_text(str(page))
-    with running(directory, "-I", "16k", "-o", "slab_chunk_max=16384") as memcached:
+    with running(directory, *small_items()) as memcached:
         done = memfis("doctor", *flags(root, memcached), "--json")
         problems = memfis_json("sync", *flags(root, memcached))["sites"][0]["problems"]
     assert done.returncode == 1

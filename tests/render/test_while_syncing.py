@@ -23,7 +23,7 @@ from memfis.store import Store
 from memfis.sync import MaxDelete, Options, sync, walk
 from memfis.verify import verify_webroot
 from render.conftest import Rendered
-from support.memcached import Memcached
+from support.memcached import Memcached, small_items
 from support.origin import Origin
 
 
@@ -140,7 +140,7 @@ def test_a_directory_that_goes(rendered: Rendered, origin: Origin) -> None:
 def small(directory: Path, rendered: Rendered) -> Iterator[None]:
     """Let the store take no item of more than 16 KiB."""
     rendered.memcached.end()
-    memcached = Memcached(directory, "-I", "16k", "-o", "slab_chunk_max=16384")
+    memcached = Memcached(directory, *small_items())
     memcached.start()
     yield
     memcached.end()

@@ -1,11 +1,14 @@
 """A real memcached at a unix socket."""
 
 import os
+import re
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from pymemcache.client.base import Client
@@ -14,6 +17,20 @@ from support.process import Process, listening, unprivileged
 
 # As many as the role's memfis_store_threads has by itself.
 THREADS = min(max((os.cpu_count() or 1) // 2, 1), 4)
+
+
+@cache
+def small_items() -> tuple[str, ...]:
+    """Return the options of a memcached that takes no item of more than 16 KiB.
+
+    It wants no larger chunks then, either. It is told so in bytes until 1.6.18 (Debian 12), and in
+    KiB in 1.6.24 (Ubuntu 24.04) and later.
+    """
+    command = ["memcached", "--version"]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    version = tuple(map(int, re.findall(r"\d+", said)[:3]))
+    largest = 16 * 1024 if version <= (1, 6, 18) else 16
+    return ("-I", "16k", "-o", f"slab_chunk_max={largest}")
 
 
 class Memcached:

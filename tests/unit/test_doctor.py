@@ -80,6 +80,13 @@ def test_pages_of_one_item(key: int, value: int, pages: int) -> None:
     assert slabs.memory == pages * PAGE
 
 
+@pytest.mark.parametrize(("steps", "pages"), [(0, 1), (1, 1), (2, 2), (3, 3)])
+def test_an_item_that_grew_leaves_a_page_where_it_was_smaller(steps: int, pages: int) -> None:
+    slabs = Slabs(SlabSettings())
+    assert slabs.add(60, 3000, flags=False, appends=steps)
+    assert slabs.memory == pages * PAGE
+
+
 def test_an_item_over_the_limit_takes_nothing() -> None:
     slabs = Slabs(SlabSettings())
     assert not slabs.add(10, 1024 * 1024, flags=True)

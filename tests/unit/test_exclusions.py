@@ -1,3 +1,5 @@
+from fnmatch import fnmatchcase
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -19,6 +21,7 @@ NAME = (
     .map(b"".join)
     .filter(lambda n: n not in (b"", b".", b".."))
 )
+FIT = st.sampled_from([b"index.html", b"logo.PNG", b"a\nb", b"caf\xe9.html", b"key", b"php", b"~a"])
 DIRECTORY = st.sampled_from([b"/", b"/docs/", b"/.well-known/", b"/x.sql/"])
 PATTERNS = st.sampled_from([(), ("*.iso",), ("!*.sql", "/docs/"), ("*", "!*.php"), ("a*", "!/a")])
 
@@ -121,6 +124,64 @@ def test_all_names_at_once_are_not_taken_for_fit_when_one_is_not(
     exclusions = Exclusions(patterns)
     if exclusions.leaves_out_none(names):
         assert not any(exclusions.leave_out(directory, name, False) for name in names)
+
+
+def fits(pattern: str, name: bytes) -> bool:
+    """Return whether `name` fits one of the default patterns, as a shell has it, in any case.
+
+    The case of ASCII's letters, that is: nobody knows what the other bytes mean.
+    """
+    return fnmatchcase(name.lower().decode("latin-1"), pattern.lower())
+
+
+@st.composite
+def fitting(draw: st.DrawFn) -> bytes:
+    """Draw a name that fits a default pattern: any bytes for its stars, its letters in any case."""
+    first, *others = draw(st.sampled_from(DEFAULT_PATTERNS)).encode().split(b"*")
+    name = first + b"".join(draw(PART | st.just(b"")) + part for part in others)
+    upper = draw(st.lists(st.booleans(), min_size=len(name), max_size=len(name)))
+    return b"".join(
+        byte.upper() if up else byte
+        for byte, up in zip((bytes([number]) for number in name), upper, strict=True)
+    )
+
+
+@given(name=NAME | fitting())
+@example(b"#")
+@example(b"##")
+@example(b"~")
+@example(b".pem")
+@example(b"server.pem\n")
+@example(b"a\nserver.pem")
+@example(b"x.sql.")
+@example(b"ID_RSA\xff")
+@example(b"desktop.ini.html")
+@example(b"\xe4.TMP")
+@example(b"x.\xc5\xbfql")
+def test_the_defaults_are_those_names_that_fit_a_default_pattern(name: bytes) -> None:
+    expected = any(fits(pattern, name) for pattern in DEFAULT_PATTERNS)
+    assert Exclusions().excludes(b"/", name, False) == expected
+
+
+@given(directory=DIRECTORY, name=fitting(), before=st.lists(FIT), after=st.lists(FIT))
+@example(b"/", b"server.pem", [b"index.html"], [b"logo.png"])
+@example(b"/", b"dump.sql", [], [])
+@example(b"/", b"DUMP.SQL", [b"a\n"], [b"\nb"])
+@example(b"/", b"#\xff\n#", [b"a"], [])
+def test_a_name_that_fits_a_default_pattern_never_gets_past_a_quick_look(
+    directory: bytes, name: bytes, before: list[bytes], after: list[bytes]
+) -> None:
+    exclusions = Exclusions()
+    assert exclusions.excludes(directory, name, False)
+    assert exclusions.leave_out(directory, name, False)
+    assert not exclusions.leaves_out_none([*before, name, *after])
+
+
+@given(names=st.lists(FIT))
+def test_a_quick_look_is_enough_for_names_that_are_fit(names: list[bytes]) -> None:
+    exclusions = Exclusions()
+    assert exclusions.leaves_out_none(names)
+    assert not any(exclusions.leave_out(b"/", name, False) for name in names)
 
 
 @pytest.mark.parametrize("pattern", DEFAULT_PATTERNS)

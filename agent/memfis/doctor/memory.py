@@ -78,7 +78,7 @@ class Slabs:
             return False
         self.items += 1
         self.bytes += total
-        for step in range(appends):
+        for step in range(1, appends):  # the last one is the item itself
             size = header + _END + value * step // appends
             self._passed.add(bisect_left(self._classes, min(size, self._settings.chunk_max)))
         if total <= self._settings.chunk_max:

@@ -91,7 +91,7 @@ def parse_regex(text: str) -> Pattern:
         raise UsageError(f"{shown}: begins with '/'")
     if len(text) > LONGEST:
         raise UsageError(f"{shown}: longer than {LONGEST} characters")
-    if re.search(r"\)[*+?{]|[*+?}][*+{]|(?<!\\)\{|\(\?|\\[1-9gAZ]", text):
+    if re.search(r"\)[*+?{]|[*+?}][*+{]|(?<!\\)\{|\(\?|\\[1-9gAZz]", text):
         raise UsageError(f"{shown}: groups and repetitions cannot be repeated, or named")
     if len(re.findall(r"(?<!\\)[*+]", text)) > REPETITIONS:
         raise UsageError(f"{shown}: more than {REPETITIONS} repetitions")

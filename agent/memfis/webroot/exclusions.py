@@ -4,10 +4,10 @@ Refused names are those that the nginx site refuses too (templates/nginx/site.co
 brings them in. The default exclusions may be overruled by a pattern that begins with `!`.
 """
 
-import fnmatch
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import groupby
 
 from memfis.settings.patterns import parse_patterns
 
@@ -21,47 +21,88 @@ DEFAULT_PATTERNS = (
     *("*.pem", "*.key", "*.p12", "*.pfx", "*.jks", "*.kdbx", "*.ovpn", "id_rsa*", "id_ed25519*"),
     *("wp-config*", "*.cgi", "*.fcgi"),
 )
-"""Names that are published by mistake more often than on purpose; gitignore globs, any case."""
+"""Names that are published by mistake more often than on purpose; gitignore globs, any case.
+
+`*` is the only wildcard in them, and stands at the ends or once between them: see `_Defaults`.
+"""
 
 
-def _searched(pattern: str) -> str:
-    """Return the regular expression to search a name for, unanchored where `pattern` is."""
-    if pattern.startswith("*"):
-        return fnmatch.translate(pattern[1:])
-    return r"\A" + fnmatch.translate(pattern)
+class _Defaults:
+    """Default patterns by what they ask of a name: compared as bytes, in lower case (ASCII)."""
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        """Sort `patterns`; raises ValueError for one that asks for more than this compares."""
+        equal: list[bytes] = []
+        starts: list[bytes] = []
+        ends: list[bytes] = []
+        self.within: list[bytes] = []
+        self.around: list[tuple[bytes, bytes]] = []
+        for pattern in patterns:
+            if set(pattern) & set("?[]\\/!"):
+                raise ValueError(f"default pattern {pattern}: '*' is the only wildcard here")
+            match pattern.lower().encode("ascii").split(b"*"):
+                case [name]:
+                    equal.append(name)
+                case [b"", end]:
+                    ends.append(end)
+                case [start, b""]:
+                    starts.append(start)
+                case [start, end]:
+                    self.around.append((start, end))
+                case [b"", part, b""]:
+                    self.within.append(part)
+                case _:
+                    raise ValueError(f"default pattern {pattern}: too many wildcards")
+        self.equal = frozenset(equal)
+        self.starts = tuple(starts)
+        self.ends = tuple(ends)
+
+    def fit(self, name: bytes) -> bool:
+        """Whether one of the patterns fits `name`."""
+        name = name.lower()
+        return (
+            name.endswith(self.ends)
+            or name.startswith(self.starts)
+            or name in self.equal
+            or any(part in name for part in self.within)
+            or any(
+                name.startswith(start) and name.endswith(end) and len(name) >= len(start + end)
+                for start, end in self.around
+            )
+        )
+
+    def signs(self) -> Iterator[bytes]:
+        """Yield what is in `/name/`, in lower case, of every name that one of the patterns fits."""
+        yield from (b"/%b/" % name for name in self.equal)
+        yield from (b"/%b" % start for start in self.starts)
+        yield from (b"%b/" % end for end in self.ends)
+        yield from self.within
+        yield from (b"/%b" % start for start, _ in self.around)
 
 
-def _any_of(patterns: Iterable[str]) -> re.Pattern[bytes]:
-    """Return what finds in a name in lower case that one of `patterns` fits."""
-    return re.compile("|".join(_searched(each.lower()) for each in patterns).encode("ascii"))
+def _any_of(texts: Iterable[bytes]) -> re.Pattern[bytes]:
+    """Return what finds one of `texts`.
+
+    What begins alike stands together: the regular expression engine tries one alternative after
+    the other.
+    """
+    groups = groupby(sorted(texts), key=lambda text: text[:1])
+    return re.compile(
+        b"|".join(
+            b"%b(?:%b)" % (re.escape(first), b"|".join(re.escape(text[1:]) for text in those))
+            for first, those in groups
+        )
+    )
 
 
-_DEFAULT = _any_of(DEFAULT_PATTERNS)
+_DEFAULTS = _Defaults(DEFAULT_PATTERNS)
 
 _REFUSED = re.compile(rb"\A\.|\.(?:php\d?|phtml|phar|phps|inc)(?:[.~]|\Z)")
 
-# Nearly all names are fit to be published, and this finds out fast: every name that is not begins
-# with one of _STARTS, or _SUSPECT finds something in it.
-_ANYWHERE = tuple(pattern for pattern in DEFAULT_PATTERNS if pattern[0] == "*")
-_STARTS = (
-    b".",
-    *(re.split(r"[*?\[]", p.lower())[0].encode() for p in DEFAULT_PATTERNS if p[0] != "*"),
-)
-_SUSPECT = re.compile(
-    b"|".join([rb"\.ph|\.inc", *(_searched(pattern.lower()).encode() for pattern in _ANYWHERE)])
-)
-
-# The same for all names of a directory at once, each between two slashes. What begins alike stands
-# together: the regular expression engine tries one alternative after the other.
-_ENDS = [fnmatch.translate(p[1:].lower()).replace(r"\Z", "/").encode() for p in _ANYWHERE]
-_SUSPECT_AMONG = re.compile(
-    rb"/(?:%b)|\.(?:ph|inc|%b)|%b"
-    % (
-        b"|".join(re.escape(start) for start in _STARTS),
-        b"|".join(end.replace(rb"\.", b"", 1) for end in _ENDS if end.startswith(rb"(?s:\.")),
-        b"|".join(end for end in _ENDS if not end.startswith(rb"(?s:\.")),
-    )
-)
+# Nearly all names are fit to be published, and this finds out fast, for all names of a directory at
+# once, each between two slashes: it finds something in every name that is refused or that a default
+# pattern fits, and in few others.
+_SUSPECT = _any_of([b"/.", b".ph", b".inc", *_DEFAULTS.signs()])
 
 
 def is_refused(directory: bytes, name: bytes) -> bool:
@@ -85,14 +126,12 @@ class Exclusions:
         """
         if self._spec is not None:
             return False
-        return not _SUSPECT_AMONG.search(b"/%b/" % b"/".join(names).lower())
+        return not _SUSPECT.search(b"/%b/" % b"/".join(names).lower())
 
     def leave_out(self, directory: bytes, name: bytes, is_directory: bool) -> bool:
         """Whether `name` in `directory` (a path that ends with `/`) is refused or stays out."""
-        if self._spec is None:
-            lower = name.lower()
-            if not lower.startswith(_STARTS) and not _SUSPECT.search(lower):
-                return False
+        if self.leaves_out_none((name,)):
+            return False
         return is_refused(directory, name) or self.excludes(directory, name, is_directory)
 
     def excludes(self, directory: bytes, name: bytes, is_directory: bool) -> bool:
@@ -103,4 +142,4 @@ class Exclusions:
             verdict = self._spec.check_file(path.replace("\n", "?")).include
             if verdict is not None:
                 return verdict
-        return _DEFAULT.search(name.lower()) is not None
+        return _DEFAULTS.fit(name)
