@@ -7,7 +7,7 @@ from jinja2 import nodes
 from jinja2.environment import TemplateModule
 from jinja2.runtime import Macro
 
-from memfis.nginx.site import SITE_DEFAULTS
+from memfis.settings import site as declared
 from support.nginx import templates
 
 PHP: dict[str, Any] = {
@@ -17,7 +17,7 @@ PHP: dict[str, Any] = {
     "uploads": [],
 }
 SITE: dict[str, Any] = {
-    **SITE_DEFAULTS,
+    **declared.SITE.defaults("nginx"),
     "name": "site.example",
     "root": "/srv/www",
     "index": ["index.html"],
