@@ -17,9 +17,9 @@ from memfis.filesystem.items import Items, failure
 from memfis.filesystem.links import Links
 from memfis.filesystem.moving import is_marked, marked
 from memfis.filesystem.nodes import Directory, Node
-from memfis.filesystem.renames import Renames
+from memfis.filesystem.relocation import Renames
 from memfis.filesystem.rules import Rules
-from memfis.filesystem.site import SiteState, check_source, root_entry
+from memfis.filesystem.shared_site import SiteState, check_source, root_entry
 from memfis.filesystem.tree import Tree, split
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.paths import shown

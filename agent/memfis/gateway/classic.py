@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from memfis.gateway.arithmetic import Count
 from memfis.gateway.backend import BackendError, Document, UnavailableError, Write
 from memfis.gateway.commands import (
     BAD_FORMAT,
@@ -18,7 +19,6 @@ from memfis.gateway.commands import (
     signed,
     unsigned,
 )
-from memfis.gateway.counting import Count
 from memfis.gateway.hot import Entry
 from memfis.gateway.items import Items, Outcome
 

@@ -10,7 +10,7 @@ from memfis.gateway.backend import BackendError
 from memfis.gateway.budget import Budget
 from memfis.gateway.commands import Command, Failure, Stream
 from memfis.gateway.items import Items
-from memfis.gateway.reading import Quit, Reading
+from memfis.gateway.parser import Quit, Reading
 
 FREE = 16 * 1024
 """Bytes that every client may have in the buffers."""

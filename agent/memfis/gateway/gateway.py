@@ -7,12 +7,12 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from memfis.gateway import sockets
 from memfis.gateway.backend import Backend
 from memfis.gateway.connection import Connections
-from memfis.gateway.exposition import Collected
 from memfis.gateway.figures import Figures
 from memfis.gateway.items import Items
+from memfis.gateway.listeners import accept
+from memfis.gateway.metrics import Collected
 from memfis.service.exposition import Exposition
 from memfis.service.sockets import listen_tcp, listen_unix
 from memfis.service.systemd import notify
@@ -48,7 +48,7 @@ class Gateway:
         `metrics`: where Prometheus asks, when another listens there for us.
         """
         async with contextlib.AsyncExitStack() as stack:
-            servers = [await sockets.serve(each, self.connections.new) for each in listeners]
+            servers = [await accept(each, self.connections.new) for each in listeners]
             await self._expose(stack, metrics)
             tasks = [asyncio.create_task(self._probe()), asyncio.create_task(self._look_after())]
             for task in tasks:

@@ -11,9 +11,9 @@ from memfis.catalog.catalog import Catalog
 from memfis.errors import ProgramError
 from memfis.filesystem import Caller, Filesystem
 from memfis.mount.adapter import Adapter
+from memfis.mount.lifetime import serve
 from memfis.mount.options import BATCH, Options
 from memfis.mount.place import check_mountpoint, may_allow_other
-from memfis.mount.serving import serve
 from memfis.mount.session import Session
 from memfis.settings.load import Site, StoreAddress
 from memfis.store import Store

@@ -8,9 +8,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 from memfis.errors import UsageError
-from memfis.gateway import sockets
+from memfis.gateway import listeners
 from memfis.gateway.backend import Backend
 from memfis.gateway.gateway import Gateway
+from memfis.service.sockets import passed_sockets
 from memfis.settings.gateway import GatewaySettings
 
 log = logging.getLogger("memfis.gateway")
@@ -19,7 +20,7 @@ log = logging.getLogger("memfis.gateway")
 def run(settings: GatewaySettings) -> None:
     """Serve Couchbase as `settings` say; raises UsageError."""
     try:
-        from memfis.gateway.couchbase import CouchbaseBackend
+        from memfis.gateway.couchbase.backend import CouchbaseBackend
     except ImportError as error:
         raise UsageError(
             f"Couchbase's SDK is missing ({error}): pip install 'memfis[couchbase]'"
@@ -46,15 +47,15 @@ async def _serve(backend: Backend, settings: GatewaySettings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     gateway = Gateway(backend, settings)
-    passed = sockets.passed_sockets()
+    passed = passed_sockets()
     if passed:
-        await gateway.serve(stop, *sockets.apart(passed, settings.metrics))
+        await gateway.serve(stop, *listeners.apart(passed, settings.metrics))
         return
-    own = sockets.open_sockets(settings.listen)
+    own = listeners.open_sockets(settings.listen)
     try:
         await gateway.serve(stop, own)
     finally:
-        sockets.remove(settings.listen)
+        listeners.remove(settings.listen)
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:

@@ -1,6 +1,6 @@
 """What a client sent, taken apart into commands."""
 
-from memfis.gateway import admin, classic, many, meta
+from memfis.gateway import admin, bulk, classic, meta
 from memfis.gateway.commands import BAD_CHUNK, ERROR, READ_ONLY, Command, Failure, TooLarge
 
 LINE = 2048
@@ -144,7 +144,7 @@ class Reading:
         return line[:-1] if line.endswith(b"\r") else line
 
     def _parse(self, line: bytes) -> Command:
-        command = many.parse(line, self._max_item)
+        command = bulk.parse(line, self._max_item)
         if command is not None:
             self._count["meta"] += 1
             return command

@@ -48,7 +48,7 @@ from memfis.gateway.backend import (
     UnavailableError,
     Write,
 )
-from memfis.gateway.documents import document_id, expiry_of, key_of, password_in
+from memfis.gateway.couchbase.documents import document_id, expiry_of, key_of, password_in
 from memfis.settings.gateway import GatewaySettings
 
 T = TypeVar("T")
