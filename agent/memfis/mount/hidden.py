@@ -6,8 +6,8 @@ to the filesystem: what is asked by one is asked of a handle.
 """
 
 
-class OpenFiles:
-    """Handles and names; all paths as libfuse has them."""
+class HiddenNames:
+    """Which handle stands for which hidden name; all paths as libfuse has them."""
 
     def __init__(self) -> None:
         self._paths: dict[int, bytes] = {}
