@@ -34,7 +34,7 @@ class Gateway:
     def __init__(self, backend: Backend, settings: GatewaySettings) -> None:
         """Use `backend` with `settings`; nothing listens yet."""
         self._settings = settings
-        self.items = Items(backend, settings, Figures())
+        self.items = Items.over(backend, settings, Figures())
         self.connections = Connections(self.items)
 
     async def serve(

@@ -1,7 +1,7 @@
 """What a client sent, taken apart into commands."""
 
 from memfis.gateway import admin, bulk, classic, meta
-from memfis.gateway.commands import BAD_CHUNK, ERROR, READ_ONLY, Command, Failure, TooLarge
+from memfis.gateway.commands import BAD_CHUNK, ERROR, READ_ONLY, Command, Failure
 
 LINE = 2048
 """Longest line in bytes of most commands: as in memcached (proto_text.c)."""
@@ -29,7 +29,7 @@ class Quit(Exception):
     """The client wants to go, or is none of ours."""
 
 
-class Reading:
+class Parser:
     """Bytes that came and were not understood yet, and the command that waits for its value."""
 
     def __init__(self, max_item: int, count: dict[str, int], *, read_only: bool = False) -> None:
@@ -187,6 +187,3 @@ def _joins(command: Command, first: Command, keys: set[bytes], scheme: bytes) ->
 
 def _scheme(key: bytes) -> bytes:
     return key.partition(b"://")[0] if b"://" in key else b""
-
-
-__all__ = ["Quit", "Reading", "TooLarge"]
