@@ -9,7 +9,7 @@ from typing import IO
 
 from memfis.catalog.catalog import Catalog
 from memfis.errors import ProgramError
-from memfis.filesystem import Caller, Filesystem
+from memfis.filesystem import Caller, open_site
 from memfis.mount.adapter import Adapter
 from memfis.mount.lifetime import serve
 from memfis.mount.options import BATCH, Options
@@ -34,8 +34,8 @@ def run(site: Site, options: Options, ready: Callable[[], None]) -> bool:
         batch = options.batch
         if batch is None:
             batch = BATCH if store.is_gateway() else 0.0
-        filesystem = Filesystem(store, site, read_only=read_only, timeout=half, batch=batch)
-        filesystem.start(Caller(os.geteuid(), os.getegid()))
+        caller = Caller(os.geteuid(), os.getegid())
+        filesystem = open_site(store, site, caller, read_only=read_only, timeout=half, batch=batch)
         adapter = Adapter(filesystem)
         session = Session(adapter.callbacks(), fuse_options(site, options, read_only), half)
         adapter.session = session
