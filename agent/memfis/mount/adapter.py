@@ -24,7 +24,7 @@ from memfis.mount.libfuse import (
     write_attributes,
     write_statistics,
 )
-from memfis.mount.session import Request, Session
+from memfis.mount.request import CurrentRequest, Opcode
 
 _log = logging.getLogger(__name__)
 
@@ -41,17 +41,21 @@ Callback = Callable[..., int | None]
 
 
 class Adapter:
-    """The callbacks of a session: arguments as in fuse_operations (fuse.h), pointers as numbers.
+    """The callbacks for libfuse: arguments as in fuse_operations (fuse.h), pointers as numbers.
 
     Each returns what the kernel is to get; None is 0, and an OSError its errno. With `nullpath_ok`
     libfuse gives no path, but None, where it gives a handle.
     """
 
-    def __init__(self, filesystem: Filesystem, now: Callable[[], int] = time.time_ns) -> None:
-        """Answer from `filesystem`."""
-        self.session: Session
-        """To be set before the first request."""
+    def __init__(
+        self,
+        filesystem: Filesystem,
+        request: CurrentRequest,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Answer from `filesystem`; `request` is the one that a callback is part of."""
         self._files = filesystem
+        self._request = request
         self._now = now
         self._hidden = HiddenNames()
         self._directories: dict[int, bytes] = {}
@@ -101,12 +105,12 @@ class Adapter:
         if path is None:
             return None, None if info is None else handle_of(info)
         handle = self._hidden.handle(path)
-        if handle is not None and self.session.request() != Request.LOOKUP:
+        if handle is not None and self._request.opcode() != Opcode.LOOKUP:
             return None, handle
         return path, None
 
     def write_pending(self) -> None:
-        """Let the filesystem write what may wait."""
+        """Write what may wait."""
         self._files.write_pending()
 
     # --- attributes
@@ -179,15 +183,16 @@ class Adapter:
 
     def unlink(self, path: bytes) -> None:
         # When a hidden file is closed, libfuse removes it by that name.
-        if self.session.request() == Request.UNLINK:
+        if self._request.opcode() == Opcode.UNLINK:
             self._files.remove(path)
 
     def rename(self, old: bytes, new: bytes, flags: int) -> None:
-        request = self.session.request()
-        if request == Request.UNLINK:  # libfuse hides the open file `old` instead of removing it
+        if (
+            self._request.opcode() == Opcode.UNLINK
+        ):  # libfuse hides the open file `old` instead of removing it
             self._files.remove(old)
             self._hidden.hide(old, new)
-        elif new.rpartition(b"/")[2] != self.session.new_name():
+        elif new.rpartition(b"/")[2] != self._request.new_name():
             self._hidden.hide(old, new)  # the next call renames another over it
         elif flags & ~RENAME_NOREPLACE:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))

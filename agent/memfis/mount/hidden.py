@@ -11,7 +11,9 @@ class HiddenNames:
 
     def __init__(self) -> None:
         self._paths: dict[int, bytes] = {}
+        """By handle, what is not hidden."""
         self._hidden: dict[bytes, list[int]] = {}
+        """By hidden name, which open files it stands for."""
 
     def opened(self, handle: int, path: bytes) -> None:
         """Note that `handle` is the file at `path`."""

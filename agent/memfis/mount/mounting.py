@@ -11,9 +11,10 @@ from memfis.catalog.catalog import Catalog
 from memfis.errors import ProgramError
 from memfis.filesystem import Caller, open_site
 from memfis.mount.adapter import Adapter
-from memfis.mount.lifetime import serve
+from memfis.mount.lifetime import answer_until_ended
 from memfis.mount.options import BATCH, Options
 from memfis.mount.place import check_mountpoint, may_allow_other
+from memfis.mount.request import CurrentRequest
 from memfis.mount.session import Session
 from memfis.settings.load import Site, StoreAddress
 from memfis.store import Store
@@ -36,12 +37,14 @@ def run(site: Site, options: Options, ready: Callable[[], None]) -> bool:
             batch = BATCH if store.is_gateway() else 0.0
         caller = Caller(os.geteuid(), os.getegid())
         filesystem = open_site(store, site, caller, read_only=read_only, timeout=half, batch=batch)
-        adapter = Adapter(filesystem)
-        session = Session(adapter.callbacks(), fuse_options(site, options, read_only), half)
-        adapter.session = session
+        request = CurrentRequest()
+        adapter = Adapter(filesystem, request)
+        session = Session.create(
+            adapter.callbacks(), fuse_options(site, options, read_only), half, request
+        )
         mount(session, options.mountpoint)
         ready()
-        lost = serve(session, adapter, filesystem)
+        lost = answer_until_ended(session, adapter, filesystem)
         for line in lost:
             _log.error("not written to the store: %s", line)
         return not lost
@@ -86,7 +89,7 @@ def mount(session: Session, mountpoint: str) -> None:
 
 @contextmanager
 def _standard_error_kept() -> Iterator[IO[bytes]]:
-    """Let libfuse, and the program it starts, write to a file."""
+    """Collect in a file what libfuse, and the program it starts, write to standard error."""
     with tempfile.TemporaryFile() as file:
         before = os.dup(2)
         os.dup2(file.fileno(), 2)
