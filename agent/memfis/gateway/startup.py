@@ -20,16 +20,13 @@ log = logging.getLogger("memfis.gateway")
 def run(settings: GatewaySettings) -> None:
     """Serve Couchbase as `settings` say; raises UsageError."""
     try:
-        from memfis.gateway.couchbase.backend import CouchbaseBackend
+        from memfis.gateway.couchbase.backend import connected
     except ImportError as error:
         raise UsageError(
             f"Couchbase's SDK is missing ({error}): pip install 'memfis[couchbase]'"
         ) from error
-    backend = CouchbaseBackend(settings)
-    try:
+    with connected(settings) as backend:
         run_with(backend, settings)
-    finally:
-        backend.close()
 
 
 def run_with(backend: Backend, settings: GatewaySettings) -> None:
