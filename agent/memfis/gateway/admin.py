@@ -150,8 +150,8 @@ def parse(words: list[bytes], _: int) -> Command:
     if name == b"verbosity":
         if not 2 <= len(words) <= 3:
             return Failure(ERROR)
-        known = quiet or signed(words[1]) is not None
-        return Say(b"OK\r\n" if known else BAD_FORMAT, quiet=quiet)
+        is_level = quiet or signed(words[1]) is not None
+        return Say(b"OK\r\n" if is_level else BAD_FORMAT, quiet=quiet)
     if name == b"stats":
         return _stats(words)
     if name == b"flush_all" and len(words) <= 3:

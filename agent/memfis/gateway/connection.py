@@ -45,21 +45,21 @@ class Connections:
         """Return what serves one more client."""
         return Connection(self)
 
-    def look_after(self) -> None:
+    def close_hung(self) -> None:
         """Close connections whose clients did not go on for `client_timeout`."""
         limit = self.items.clock() - self.items.settings.client_timeout
         for connection in list(self.open):
-            connection.look_after(limit)
+            connection.close_if_hung(limit)
 
     def drain(self) -> None:
-        """Let every client go as soon as its commands are answered."""
+        """Close each connection as soon as its commands are answered."""
         self.draining = True
         for connection in list(self.open):
             connection.leave()
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Reads commands, lets `Items` do them, and writes their answers."""
+    """Reads commands, has them done by `Items`, and writes their answers."""
 
     def __init__(self, all_: Connections) -> None:
         self._all, self._items = all_, all_.items
@@ -91,7 +91,7 @@ class Connection(asyncio.BufferedProtocol):
         figures.total_connections += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let what is underway end for nobody."""
+        """Note that nobody is there any more; what is underway ends, and is not sent."""
         if self in self._all.open:
             self._all.open.remove(self)
             self._items.figures.connections -= 1
@@ -150,7 +150,7 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._leaving = True
 
-    def look_after(self, limit: float) -> None:
+    def close_if_hung(self, limit: float) -> None:
         """Close the connection if its client should have gone on since `limit`."""
         if self._task is None and self._parser.untouched:
             self._give_back()

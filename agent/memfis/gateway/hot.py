@@ -31,7 +31,7 @@ class HotItem:
         self.fresh = fresh
         """The time until which it is answered without a question."""
         self.ends = ends
-        """The time at which it expires, as far as that is known."""
+        """The time at which it expires; infinite where nobody told."""
         self.accessed = 0.0
         """When a client last asked for it; 0 for never."""
 
@@ -69,7 +69,7 @@ class HotCache:
     def put(self, key: bytes, document: Document, ends: float = inf) -> HotItem:
         """Return an entry for what the database holds just now, and keep it if there is room.
 
-        `ends` is the time at which it is known to expire, if it is.
+        `ends` is the time at which it expires, if that was told.
         """
         entry = HotItem(key, document, min(self._clock() + self.ttl, ends), ends)
         before = self._entries.pop(key, None)

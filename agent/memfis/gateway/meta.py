@@ -1,6 +1,6 @@
 """The meta commands mg, ms, md and mn (memcached doc/protocol.txt, "Meta Commands").
 
-Of the flags those are known that the agent and the mount send, and some that cost nothing. Others
+Of the flags those are obeyed that the agent and the mount send, and some that cost nothing. Others
 are refused: a flag that is not obeyed must not be answered as if it were.
 """
 
@@ -60,7 +60,7 @@ class Meta(Command):
 
 
 class Mg(Meta):
-    """`mg`: look at an item, with its value or without."""
+    """`mg`: read an item, with its value or without."""
 
     __slots__ = ("_before", "_ttl_before", "lane", "writes")
 
@@ -225,7 +225,7 @@ class Mn(Command):
         return b"MN\r\n"
 
 
-_KNOWN = {b"mg": b"csftvhlukqOT", b"ms": b"cCFTMqkO", b"md": b"CqkO"}
+_OBEYED = {b"mg": b"csftvhlukqOT", b"ms": b"cCFTMqkO", b"md": b"CqkO"}
 _MODES = (b"S", b"E", b"A", b"P", b"R")
 
 
@@ -234,7 +234,7 @@ def parse(words: list[bytes], max_item: int) -> Command:
     name = words[0]
     if name == b"mn":
         return Mn()
-    if name not in _KNOWN:
+    if name not in _OBEYED:
         return Failure(b"CLIENT_ERROR %b is not supported by the gateway\r\n" % name)
     length = -1
     if name == b"ms" and len(words) > 2:
@@ -251,7 +251,7 @@ def parse(words: list[bytes], max_item: int) -> Command:
         letter, token = word[:1], word[1:]
         if letter in flags:
             return Failure(_DUPLICATE if name != b"md" else _MD_FLAG, length)
-        if letter not in _KNOWN[name]:
+        if letter not in _OBEYED[name]:
             return Failure(_UNKNOWN if name != b"md" else _MD_FLAG, length)
         if not _token_fits(letter, token):
             return Failure(_bad_token(name, letter), length)

@@ -56,7 +56,7 @@ class Parser:
 
     @property
     def wanted(self) -> int:
-        """Bytes to keep at least for the next command to be whole; 0 if that is not known."""
+        """Bytes to keep at least for the next command to be whole; 0 where none tells how many."""
         return self._open.length + 2 if self._open is not None and not self._swallow else 0
 
     def feed(self, data: "memoryview | bytes") -> None:

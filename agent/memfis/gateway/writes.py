@@ -67,7 +67,7 @@ class Writes:
         return self._removals.submit(key)
 
     def touch(self, key: bytes, expires: int) -> "asyncio.Future[bool]":
-        """Let the item expire at `expires` (Unix seconds, 0: never; the past: now)."""
+        """Give the item its expiry `expires` (Unix seconds, 0: never; the past: now)."""
         if self._is_past(expires):
             return self.delete(key)
         self._reads.forget(key)
@@ -150,7 +150,7 @@ class Writes:
         return Outcome.DONE
 
     async def count(self, key: bytes, change: Callable[[bytes], bytes]) -> bytes | None:
-        """Let `change` make a new value of the item's; return it, or None where no item is.
+        """Replace the value by what `change` makes of it; return that, None where no item is.
 
         Raises what `change` raises.
         """
