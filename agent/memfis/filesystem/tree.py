@@ -3,10 +3,10 @@
 import errno
 import logging
 from collections.abc import Callable, Iterable
-from itertools import islice
 
 from msgspec.structs import replace
 
+from memfis.filesystem.directory_cache import DirectoryCache
 from memfis.filesystem.inodes import ROOT, InodeNumbers
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.nodes import Directory, Node
@@ -18,9 +18,6 @@ from memfis.store import Answer, Request
 from memfis.store import exchange as to
 
 log = logging.getLogger(__name__)
-
-KEPT = 100_000
-"""Names that are kept in memory before the directories not used for longest are forgotten."""
 
 
 def split(path: bytes) -> tuple[bytes, bytes]:
@@ -50,8 +47,10 @@ class Tree:
         self._begin = begin
         self._inodes = InodeNumbers(self._lives)
         self.root = Node(b"", root, ROOT, fit=True)
-        self._directories: dict[bytes, Directory] = {b"/": Directory(b"/", self.root)}
-        self._names = 0
+        self._read = DirectoryCache(Directory(b"/", self.root))
+        self.forget_all = self._read.forget_all
+        self.forget_below = self._read.forget_below
+        self.drop = self._read.drop
         self._waiting: dict[Directory, float] = {}
 
     def directory(self, path: bytes, *, now: bool = False) -> Directory:
@@ -59,7 +58,7 @@ class Tree:
 
         Raises ENOENT, ENOTDIR, and EIO when its item is damaged or lost.
         """
-        directory = self._directories.get(path)
+        directory = self._read.get(path)
         if directory is None:
             node = self.find(path[:-1])
             if not node.is_directory:
@@ -116,7 +115,7 @@ class Tree:
         return node.handles > 0 or (
             directory is not None
             and directory.children.get(node.name) is node
-            and self._directories.get(directory.path) is directory
+            and self._read.get(directory.path) is directory
         )
 
     def moved(self, node: Node) -> None:
@@ -131,27 +130,9 @@ class Tree:
             raise failure(errno.ENOSPC, made.refusal)
         return made.done
 
-    def forget_all(self) -> None:
-        """Note that everything is to be read anew."""
-        for directory in self._directories.values():
-            directory.forget()
-
-    def forget_below(self, path: bytes) -> None:
-        """Note that all directories below `path` are to be read anew."""
-        for each, directory in self._directories.items():
-            if each.startswith(path):
-                directory.forget()
-
-    def drop(self, path: bytes) -> None:
-        """Forget the directory at `path`, which is gone."""
-        self._directories.pop(path, None)
-
     def move(self, old: bytes, new: bytes) -> None:
         """Give all directories below `old` their paths below `new`."""
-        for path in [each for each in self._directories if each.startswith(old)]:
-            directory = self._directories.pop(path).forget()
-            directory.path = new + path[len(old) :]
-            self._directories[directory.path] = directory
+        for directory in self._read.move(old, new):
             for child in directory.children.values():
                 child.fit = self._rules.fit(
                     directory.path, child.name, is_directory=child.is_directory
@@ -196,7 +177,7 @@ class Tree:
         """Write what `record_later` left, where it has waited for `seconds`."""
         until = self._clock() - seconds
         for directory, since in list(self._waiting.items()):
-            if self._directories.get(directory.path) is not directory:
+            if self._read.get(directory.path) is not directory:
                 del self._waiting[directory]  # it was removed itself
             elif since <= until:
                 self.record(directory)
@@ -250,7 +231,7 @@ class Tree:
         directory.records = current.records
         directory.checked = self._clock()
         self._merge(directory, current)
-        self._keep(directory)
+        self._read.keep(directory)
 
     def _merge(self, directory: Directory, current: Log) -> None:
         """Make the children of `directory` what `current` says, and keep what is not stored yet."""
@@ -267,7 +248,7 @@ class Tree:
             if child is None or child.is_directory != entry.is_directory:
                 node = self.node(directory, entry)
                 directory.add(node)
-                below = self._directories.get(directory.path + name + b"/")
+                below = self._read.get(directory.path + name + b"/")
                 if below is not None:
                     below.node = node
                 continue
@@ -282,12 +263,12 @@ class Tree:
     def _lost(self, directory: Directory, *, damaged: bool) -> None:
         """Raise what a directory without a whole item means."""
         path = directory.path
-        was_read = self._directories.get(path) is directory
+        was_read = self._read.get(path) is directory
         if path == b"/":
             directory.cas = 0
             if damaged or not (self._begin(self.root.entry) and self.make_root()):
                 raise failure(errno.EIO, "the store has lost the site")
-            self._directories = {path: directory}
+            self._read.drop_all_but(directory)
             self._refresh(directory)
             return
         self.drop(path)
@@ -299,20 +280,3 @@ class Tree:
         if was_read or damaged:
             log.warning("the store has lost the records of directory %s", shown(path))
         raise failure(errno.EIO, "the store has lost the records of this directory")
-
-    def _keep(self, directory: Directory) -> None:
-        """Remember `directory`, and forget others when there are too many names."""
-        self._directories.pop(directory.path, None)
-        self._directories[directory.path] = directory  # at the end: used last
-        self._names += len(directory.children)
-        if self._names <= KEPT:
-            return
-        self._names = sum(len(each.children) for each in self._directories.values())
-        for each in list(islice(self._directories.values(), len(self._directories) - 1)):
-            if self._names <= KEPT // 2:
-                break
-            if each.path == b"/" or each.waiting:
-                continue
-            if not any(child.busy for child in each.children.values()):
-                del self._directories[each.path]
-                self._names -= len(each.children)
