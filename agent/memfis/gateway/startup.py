@@ -36,7 +36,7 @@ def run_with(backend: Backend, settings: GatewaySettings) -> None:
 
 async def _serve(backend: Backend, settings: GatewaySettings) -> None:
     # What is there now stays for good. What comes later is rarely part of a cycle: to search for
-    # after every 700 objects took 3 % of the CPU time of a bulk sync.
+    # some after every 700 objects took 3 % of the CPU time of a bulk sync.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     stop = asyncio.Event()
