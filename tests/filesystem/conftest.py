@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from conformance import seeds
-from memfis.filesystem import Caller, Filesystem
+from memfis.filesystem import Caller, Filesystem, open_site
 from memfis.settings.addresses import StoreAddress
 from memfis.settings.values import Site
 from memfis.store import Store
@@ -58,8 +58,8 @@ def mount() -> Iterator[Mount]:
     def make(site: Site, **more: Any) -> Filesystem:
         store = Store(StoreAddress.parse(site.store))
         stores.append(store)
-        filesystem = Filesystem(store, site, **{"timeout": 0.05, **more})
-        filesystem.start(Caller(os.geteuid(), os.getegid()))
+        caller = Caller(os.geteuid(), os.getegid())
+        filesystem = open_site(store, site, caller, **{"timeout": 0.05, **more})
         opened.append(filesystem)
         return filesystem
 

@@ -28,7 +28,7 @@ from conformance.strategies import beginnings, chosen_names, operations
 from conformance.systems import Directory
 from filesystem.conftest import Mount
 from filesystem.dying import dying
-from memfis.filesystem import Caller, Filesystem
+from memfis.filesystem import Caller, open_site
 from memfis.settings.values import Site
 from support.memcached import Memcached
 
@@ -140,8 +140,7 @@ def interrupted(
     for times in range(TIMES):
         site = new_site()
         store = dying(site.store)
-        filesystem = Filesystem(store, site, timeout=0)
-        filesystem.start(Caller(0, 0))
+        filesystem = open_site(store, site, Caller(0, 0), timeout=0)
         actor = Actor(Kernel(filesystem), began)
         for each in TREE:
             assert not isinstance(actor.do(each), str)
@@ -227,8 +226,7 @@ def test_the_items_are_those_of_the_tree_found(
         right = memory / str(next(counted))
         right.mkdir(0o755)
         with closing(dying(site.store)) as store:
-            filesystem = Filesystem(store, site, timeout=0)
-            filesystem.start(Caller(0, 0))
+            filesystem = open_site(store, site, Caller(0, 0), timeout=0)
             pair = Pair(lambda: (Kernel(filesystem), Directory(os.fsencode(right))))
             names = data.draw(chosen_names)
             operation = operations(names, open_files=True)

@@ -11,7 +11,7 @@ from filesystem.conftest import Mount
 from filesystem.dying import dying
 from filesystem.files import ROOT, get, put
 from memfis.errors import StoreError, UsageError
-from memfis.filesystem import RENAME_EXCHANGE, RENAME_NOREPLACE, Filesystem
+from memfis.filesystem import RENAME_EXCHANGE, RENAME_NOREPLACE, Filesystem, open_site
 from memfis.settings.values import Site
 from support.directory import reachable_directory
 from support.memcached import Memcached
@@ -133,8 +133,7 @@ def test_a_site_that_nobody_has_made_is_not_made_by_who_may_only_read(
 
 def test_a_store_that_is_away_and_comes_back(site: Site, mount: Mount) -> None:
     store = dying(site.store)
-    filesystem = Filesystem(store, site, timeout=0)
-    filesystem.start(ROOT)
+    filesystem = open_site(store, site, ROOT, timeout=0)
     put(filesystem, b"/f", b"before")
     store.left = 0
     with raises(errno.EIO):
@@ -150,8 +149,7 @@ def test_what_could_not_be_written_is_written_when_the_store_is_back(
 ) -> None:
     seconds = 0.0
     store = dying(site.store)
-    filesystem = Filesystem(store, site, clock=lambda: seconds)
-    filesystem.start(ROOT)
+    filesystem = open_site(store, site, ROOT, clock=lambda: seconds)
     put(filesystem, b"/f", b"before")
     handle = filesystem.open(b"/f", os.O_WRONLY | os.O_TRUNC)
     filesystem.write(handle, b"after", 0)
@@ -168,8 +166,7 @@ def test_what_could_not_be_written_is_written_when_the_store_is_back(
 
 def test_what_can_never_be_written_is_told_in_the_end(site: Site) -> None:
     store = dying(site.store)
-    filesystem = Filesystem(store, site)
-    filesystem.start(ROOT)
+    filesystem = open_site(store, site, ROOT)
     handle = filesystem.create(b"/page.html", os.O_WRONLY, 0o644, ROOT)
     filesystem.write(handle, b"content", 0)
     store.left = 0
@@ -184,9 +181,8 @@ def test_what_can_never_be_written_is_told_in_the_end(site: Site) -> None:
 def test_no_store(site: Site) -> None:
     with closing(dying(site.store)) as store:
         store.left = 0
-        filesystem = Filesystem(store, site)
         with pytest.raises(StoreError):
-            filesystem.start(ROOT)
+            open_site(store, site, ROOT)
 
 
 def test_a_store_without_room(mount: Mount) -> None:

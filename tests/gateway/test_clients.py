@@ -156,7 +156,7 @@ def test_a_value_as_large_as_may_be_and_one_byte_more(gateway: Gateway) -> None:
 
 
 def test_a_key_that_no_document_can_have_is_a_miss_and_refused(directory: Path) -> None:
-    from memfis.gateway.documents import document_id, key_of
+    from memfis.gateway.couchbase.documents import document_id, key_of
 
     for key in (b"caf\xc3\xa9", b"caf\xe9", b"\xff" * 124, b"plain"):
         name = document_id(key)

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from integration.conftest import Agents, Filled
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.site_item import SiteItem
-from memfis.filesystem import Filesystem
+from memfis.filesystem import open_site
 from memfis.layout.heads import Head, encode_head
 from memfis.layout.keys import directory_key, head_key, page_key, private_key, site_key
 from memfis.layout.records import MOVING, Entry
@@ -317,8 +317,7 @@ def test_verify_tells_of_a_move_that_was_interrupted(stored: StoredSite) -> None
     found = found_by_verify(stored)
     assert ("unfinished", "/manual/") in found
     assert ("records", "/manual/") in found
-    mount = Filesystem(stored.store, stored.site)
-    mount.start(CALLER)
+    mount = open_site(stored.store, stored.site, CALLER)
     assert mount.close() == []
     assert found_by_verify(stored) == []
     assert [name for name, _ in mount.names(b"/manual")] == [
@@ -353,8 +352,7 @@ def test_verify_of_a_site_that_has_another_source(
 
 
 def test_verify_while_files_change(stored: StoredSite) -> None:
-    mount = Filesystem(stored.store, stored.site)
-    mount.start(CALLER)
+    mount = open_site(stored.store, stored.site, CALLER)
     running = subprocess.Popen(
         [*COMMAND, "verify", *stored.flags()],
         stdout=subprocess.PIPE,

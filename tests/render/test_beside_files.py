@@ -4,7 +4,7 @@ import os
 import shutil
 from urllib.parse import unquote_to_bytes
 
-from memfis.filesystem import Caller, Filesystem
+from memfis.filesystem import Caller, open_site
 from memfis.layout.keys import DIRECTORY, directory_key
 from memfis.render.records import Records
 from render.conftest import Rendered
@@ -254,7 +254,6 @@ def test_a_mount_shows_files_only(rendered: Rendered, origin: Origin) -> None:
     (rendered.root / "blog").mkdir()
     (rendered.root / "blog" / "logo.png").write_bytes(b"png")
     everything(rendered, origin, "/", "/blog", "/blog/", "/blog/hello", "/only/rendered")
-    files = Filesystem(rendered.store, rendered.site, read_only=True)
-    files.start(Caller(0, 0))
+    files = open_site(rendered.store, rendered.site, Caller(0, 0), read_only=True)
     assert [name for name, _ in files.names(b"/")] == [b"blog"]
     assert [name for name, _ in files.names(b"/blog")] == [b"logo.png"]

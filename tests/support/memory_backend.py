@@ -16,7 +16,7 @@ from memfis.gateway.backend import (
     UnavailableError,
     Write,
 )
-from memfis.gateway.run import run_with
+from memfis.gateway.startup import run_with
 from memfis.settings.values import GatewaySettings
 
 

@@ -3,7 +3,7 @@
 import os
 import stat
 
-from memfis.filesystem import Caller, Filesystem
+from memfis.filesystem import Caller, open_site
 from memfis.settings.addresses import StoreAddress
 from memfis.settings.values import Site
 from memfis.store import Store
@@ -18,8 +18,7 @@ class StoredSite:
     def __init__(self, memcached: Memcached, name: str = "stored.example") -> None:
         self.site = Site(name=name, source="store", store=f"memcached://{memcached.socket}")
         self.store = Store(StoreAddress.parse(self.site.store))
-        self.files = Filesystem(self.store, self.site)
-        self.files.start(CALLER)
+        self.files = open_site(self.store, self.site, CALLER)
 
     def flags(self) -> tuple[str, ...]:
         """Return the command line's flags that name this site."""

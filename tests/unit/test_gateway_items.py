@@ -10,8 +10,9 @@ from memfis.gateway.backend import BackendError, Document, TimedOutError, Unavai
 from memfis.gateway.breaker import Breaker
 from memfis.gateway.budget import Budget
 from memfis.gateway.figures import Figures
-from memfis.gateway.hot import Entry, HotCache
-from memfis.gateway.items import Items, Outcome
+from memfis.gateway.hot import HotCache, HotItem
+from memfis.gateway.items import Items
+from memfis.gateway.writes import Outcome
 from memfis.settings.values import GatewaySettings
 from support.memory_backend import MemoryBackend, away
 
@@ -34,21 +35,21 @@ class Scene:
         self.settings = GatewaySettings(**values)  # type: ignore[arg-type]
         self.clock = Clock()
         self.backend = MemoryBackend(lambda: 1e9 + self.clock.now)
-        self.items = Items(
+        self.items = Items.over(
             self.backend, self.settings, Figures(), self.clock, lambda: 1e9 + self.clock.now
         )
 
     async def get(self, key: bytes = b"k") -> bytes | None:
         """Return what a visitor gets; raises BackendError."""
-        found = self.items.get(key)
-        if not isinstance(found, Entry):
+        found = self.items.reads.get(key)
+        if not isinstance(found, HotItem):
             try:
                 found = await found  # type: ignore[assignment]
             except UnavailableError:
-                found = self.items.rescue(key)  # type: ignore[assignment]
+                found = self.items.reads.rescue(key)  # type: ignore[assignment]
                 if found is None:
                     raise
-        document = found.document() if isinstance(found, Entry) else found
+        document = found.document() if isinstance(found, HotItem) else found
         return document.value if isinstance(document, Document) else None
 
     def put(self, value: bytes, key: bytes = b"k", expires: int = 0) -> None:
@@ -121,15 +122,15 @@ def test_own_writes_are_seen_at_once_also_by_who_asked_before() -> None:
     async def test(scene: Scene) -> None:
         scene.put(b"old")
         assert await scene.get() == b"old"
-        await scene.items.set(Write(b"k", b"new", 0, 0))
+        await scene.items.writes.set(Write(b"k", b"new", 0, 0))
         assert await scene.get() == b"new"
-        assert await scene.items.delete(b"k")
+        assert await scene.items.writes.delete(b"k")
         assert await scene.get() is None
         scene.put(b"other")
         scene.backend.answers.clear()
         early = asyncio.ensure_future(scene.get())
         await scene.settle()  # it is on its way
-        writing = scene.items.set(Write(b"k", b"mine", 0, 0))
+        writing = scene.items.writes.set(Write(b"k", b"mine", 0, 0))
         scene.backend.answers.set()
         await writing
         assert await scene.get() == b"mine"
@@ -142,7 +143,7 @@ def test_own_writes_are_seen_at_once_also_by_who_asked_before() -> None:
 def test_a_page_that_ends_is_not_answered_from_the_hot_cache() -> None:
     async def test(scene: Scene) -> None:
         now = int(1e9 + scene.clock.now)
-        await scene.items.set(Write(b"k", b"page", 0, now + 1))
+        await scene.items.writes.set(Write(b"k", b"page", 0, now + 1))
         assert await scene.get() == b"page"
         scene.clock.now += 1.01
         assert await scene.get() is None
@@ -186,7 +187,11 @@ def test_a_database_that_is_away_is_left_alone_until_a_probe_is_answered() -> No
                 await scene.get()
         asked = len(scene.backend.fetched)
         breaker = scene.items.guard.breaker
-        for call in (scene.get(), scene.items.add(Write(b"a", b"", 0, 0)), scene.items.flush()):
+        for call in (
+            scene.get(),
+            scene.items.writes.add(Write(b"a", b"", 0, 0)),
+            scene.items.writes.flush(),
+        ):
             with pytest.raises(UnavailableError, match="away"):
                 await call
         assert len(scene.backend.fetched) == asked
@@ -208,7 +213,11 @@ def test_a_frozen_database_costs_nobody_more_than_the_limit() -> None:
     async def test(scene: Scene) -> None:
         scene.put(b"page")
         scene.backend.answers.clear()
-        calls = [scene.get(), scene.items.set(Write(b"a", b"", 0, 0)), scene.items.delete(b"b")]
+        calls = [
+            scene.get(),
+            scene.items.writes.set(Write(b"a", b"", 0, 0)),
+            scene.items.writes.delete(b"b"),
+        ]
         results = [asyncio.ensure_future(call) for call in calls]
         await scene.settle()
         scene.clock.now += 0.3
@@ -224,7 +233,7 @@ def test_what_is_large_may_come_slowly_while_the_database_answers_others() -> No
         scene.put(b"large", b"large")
         scene.backend.slow[b"large"] = asyncio.Event()
         visitor = asyncio.ensure_future(scene.get(b"large"))
-        mount = asyncio.ensure_future(_awaited(scene.items.ask(b"large")))
+        mount = asyncio.ensure_future(_awaited(scene.items.reads.ask(b"large")))
         for _ in range(6):
             scene.clock.now += 0.05
             await asyncio.sleep(0.1)
@@ -236,7 +245,7 @@ def test_what_is_large_may_come_slowly_while_the_database_answers_others() -> No
         assert found.value == b"large"
         scene.backend.slow[b"large"].clear()
         scene.backend.answers.clear()  # now it answers nobody
-        mount = asyncio.ensure_future(_awaited(scene.items.ask(b"large")))
+        mount = asyncio.ensure_future(_awaited(scene.items.reads.ask(b"large")))
         for _ in range(6):
             scene.clock.now += 0.05
             await asyncio.sleep(0.1)
@@ -257,7 +266,7 @@ def test_a_refusal_is_an_answer() -> None:
         scene.backend.gone = TooBigError("too big")
         for _ in range(10):
             with pytest.raises(TooBigError):
-                await scene.items.set(Write(b"a", b"", 0, 0))
+                await scene.items.writes.set(Write(b"a", b"", 0, 0))
         assert not scene.items.guard.breaker.is_open
 
     scene(test)
@@ -303,17 +312,17 @@ def test_the_hot_cache_holds_no_more_bytes_than_it_may() -> None:
 def test_an_append_that_would_grow_over_the_limit_is_not_made() -> None:
     async def test(scene: Scene) -> None:
         scene.put(b"x" * 1500)
-        assert await scene.items.extend(b"k", b"y" * 600) == (Outcome.NOT_STORED, 0)
-        assert (await scene.items.extend(b"k", b"y" * 500))[0] is Outcome.DONE
-        assert await scene.items.extend(b"k", b"y" * 49) == (Outcome.NOT_STORED, 0)
-        assert (await scene.items.extend(b"k", b"y" * 48))[0] is Outcome.DONE
+        assert await scene.items.writes.extend(b"k", b"y" * 600) == (Outcome.NOT_STORED, 0)
+        assert (await scene.items.writes.extend(b"k", b"y" * 500))[0] is Outcome.DONE
+        assert await scene.items.writes.extend(b"k", b"y" * 49) == (Outcome.NOT_STORED, 0)
+        assert (await scene.items.writes.extend(b"k", b"y" * 48))[0] is Outcome.DONE
 
     scene(test, max_item=2048)
 
 
 def test_a_look_asks_for_no_value_that_was_seen() -> None:
     async def glance(scene: Scene, *, now: bool = False) -> tuple[int, int] | None:
-        found: Any = scene.items.glance(b"k", now=now)
+        found: Any = scene.items.reads.brief(b"k", now=now)
         if isinstance(found, asyncio.Future):
             found = await found
         if found is None:
@@ -323,7 +332,7 @@ def test_a_look_asks_for_no_value_that_was_seen() -> None:
 
     async def test(scene: Scene) -> None:
         assert await glance(scene) is None
-        await scene.items.set(Write(b"k", b"x" * 100, 6, 0))
+        await scene.items.writes.set(Write(b"k", b"x" * 100, 6, 0))
         scene.backend.fetched.clear()
         assert await glance(scene) == (100, 6)
         assert scene.backend.fetched == []
@@ -332,16 +341,16 @@ def test_a_look_asks_for_no_value_that_was_seen() -> None:
         assert await glance(scene) == (9, 4)
         assert scene.backend.fetched == [b"k"]
         scene.backend.put(Write(b"k", b"another's, longer", 4, 0))
-        await scene.items.extend(b"k", b"!")  # of what it is appended to nothing is known
+        await scene.items.writes.extend(b"k", b"!")  # of what it is appended to nothing is known
         assert await glance(scene, now=True) == (18, 4)
-        await scene.items.delete(b"k")
+        await scene.items.writes.delete(b"k")
         assert await glance(scene) is None
-        await scene.items.set(Write(b"k", b"x", 0, 0))
+        await scene.items.writes.set(Write(b"k", b"x", 0, 0))
         await scene.backend.remove([b"k"])
         fetched = len(scene.backend.fetched)
         assert await glance(scene) is None
         assert len(scene.backend.fetched) == fetched
-        await scene.items.set(Write(b"k", b"x", 0, 0))
+        await scene.items.writes.set(Write(b"k", b"x", 0, 0))
         scene.backend.gone = away()
         with pytest.raises(UnavailableError):
             await glance(scene)
@@ -353,8 +362,8 @@ def test_looks_that_cannot_be_put_together_are_for_what_is_large() -> None:
     async def test(scene: Scene) -> None:
         scene.backend.many_versions = False
         for key, size in ((b"small", 100), (b"large", 1 << 20)):
-            await scene.items.set(Write(key, b"x" * size, 0, 0))
-            found = scene.items.glance(key)
+            await scene.items.writes.set(Write(key, b"x" * size, 0, 0))
+            found = scene.items.reads.brief(key)
             assert isinstance(found, asyncio.Future)
             await found
         assert scene.backend.fetched == [b"small"]

@@ -3,7 +3,7 @@
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from memfis.gateway import many, meta
+from memfis.gateway import bulk, meta
 from memfis.gateway.commands import Command, Failure
 
 MAX = 20 * 1024 * 1024
@@ -32,7 +32,7 @@ def described(command: Command) -> list[object]:
 @example(b"ms k 00000005 F0 T0 q")
 @example(b"ms k 5 F4294967295 T2147483647 q")
 def test_a_command_is_the_same_by_either_way(line: bytes) -> None:
-    command = many.parse(line, MAX)
+    command = bulk.parse(line, MAX)
     other = meta.parse([word for word in line.split(b" ") if word], MAX)
     if command is None:
         assert isinstance(other, Failure)
@@ -45,4 +45,4 @@ def test_other_lines_are_left_to_others() -> None:
         *(b"ms k 5 F0 T-1 q", b"ms k 5 F0 T0", b"ms k 5 q F0 T0", b"ms k +5 F0 T0 q"),
         *(b"ms  k 5 F0 T0 q", b"mg k", b"mg k v", b"mg k s f u ", b"mg k\0 s f u", b"mn"),
     ):
-        assert many.parse(line, MAX) is None
+        assert bulk.parse(line, MAX) is None

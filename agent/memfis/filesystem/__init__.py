@@ -8,5 +8,14 @@ from memfis.filesystem.interface import (
     Caller,
     Space,
 )
+from memfis.filesystem.opening import open_site
 
-__all__ = ["RENAME_EXCHANGE", "RENAME_NOREPLACE", "Attributes", "Caller", "Filesystem", "Space"]
+__all__ = [
+    "RENAME_EXCHANGE",
+    "RENAME_NOREPLACE",
+    "Attributes",
+    "Caller",
+    "Filesystem",
+    "Space",
+    "open_site",
+]

@@ -2,7 +2,6 @@
 
 import errno
 import logging
-from collections import defaultdict
 
 from msgspec.structs import replace
 
@@ -10,7 +9,9 @@ from memfis.filesystem.contents import Contents
 from memfis.filesystem.items import Items
 from memfis.filesystem.nodes import Node
 from memfis.filesystem.rules import Rules
+from memfis.filesystem.shared_site import SharedSite
 from memfis.filesystem.tree import Tree
+from memfis.filesystem.ways import Ways
 from memfis.layout.compression import Compression
 from memfis.layout.pages import NO_PAGE, Page, make_page
 from memfis.store import exchange as to
@@ -22,32 +23,37 @@ DEPTH = 40
 
 
 class Links:
-    """The links of a site, by what they depend on.
-
-    What a link points to is found by the names on the way there, existing or not; a change of one
-    of them looks at the link again.
-    """
+    """Publishes the links of a site, anew whenever a name on the way of one changes."""
 
     def __init__(
-        self, items: Items, tree: Tree, rules: Rules, contents: Contents, compression: Compression
+        self,
+        items: Items,
+        tree: Tree,
+        rules: Rules,
+        contents: Contents,
+        shared: SharedSite,
+        ways: Ways,
+        compression: Compression,
     ) -> None:
-        """Publish the links of `tree` with the `contents` of what they point to."""
+        """Publish the links of `tree` with the `contents` of what they point to.
+
+        Their ways are kept in `ways`; other mounts are told of them by `shared`.
+        """
         self._items = items
         self._tree = tree
         self._rules = rules
         self._contents = contents
         self._compression = compression
-        self._ways: dict[bytes, set[bytes]] = {}
-        self._dependents: defaultdict[bytes, set[bytes]] = defaultdict(set)
+        self._shared = shared
+        self._ways = ways
 
-    def know(self, paths: list[bytes]) -> None:
-        """Know the links at `paths`, and no others.
+    def follow_all(self, paths: list[bytes]) -> None:
+        """Follow the links at `paths`, which are all that there are.
 
-        Publish what is not as it should be: another mount may not have known of a link yet when it
-        changed what that points to.
+        Publish what is not as it should be: another mount may have changed what a link points to
+        before it found that link.
         """
         self._ways.clear()
-        self._dependents.clear()
         for path in sorted(paths):
             self._refresh(path)
 
@@ -57,43 +63,36 @@ class Links:
 
     def forget(self, path: bytes) -> None:
         """Forget the link at `path`, which is gone."""
-        for way in self._ways.pop(path, ()):
-            self._dependents[way].discard(path)
-            if not self._dependents[way]:
-                del self._dependents[way]
+        self._ways.forget(path)
+
+    def tell(self) -> None:
+        """Tell other mounts that there is a link more, or one less."""
+        self._shared.count_link()
 
     def changed(self, path: bytes) -> None:
-        """Look at every link again that depends on the name `path`."""
-        if path in self._dependents:
-            for link in sorted(self._dependents[path]):
-                self._refresh(link)
+        """Follow every link anew whose way leads over the name `path`."""
+        for link in self._ways.over(path):
+            self._refresh(link)
 
     def changed_below(self, path: bytes) -> None:
-        """Look at every link again that depends on `path`, or a name below it."""
-        links: set[bytes] = set()
-        for way, dependents in self._dependents.items():
-            if way == path or way.startswith(path.rstrip(b"/") + b"/"):
-                links |= dependents
-        for link in sorted(links):
+        """Follow every link anew whose way leads over `path`, or a name below it."""
+        for link in self._ways.over_or_below(path):
             self._refresh(link)
 
     def moved(self, old: bytes, new: bytes) -> None:
-        """Know the links below `old`, without a `/` at the end, by their paths below `new`."""
-        for path in [each for each in self._ways if each.startswith(old + b"/")]:
-            self.forget(path)
+        """Follow the links below `old`, without a `/` at the end, from their places below `new`."""
+        for path in self._ways.below(old):
+            self._ways.forget(path)
             self._resolve(new + path[len(old) :])
 
     def _resolve(self, path: bytes) -> Node | None:
         """Return the regular file that the link at `path` leads to, and note the way there."""
-        ways = {path}
-        found = self._follow(path, ways)
-        self.forget(path)
-        self._ways[path] = ways
-        for way in ways:
-            self._dependents[way].add(path)
+        names = {path}
+        found = self._follow(path, names)
+        self._ways.note(path, names)
         return found
 
-    def _follow(self, path: bytes, ways: set[bytes]) -> Node | None:
+    def _follow(self, path: bytes, names: set[bytes]) -> Node | None:
         pending = path.split(b"/")[:0:-1]
         here: list[bytes] = []
         for _ in range(DEPTH * 256):
@@ -107,14 +106,14 @@ class Links:
                     return None  # out of the site
                 here.pop()
                 continue
-            way = b"/" + b"/".join([*here, name])
-            ways.add(way)
-            node = self._there(way)
+            passed = b"/" + b"/".join([*here, name])
+            names.add(passed)
+            node = self._there(passed)
             if node is None:
                 return None
             if node.is_link:
                 target = (node.entry.target or "").encode("latin-1")
-                if target.startswith(b"/") or len(ways) > DEPTH * 8:
+                if target.startswith(b"/") or len(names) > DEPTH * 8:
                     return None  # a path of the host that made it, or a circle
                 pending += target.split(b"/")[::-1]
             elif node.is_directory:

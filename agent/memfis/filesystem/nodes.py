@@ -1,14 +1,13 @@
 """What a filesystem has in memory: directories that were read, and their names."""
 
+import errno
 import stat
 from typing import Self
 
 from memfis.filesystem.interface import Attributes
+from memfis.filesystem.items import failure
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.records import Entry
-
-BLOCK = 512
-"""Bytes in which st_blocks counts (stat(2))."""
 
 
 class Content:
@@ -29,7 +28,7 @@ class Content:
 
 
 class Node:
-    """A name: its record, and what only the mount knows of it."""
+    """A name: its record, and what of it is in this mount's memory alone."""
 
     __slots__ = (
         "atime_ns",
@@ -87,6 +86,13 @@ class Node:
         return self.handles > 0 or self.dirty or self.pending
 
     @property
+    def place(self) -> "Directory":
+        """The directory it is in; raises ESTALE when the name is gone."""
+        if self.directory is None:
+            raise failure(errno.ESTALE, "the name is gone")
+        return self.directory
+
+    @property
     def path(self) -> bytes:
         """Its path; raises LookupError when the name is gone."""
         if self.directory is None:
@@ -123,7 +129,7 @@ class Directory:
     )
 
     def __init__(self, path: bytes, node: Node) -> None:
-        """Know nothing yet of the directory at `path`, which ends with `/`."""
+        """Stand for the directory at `path`, which ends with `/`; nothing of it was read yet."""
         self.path = path
         self.node = node
         self.children: dict[bytes, Node] = {}
@@ -134,21 +140,21 @@ class Directory:
         self._directories = 0  # asked for after each change in here: not to be counted anew
 
     def add(self, node: Node) -> None:
-        """Let `node` be a name in here."""
+        """Add the name `node`."""
         before = self.children.get(node.name)
         self._directories += node.is_directory - (before is not None and before.is_directory)
         self.children[node.name] = node
         node.directory = self
 
     def take_out(self, node: Node) -> None:
-        """Let the name `node` be gone."""
+        """Remove the name `node`."""
         if self.children.get(node.name) is node:
             del self.children[node.name]
             self._directories -= node.is_directory
         node.directory = None
 
     def forget(self) -> Self:
-        """Let the next look read it anew."""
+        """Note that it is to be read anew when it is asked for next."""
         self.checked = float("-inf")
         self.cas = 0
         return self

@@ -1,19 +1,21 @@
 """Files that are open: read, written, and published when they are closed."""
 
 import errno
-import logging
 import os
 import stat
 
 from msgspec.structs import replace
 
+from memfis.filesystem.edits import Edits
+from memfis.filesystem.handles import Handles
 from memfis.filesystem.interface import Caller
 from memfis.filesystem.items import failure
+from memfis.filesystem.new_names import NewNames
 from memfis.filesystem.nodes import Content
-from memfis.filesystem.tree import split
-from memfis.filesystem.volume import Volume
-
-log = logging.getLogger(__name__)
+from memfis.filesystem.rules import Rules
+from memfis.filesystem.saves import Saves
+from memfis.filesystem.tree import Tree, split
+from memfis.filesystem.writeback import Writeback
 
 # linux/falloc.h
 KEEP_SIZE, PUNCH_HOLE, ZERO_RANGE = 1, 2, 16
@@ -26,12 +28,31 @@ SYNCHRONOUS = os.O_SYNC | os.O_DSYNC
 """Flags with which nothing waits."""
 
 
-class OpenFiles(Volume):
+class OpenFiles:
     """Operations on handles, which are numbers."""
+
+    def __init__(
+        self,
+        tree: Tree,
+        rules: Rules,
+        new_names: NewNames,
+        handles: Handles,
+        edits: Edits,
+        saves: Saves,
+        writeback: Writeback,
+    ) -> None:
+        """Open files of `tree`, change them by `edits`, and publish them by `writeback`."""
+        self._tree = tree
+        self._rules = rules
+        self._new_names = new_names
+        self._handles = handles
+        self._edits = edits
+        self._saves = saves
+        self._writeback = writeback
 
     def create(self, path: bytes, flags: int, mode: int, caller: Caller) -> int:
         """Make the file `path` and return a handle (open(2) with O_CREAT)."""
-        self._check_writable()
+        self._rules.check_writable()
         above, name = split(path)
         directory = self._tree.directory(above)
         if name in directory.children:
@@ -39,12 +60,12 @@ class OpenFiles(Volume):
                 raise failure(errno.EEXIST)
             return self.open(path, flags)
         permissions = stat.S_IMODE(mode) | stat.S_IFREG
-        node = self._make(directory, name, permissions, caller)
+        node = self._new_names.node(directory, name, permissions, caller)
         node.unwritten = True
         node.content = Content(bytearray(), dirty=True)
         directory.add(node)
-        self._touch(directory)
-        return self._handle(node, flags)
+        self._writeback.touch(directory)
+        return self._handles.add(node, flags)
 
     def open(self, path: bytes, flags: int) -> int:
         """Open the file `path` and return a handle."""
@@ -54,81 +75,78 @@ class OpenFiles(Volume):
         if node.is_link:
             raise failure(errno.ELOOP)
         if flags & CHANGING:
-            self._check_writable()
+            self._rules.check_writable()
         if flags & os.O_TRUNC:
-            self._contents.resize(node, 0)
-        return self._handle(node, flags)
+            self._edits.resize(node, 0)
+        return self._handles.add(node, flags)
 
     def read(self, handle: int, size: int, offset: int) -> bytes:
         """Return up to `size` bytes from `offset`."""
-        node, _ = self._open(handle)
-        data = self._contents.load(node).data
-        return bytes(memoryview(data)[offset : offset + size])
+        node, _ = self._handles.get(handle)
+        return self._edits.read(node, size, offset)
 
     def write(self, handle: int, data: bytes, offset: int) -> int:
         """Write `data` at `offset`, at the end with O_APPEND; return its length in bytes."""
-        node, flags = self._open(handle)
+        node, flags = self._handles.get(handle)
         if flags & os.O_APPEND:
             offset = node.entry.size
-        self._contents.change(node, offset, data)
+        self._edits.change(node, offset, data)
         return len(data)
 
     def allocate(self, handle: int, mode: int, offset: int, length: int) -> None:
         """Make room, or zeros, in an open file (fallocate(2))."""
-        node, _ = self._open(handle)
+        node, _ = self._handles.get(handle)
         if mode not in ALLOCATIONS:
             raise failure(errno.EOPNOTSUPP)
         end = offset + length
-        self._contents.check_size(end)
+        self._edits.check_size(end)
         if not mode & KEEP_SIZE and end > node.entry.size:
-            self._contents.resize(node, end)
+            self._edits.resize(node, end)
         if mode & (PUNCH_HOLE | ZERO_RANGE):
             zeros = min(end, node.entry.size) - offset
             if zeros > 0:
-                self._contents.change(node, offset, bytes(zeros))
-        now = self._now()
-        node.ctime_ns = now
-        node.entry = replace(node.entry, mtime_ns=now)
-        self._later(node)
+                self._edits.change(node, offset, bytes(zeros))
+        self._writeback.stamp(node)
+        node.entry = replace(node.entry, mtime_ns=node.ctime_ns)
+        self._writeback.later(node)
 
     def truncate(self, path: bytes | None, length: int, handle: int | None = None) -> None:
-        """Let the file have `length` bytes."""
-        self._check_writable()
-        node = self._node(path, handle)
+        """Cut the file, or let it grow by zeros, to `length` bytes (truncate(2))."""
+        self._rules.check_writable()
+        node = self._handles.find(path, handle)
         if node.is_directory:
             raise failure(errno.EISDIR)
         if length == node.entry.size:
             return  # and its times stay (truncate(2))
-        self._contents.settle(node)
+        self._saves.settle(node)
         others = node.dirty and node.handles
-        self._contents.resize(node, length)
+        self._edits.resize(node, length)
         if handle is None and not others:
-            self._publish(node)
+            self._writeback.publish(node)
             if not node.handles and not node.dirty:
                 node.content = None
 
     def flush(self, handle: int) -> None:
         """Publish what was written to an open file (close(2))."""
-        node, flags = self._open(handle)
+        node, flags = self._handles.get(handle)
         if flags & CHANGING and flags & SYNCHRONOUS:
-            self._save(node)
+            self._writeback.save(node)
         elif flags & CHANGING:
-            self._publish(node)
+            self._writeback.publish(node)
 
     def sync(self, handle: int) -> None:
         """Publish what was written to an open file, and its latest attributes (fsync(2))."""
-        node, _ = self._open(handle)
-        self._save(node)
-        self._write_records()
+        node, _ = self._handles.get(handle)
+        self._writeback.save(node)
+        self._writeback.write_records()
 
     def release(self, handle: int) -> None:
         """Forget the handle; what close could not write stays in memory."""
-        node, _ = self._handles.pop(handle)
-        node.handles -= 1
+        node = self._handles.remove(handle)
         if node.handles:
             return
-        left = node in self._contents.unsaved or self._contents.is_held(node)
+        left = node in self._saves.unsaved or self._saves.is_held(node)
         if node.dirty and node.directory is not None and not left:
-            self._publish(node)  # written by mmap(2) after the last close
+            self._writeback.publish(node)  # written by mmap(2) after the last close
         if not node.dirty or node.directory is None:
             node.content = None

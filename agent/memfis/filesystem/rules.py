@@ -1,4 +1,4 @@
-"""What of a site that lives in the store may be served, and under which keys it is kept."""
+"""What of a site that lives in the store may be changed and served, and where it is kept."""
 
 import errno
 import pwd
@@ -8,6 +8,7 @@ from memfis.filesystem.nodes import Directory, Node
 from memfis.layout.keys import (
     KEY_LIMIT,
     directory_key,
+    head_key,
     longest_key,
     page_key,
     page_path,
@@ -42,12 +43,18 @@ def visitor(site: Site) -> Reader:
 class Rules:
     """The site's settings as they decide over single names."""
 
-    def __init__(self, site: Site) -> None:
-        """Read the settings of `site`."""
+    def __init__(self, site: Site, *, read_only: bool = False) -> None:
+        """Read the settings of `site`; `read_only`: nothing in it may be changed."""
+        self._read_only = read_only
         self._name = site.name
         self._index = site.index_name
         self._exclusions = Exclusions(site.exclude)
         self._visitor = visitor(site)
+
+    def check_writable(self) -> None:
+        """Raise EROFS when nothing may be changed."""
+        if self._read_only:
+            raise failure(errno.EROFS)
 
     def fit(self, directory: bytes, name: bytes, *, is_directory: bool) -> bool:
         """Whether `name` in `directory` (ends with `/`) may be published by its name."""
@@ -85,6 +92,10 @@ class Rules:
     def page_key(self, directory: bytes, name: bytes) -> bytes:
         """Return the key under which nginx finds the file."""
         return page_key(self._name, page_path(directory, name, self._index))
+
+    def head_key(self, directory: bytes, name: bytes) -> bytes:
+        """Return the key of the head of the file's page."""
+        return head_key(self._name, page_path(directory, name, self._index))
 
     def private_key(self, directory: bytes, name: bytes) -> bytes:
         """Return the key under which nginx does not find it."""

@@ -3,30 +3,22 @@
 import errno
 import logging
 from collections.abc import Callable, Iterable
-from itertools import islice
 
 from msgspec.structs import replace
 
 from memfis.catalog.directory_log import DirectoryLog, Version
 from memfis.errors import StoreRefusedError
+from memfis.filesystem.directory_cache import DirectoryCache
+from memfis.filesystem.inodes import ROOT, InodeNumbers
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.nodes import Directory, Node
 from memfis.filesystem.rules import NAME_LIMIT, Rules
+from memfis.filesystem.timing import Timing
 from memfis.layout.paths import shown
 from memfis.layout.records import Entry, Log, is_grown
 from memfis.store import Answer, Request
 
 log = logging.getLogger(__name__)
-
-KEPT = 100_000
-"""Names that are kept in memory before the directories not used for longest are forgotten."""
-
-
-MASK = 0x7FFFFFFFFFFFFFFF
-"""Bits of an inode number: it must not be negative anywhere."""
-
-MOVED = 1000
-"""Renamed nodes before those are forgotten that are no more."""
 
 
 def split(path: bytes) -> tuple[bytes, bytes]:
@@ -43,35 +35,31 @@ class Tree:
         items: Items,
         rules: Rules,
         root: Entry,
-        *,
-        timeout: float,
-        clock: Callable[[], float],
-        now: Callable[[], int],
-        begin: Callable[[], bool],
+        timing: Timing,
+        begin: Callable[[Entry], bool],
     ) -> None:
-        """Read from `items`; look after `timeout` seconds whether others changed something.
+        """Read the directories below `root` from `items`, anew when others changed them.
 
-        `begin` makes the site anew in a store that has lost it, or returns False.
+        `begin` makes the site anew, with that root, in a store that has lost it, or returns False.
         """
         self._items = items
         self._rules = rules
-        self._timeout = timeout
-        self._clock = clock
-        self._now = now
+        self._timeout, self._clock, self._now = timing.timeout, timing.clock, timing.now
         self._begin = begin
-        self.root = Node(b"", root, hash(b"/") & MASK, fit=True)
-        self._known: dict[bytes, Directory] = {b"/": Directory(b"/", self.root)}
-        self._names = 0
+        self._inodes = InodeNumbers(self._lives)
+        self.root = Node(b"", root, ROOT, fit=True)
+        self._read = DirectoryCache(Directory(b"/", self.root))
+        self.forget_all = self._read.forget_all
+        self.forget_below = self._read.forget_below
+        self.drop = self._read.drop
         self._waiting: dict[Directory, float] = {}
-        self._moved: dict[int, Node] = {}
-        self._moved_limit = MOVED
 
     def directory(self, path: bytes, *, now: bool = False) -> Directory:
         """Return the directory at `path` as it is, not older than the timeout; `now`: at all.
 
         Raises ENOENT, ENOTDIR, and EIO when its item is damaged or lost.
         """
-        directory = self._known.get(path)
+        directory = self._read.get(path)
         if directory is None:
             node = self.find(path[:-1])
             if not node.is_directory:
@@ -120,19 +108,7 @@ class Tree:
         # number. A directory that was forgotten must have its old one when it is read again, though
         # its time has changed: fts(3) checks that.
         since = made if made or entry.is_directory else entry.mtime_ns
-        return Node(name, entry, self._number(path, since), fit=fit)
-
-    def _number(self, path: bytes, since: int) -> int:
-        """Return an inode number for what is at `path` since then, as long as nothing else has it.
-
-        What was renamed has that of its former path, and another host may have made that anew.
-        """
-        number = hash((path, since)) & MASK
-        attempt = 0
-        while (holder := self._moved.get(number)) is not None and self._lives(holder):
-            attempt += 1
-            number = hash((path, since, attempt)) & MASK
-        return number
+        return Node(name, entry, self._inodes.number(path, since), fit=fit)
 
     def _lives(self, node: Node) -> bool:
         """Whether anybody can still ask for `node`."""
@@ -140,15 +116,12 @@ class Tree:
         return node.handles > 0 or (
             directory is not None
             and directory.children.get(node.name) is node
-            and self._known.get(directory.path) is directory
+            and self._read.get(directory.path) is directory
         )
 
     def moved(self, node: Node) -> None:
         """Note that `node` has another name than its inode number was made of."""
-        self._moved[node.inode] = node
-        if len(self._moved) > self._moved_limit:
-            self._moved = {n: each for n, each in self._moved.items() if self._lives(each)}
-            self._moved_limit = max(MOVED, 2 * len(self._moved))
+        self._inodes.moved(node)
 
     def make_root(self) -> bool:
         """Make the item of the root directory; False when there was one."""
@@ -165,27 +138,9 @@ class Tree:
         """Return the log of the directory at `path` in the store."""
         return DirectoryLog(self._items, self._rules.directory_key(path))
 
-    def forget_all(self) -> None:
-        """Let everything be read anew."""
-        for directory in self._known.values():
-            directory.forget()
-
-    def forget_below(self, path: bytes) -> None:
-        """Let all directories below `path` be read anew."""
-        for known, directory in self._known.items():
-            if known.startswith(path):
-                directory.forget()
-
-    def drop(self, path: bytes) -> None:
-        """Let the directory at `path` be gone."""
-        self._known.pop(path, None)
-
     def move(self, old: bytes, new: bytes) -> None:
-        """Let all directories below `old` be below `new`."""
-        for known in [each for each in self._known if each.startswith(old)]:
-            directory = self._known.pop(known).forget()
-            directory.path = new + known[len(old) :]
-            self._known[directory.path] = directory
+        """Give all directories below `old` their paths below `new`."""
+        for directory in self._read.move(old, new):
             for child in directory.children.values():
                 child.fit = self._rules.fit(
                     directory.path, child.name, is_directory=child.is_directory
@@ -229,7 +184,7 @@ class Tree:
         """Write what `record_later` left, where it has waited for `seconds`."""
         until = self._clock() - seconds
         for directory, since in list(self._waiting.items()):
-            if self._known.get(directory.path) is not directory:
+            if self._read.get(directory.path) is not directory:
                 del self._waiting[directory]  # it was removed itself
             elif since <= until:
                 self.record(directory)
@@ -270,7 +225,7 @@ class Tree:
         directory.records = current.records
         directory.checked = self._clock()
         self._merge(directory, current)
-        self._keep(directory)
+        self._read.keep(directory)
 
     def _merge(self, directory: Directory, current: Log) -> None:
         """Make the children of `directory` what `current` says, and keep what is not stored yet."""
@@ -283,31 +238,31 @@ class Tree:
             if not node.unwritten:
                 directory.take_out(node)
         for name, entry in entries.items():
-            known = children.get(name)
-            if known is None or known.is_directory != entry.is_directory:
+            child = children.get(name)
+            if child is None or child.is_directory != entry.is_directory:
                 node = self.node(directory, entry)
                 directory.add(node)
-                below = self._known.get(directory.path + name + b"/")
+                below = self._read.get(directory.path + name + b"/")
                 if below is not None:
                     below.node = node
                 continue
-            if known.pending:
-                entry = replace(entry, mtime_ns=known.entry.mtime_ns)
-            if known.entry != entry and not known.dirty:
-                known.entry = entry
-                known.ctime_ns = self._now()
-                known.atime_ns = max(known.atime_ns, entry.mtime_ns)
-                known.content = None
+            if child.pending:
+                entry = replace(entry, mtime_ns=child.entry.mtime_ns)
+            if child.entry != entry and not child.dirty:
+                child.entry = entry
+                child.ctime_ns = self._now()
+                child.atime_ns = max(child.atime_ns, entry.mtime_ns)
+                child.content = None
 
     def _lost(self, directory: Directory, *, damaged: bool) -> None:
         """Raise what a directory without a whole item means."""
         path = directory.path
-        known = self._known.get(path) is directory
+        was_read = self._read.get(path) is directory
         if path == b"/":
             directory.cas = 0
-            if damaged or not self._begin():
+            if damaged or not (self._begin(self.root.entry) and self.make_root()):
                 raise failure(errno.EIO, "the store has lost the site")
-            self._known = {path: directory}
+            self._read.drop_all_but(directory)
             self._refresh(directory)
             return
         self.drop(path)
@@ -316,23 +271,6 @@ class Tree:
         node = parent.children.get(name)
         if node is None or not node.is_directory:
             raise failure(errno.ENOENT)
-        if known or damaged:
+        if was_read or damaged:
             log.warning("the store has lost the records of directory %s", shown(path))
         raise failure(errno.EIO, "the store has lost the records of this directory")
-
-    def _keep(self, directory: Directory) -> None:
-        """Remember `directory`, and forget others when there are too many names."""
-        self._known.pop(directory.path, None)
-        self._known[directory.path] = directory  # at the end: used last
-        self._names += len(directory.children)
-        if self._names <= KEPT:
-            return
-        self._names = sum(len(each.children) for each in self._known.values())
-        for each in list(islice(self._known.values(), len(self._known) - 1)):
-            if self._names <= KEPT // 2:
-                break
-            if each.path == b"/" or each.waiting:
-                continue
-            if not any(child.busy for child in each.children.values()):
-                del self._known[each.path]
-                self._names -= len(each.children)

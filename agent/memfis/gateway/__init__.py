@@ -1,5 +1,5 @@
 """An ASCII memcached in front of a Couchbase bucket."""
 
-from memfis.gateway.run import run
+from memfis.gateway.startup import run
 
 __all__ = ["run"]

@@ -43,7 +43,7 @@ class Flush(Command):
         """Return the answer."""
         if not items.settings.allow_flush:
             return b"CLIENT_ERROR flush_all not allowed\r\n"
-        await items.flush()
+        await items.writes.flush()
         return b"OK\r\n"
 
     def answer(self, items: Items, result: bytes) -> bytes:
@@ -59,7 +59,7 @@ class Listing(Stream):
     async def parts(self, items: Items) -> AsyncIterator[bytes]:
         """Yield lines as memcached's, which end in a bare newline."""
         lines: list[bytes] = []
-        async for key in items.keys():
+        async for key in items.reads.keys():
             name = quote_from_bytes(key, safe="").encode("ascii")
             lines.append(b"key=%b exp=-1 la=0 cas=0 fetch=no cls=1 size=0\n" % name)
             if len(lines) >= _LISTED:
@@ -118,7 +118,7 @@ def _general(items: Items) -> Iterator[tuple[str, object]]:
     yield "hits_revalidated", figures.hits_revalidated
     yield "hits_stale", figures.hits_stale
     yield "hits_backend", figures.hits_backend
-    yield "looks_without_value", figures.glances
+    yield "looks_without_value", figures.briefs
     for kind, number in sorted(figures.errors.items()):
         yield f"errors_{kind}", number
     yield "breaker", "open" if breaker.is_open else "closed"
@@ -150,8 +150,8 @@ def parse(words: list[bytes], _: int) -> Command:
     if name == b"verbosity":
         if not 2 <= len(words) <= 3:
             return Failure(ERROR)
-        known = quiet or signed(words[1]) is not None
-        return Say(b"OK\r\n" if known else BAD_FORMAT, quiet=quiet)
+        is_level = quiet or signed(words[1]) is not None
+        return Say(b"OK\r\n" if is_level else BAD_FORMAT, quiet=quiet)
     if name == b"stats":
         return _stats(words)
     if name == b"flush_all" and len(words) <= 3:

@@ -45,7 +45,7 @@ class TimedOutError(UnavailableError):
 
 
 class ForbiddenError(BackendError):
-    """It knows us not, or does not let us: a wrong password, a bucket that is not there."""
+    """It does not let us: a wrong password, a bucket that is not there."""
 
     kind = "forbidden"
 

@@ -29,7 +29,7 @@ class Batches(Generic[Job, Result]):
         *,
         at_once: int = 4,
     ) -> None:
-        """Let `run` do the jobs: it returns a result or an error for each, in order.
+        """Have the jobs done by `run`: it returns a result or an error for each, in order.
 
         `weight` is what a job takes in bytes; at most `at_once` batches are underway.
         """

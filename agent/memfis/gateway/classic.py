@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from memfis.gateway.arithmetic import Count
 from memfis.gateway.backend import BackendError, Document, UnavailableError, Write
 from memfis.gateway.commands import (
     BAD_FORMAT,
@@ -18,9 +19,9 @@ from memfis.gateway.commands import (
     signed,
     unsigned,
 )
-from memfis.gateway.counting import Count
-from memfis.gateway.hot import Entry
-from memfis.gateway.items import Items, Outcome
+from memfis.gateway.hot import HotItem
+from memfis.gateway.items import Items
+from memfis.gateway.writes import Outcome
 
 MANY = 32
 """Keys of one `get` that are asked for together."""
@@ -41,11 +42,11 @@ class Get(Command):
 
     def begin(self, items: Items) -> Any:
         """Look into the hot cache, or ask the database."""
-        return items.get(self.key)
+        return items.reads.get(self.key)
 
     def answer(self, items: Items, result: Found) -> bytes:
         """Return the page."""
-        if isinstance(result, Entry):
+        if isinstance(result, HotItem):
             return result.answer
         if result is None:
             items.figures.misses += 1
@@ -58,7 +59,7 @@ class Get(Command):
 
     def failed(self, items: Items, error: BackendError) -> bytes:
         """Return an old page if that is allowed."""
-        entry = items.rescue(self.key) if isinstance(error, UnavailableError) else None
+        entry = items.reads.rescue(self.key) if isinstance(error, UnavailableError) else None
         return super().failed(items, error) if entry is None else entry.answer
 
 
@@ -77,14 +78,15 @@ class GetMany(Stream):
         for start in range(0, len(self._keys), MANY):
             keys = self._keys[start : start + MANY]
             found = [
-                items.ask(key) if self._cas else items.look(key) for key in dict.fromkeys(keys)
+                items.reads.ask(key) if self._cas else items.reads.peek(key)
+                for key in dict.fromkeys(keys)
             ]
             answers: dict[bytes, Document | None] = {}
             for key, result in zip(dict.fromkeys(keys), found, strict=True):
-                document = result.document() if isinstance(result, Entry) else await result
+                document = result.document() if isinstance(result, HotItem) else await result
                 if self._exptime is not None and document is not None:
                     expires = expires_at(self._exptime, items)
-                    items.figures.done["touch_hits"] += await items.touch(key, expires)
+                    items.figures.done["touch_hits"] += await items.writes.touch(key, expires)
                 answers[key] = document
             for key in keys:
                 document = answers[key]
@@ -114,7 +116,7 @@ class Set(Command):
 
     def begin(self, items: Items) -> Any:
         """Write it."""
-        return items.set(self.write(items))
+        return items.writes.set(self.write(items))
 
     def write(self, items: Items) -> Write:
         """Return what is to be stored."""
@@ -148,10 +150,10 @@ class Conditional(Set):
     def begin(self, items: Items) -> Any:
         """Write it, if the condition holds."""
         if self._verb == b"add":
-            return items.add(self.write(items))
+            return items.writes.add(self.write(items))
         if self._verb in (b"append", b"prepend"):
-            return items.extend(self.key, self.value, front=self._verb == b"prepend")
-        return items.replace(self.write(items), self._cas)
+            return items.writes.extend(self.key, self.value, front=self._verb == b"prepend")
+        return items.writes.replace(self.write(items), self._cas)
 
     def answer(self, items: Items, result: tuple[Outcome, int]) -> bytes:
         """Say what came of it."""
@@ -173,7 +175,7 @@ class Delete(Command):
 
     def begin(self, items: Items) -> Any:
         """Remove it."""
-        return items.delete(self.key)
+        return items.writes.delete(self.key)
 
     def answer(self, items: Items, result: bool) -> bytes:
         """Say whether it was there."""
@@ -194,7 +196,7 @@ class Touch(Command):
 
     def begin(self, items: Items) -> Any:
         """Set its expiry."""
-        return items.touch(self.key, expires_at(self._exptime, items))
+        return items.writes.touch(self.key, expires_at(self._exptime, items))
 
     def answer(self, items: Items, result: bool) -> bytes:
         """Say whether it was there."""

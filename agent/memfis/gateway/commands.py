@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from memfis.gateway.backend import BackendError, Document
-from memfis.gateway.hot import Entry
+from memfis.gateway.hot import HotItem
 from memfis.gateway.items import Items
 from memfis.layout.keys import KEY_LIMIT
 
@@ -21,7 +21,7 @@ BAD_CHUNK = b"CLIENT_ERROR bad data chunk\r\n"
 READ_ONLY = b"CLIENT_ERROR this gateway is read-only: another host writes\r\n"
 TOO_LARGE = b"SERVER_ERROR object too large for cache\r\n"
 
-Found = Entry | Document | None
+Found = HotItem | Document | None
 
 _SIGNED = re.compile(rb"[+-]?[0-9]+\Z")
 
@@ -105,7 +105,7 @@ class TooLarge(Failure):
 
     def begin(self, items: Items) -> Any:
         """Remove the old value."""
-        return items.delete(self.key)
+        return items.writes.delete(self.key)
 
 
 def server_error(error: BackendError) -> bytes:

@@ -10,7 +10,7 @@ from memfis.gateway.backend import BackendError
 from memfis.gateway.budget import Budget
 from memfis.gateway.commands import Command, Failure, Stream
 from memfis.gateway.items import Items
-from memfis.gateway.reading import Quit, Reading
+from memfis.gateway.parser import Parser, Quit
 
 FREE = 16 * 1024
 """Bytes that every client may have in the buffers."""
@@ -45,27 +45,27 @@ class Connections:
         """Return what serves one more client."""
         return Connection(self)
 
-    def look_after(self) -> None:
+    def close_hung(self) -> None:
         """Close connections whose clients did not go on for `client_timeout`."""
         limit = self.items.clock() - self.items.settings.client_timeout
         for connection in list(self.open):
-            connection.look_after(limit)
+            connection.close_if_hung(limit)
 
     def drain(self) -> None:
-        """Let every client go as soon as its commands are answered."""
+        """Close each connection as soon as its commands are answered."""
         self.draining = True
         for connection in list(self.open):
             connection.leave()
 
 
 class Connection(asyncio.BufferedProtocol):
-    """Reads commands, lets `Items` do them, and writes their answers."""
+    """Reads commands, has them done by `Items`, and writes their answers."""
 
     def __init__(self, all_: Connections) -> None:
         self._all, self._items = all_, all_.items
         self._transport: asyncio.Transport
         settings = self._items.settings
-        self._reading = Reading(
+        self._parser = Parser(
             settings.max_item, self._items.figures.commands, read_only=settings.read_only
         )
         self._allowed = 0
@@ -91,7 +91,7 @@ class Connection(asyncio.BufferedProtocol):
         figures.total_connections += 1
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Let what is underway end for nobody."""
+        """Note that nobody is there any more; what is underway ends, and is not sent."""
         if self in self._all.open:
             self._all.open.remove(self)
             self._items.figures.connections -= 1
@@ -101,7 +101,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Return where to read into: no more than this client may have."""
-        room = FREE + self._allowed - len(self._reading)
+        room = FREE + self._allowed - len(self._parser)
         return self._all.scratch[: max(1, min(room, AT_ONCE))]
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -109,21 +109,21 @@ class Connection(asyncio.BufferedProtocol):
         data = self._all.scratch[:nbytes]
         items = self._items
         items.figures.bytes_read += nbytes
-        if self._task is None and self._drained is None and self._reading.untouched:
+        if self._task is None and self._drained is None and self._parser.untouched:
             line = bytes(data)
             if line.startswith(b"get ") and line.endswith(b"\r\n"):
-                entry = items.quick(line[4:-2])
+                entry = items.reads.quick(line[4:-2])
                 if entry is not None:
                     items.figures.commands["get"] += 1
                     self._send(entry.answer)
                     return
         self._progress = items.clock()
-        self._reading.feed(data)
-        if len(self._reading) >= FREE and not self._allowed and self._all.incoming.try_take(MORE):
+        self._parser.feed(data)
+        if len(self._parser) >= FREE and not self._allowed and self._all.incoming.try_take(MORE):
             self._allowed = MORE  # it sends many: let them be done many at a time
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work())
-        elif len(self._reading) >= FREE + self._allowed:
+        elif len(self._parser) >= FREE + self._allowed:
             self._pause()
 
     def eof_received(self) -> bool:
@@ -150,12 +150,12 @@ class Connection(asyncio.BufferedProtocol):
         else:
             self._leaving = True
 
-    def look_after(self, limit: float) -> None:
+    def close_if_hung(self, limit: float) -> None:
         """Close the connection if its client should have gone on since `limit`."""
-        if self._task is None and self._reading.untouched:
+        if self._task is None and self._parser.untouched:
             self._give_back()
         unsent = self._transport.get_write_buffer_size()
-        if unsent != self._unsent or (not unsent and (self._task or self._reading.untouched)):
+        if unsent != self._unsent or (not unsent and (self._task or self._parser.untouched)):
             self._unsent = unsent
             self._progress = self._items.clock()
         elif self._progress < limit:
@@ -170,7 +170,7 @@ class Connection(asyncio.BufferedProtocol):
         """Do commands until there is no whole one any more."""
         try:
             while not self._transport.is_closing():
-                group = self._reading.group()
+                group = self._parser.group()
                 if group:
                     await self._do(group)
                     continue
@@ -193,8 +193,8 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _make_room(self) -> bool:
         """Get room for what is to come, as far as it is needed; return whether more came."""
-        kept = len(self._reading)
-        wanted = max(self._reading.wanted, kept + 1)
+        kept = len(self._parser)
+        wanted = max(self._parser.wanted, kept + 1)
         if wanted > FREE + self._allowed:
             more = max(wanted - FREE, MORE) - self._allowed
             if self._all.incoming.try_take(more):
@@ -203,7 +203,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._pause()
                 needed = wanted - FREE - self._allowed
                 self._allowed += await self._all.incoming.take(needed)
-        return len(self._reading) != kept
+        return len(self._parser) != kept
 
     def _give_back(self) -> None:
         self._all.incoming.give(self._allowed)

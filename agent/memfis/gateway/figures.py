@@ -36,8 +36,8 @@ class Figures:
         """Old, because Couchbase could not be asked (`stale_if_error`)."""
         self.hits_backend = 0
         self.misses = 0
-        self.glances = 0
-        """Looks without a value for which the database was only asked for the version."""
+        self.briefs = 0
+        """Answers without a value for which the database was only asked for the version."""
         self.commands: Counter[str] = Counter()
         """By the names that memcached counts them under: get, set, touch, flush, meta."""
         self.done: Counter[str] = Counter()

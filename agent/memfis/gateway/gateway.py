@@ -1,4 +1,4 @@
-"""The gateway's life: listen, serve, look after the database, drain, stop."""
+"""The gateway's life: listen, serve, probe the database, drain, stop."""
 
 import asyncio
 import contextlib
@@ -7,12 +7,12 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from memfis.gateway import sockets
 from memfis.gateway.backend import Backend
 from memfis.gateway.connection import Connections
-from memfis.gateway.exposition import Collected
 from memfis.gateway.figures import Figures
 from memfis.gateway.items import Items
+from memfis.gateway.listeners import accept
+from memfis.gateway.metrics import Collected
 from memfis.service.exposition import Exposition
 from memfis.service.sockets import listen_tcp, listen_unix
 from memfis.service.systemd import notify
@@ -20,10 +20,10 @@ from memfis.settings.addresses import ListenAddress
 from memfis.settings.values import GatewaySettings
 
 TICK = 1.0
-"""Seconds between two words to systemd, and two looks at slow clients."""
+"""Seconds between two words to systemd, and between two searches for clients that hang."""
 
 PROBING = 0.05
-"""Seconds between two looks at whether the database should be probed."""
+"""Seconds until it is asked once more whether a probe of the database is due."""
 
 log = logging.getLogger("memfis.gateway")
 
@@ -34,7 +34,7 @@ class Gateway:
     def __init__(self, backend: Backend, settings: GatewaySettings) -> None:
         """Use `backend` with `settings`; nothing listens yet."""
         self._settings = settings
-        self.items = Items(backend, settings, Figures())
+        self.items = Items.over(backend, settings, Figures())
         self.connections = Connections(self.items)
 
     async def serve(
@@ -48,9 +48,9 @@ class Gateway:
         `metrics`: where Prometheus asks, when another listens there for us.
         """
         async with contextlib.AsyncExitStack() as stack:
-            servers = [await sockets.serve(each, self.connections.new) for each in listeners]
+            servers = [await accept(each, self.connections.new) for each in listeners]
             await self._expose(stack, metrics)
-            tasks = [asyncio.create_task(self._probe()), asyncio.create_task(self._look_after())]
+            tasks = [asyncio.create_task(self._probe()), asyncio.create_task(self._tend())]
             for task in tasks:
                 stack.callback(task.cancel)
             log.info("serving %s", ", ".join(_name(each) for each in listeners))
@@ -63,7 +63,7 @@ class Gateway:
         log.info("stopped")
 
     async def _drain(self) -> None:
-        """Let every client have its answers, for `drain_timeout` at most."""
+        """Answer what clients have asked, for `drain_timeout` at most."""
         self.connections.drain()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(self._settings.drain_timeout):
@@ -97,9 +97,9 @@ class Gateway:
             if guard.breaker.probe_due:
                 await guard.probe()
 
-    async def _look_after(self) -> None:
+    async def _tend(self) -> None:
         while True:
-            self.connections.look_after()
+            self.connections.close_hung()
             breaker, figures = self.items.guard.breaker, self.items.figures
             away = f"; Couchbase is away: {breaker.reason}" if breaker.is_open else ""
             status = f"{figures.connections} connections, {figures.hits} hits{away}"

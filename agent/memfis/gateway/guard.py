@@ -60,7 +60,7 @@ class Guard:
     async def fetch(
         self, keys: Sequence[bytes], size: int, *, patient: bool
     ) -> Sequence[Document | BackendError | None]:
-        """Return documents as Backend.fetch; `size` is how many bytes they are known to take."""
+        """Return documents as Backend.fetch; `size`: bytes that they took when seen last."""
         limit = self._timeout + size / RATE
         most = self._write_timeout + limit if patient else limit
 

@@ -15,7 +15,7 @@ GRACE = 1.0
 _TAIL = b"\r\nEND\r\n"
 
 
-class Entry:
+class HotItem:
     """A document as it was at `since`, with the answer to `get` ready to be sent."""
 
     __slots__ = ("accessed", "answer", "cas", "ends", "flags", "fresh", "key", "size", "start")
@@ -31,7 +31,7 @@ class Entry:
         self.fresh = fresh
         """The time until which it is answered without a question."""
         self.ends = ends
-        """The time at which it expires, as far as that is known."""
+        """The time at which it expires; infinite where nobody told."""
         self.accessed = 0.0
         """When a client last asked for it; 0 for never."""
 
@@ -55,7 +55,7 @@ class HotCache:
         It may be `keep` seconds old when the database cannot be asked.
         """
         self._limit, self.ttl, self._keep, self._clock = limit, ttl, keep, clock
-        self._entries: OrderedDict[bytes, Entry] = OrderedDict()
+        self._entries: OrderedDict[bytes, HotItem] = OrderedDict()
         self.get = self._entries.get
         """Return the entry of a key, however old, or None."""
         self.used = self._entries.move_to_end
@@ -66,12 +66,12 @@ class HotCache:
     def __len__(self) -> int:
         return len(self._entries)
 
-    def put(self, key: bytes, document: Document, ends: float = inf) -> Entry:
+    def put(self, key: bytes, document: Document, ends: float = inf) -> HotItem:
         """Return an entry for what the database holds just now, and keep it if there is room.
 
-        `ends` is the time at which it is known to expire, if it is.
+        `ends` is the time at which it expires, if that was told.
         """
-        entry = Entry(key, document, min(self._clock() + self.ttl, ends), ends)
+        entry = HotItem(key, document, min(self._clock() + self.ttl, ends), ends)
         before = self._entries.pop(key, None)
         if before is not None:
             self.bytes -= before.weight
@@ -94,7 +94,7 @@ class HotCache:
         self._entries.clear()
         self.bytes = 0
 
-    def usable(self, entry: Entry) -> bool:
+    def usable(self, entry: HotItem) -> bool:
         """Whether `entry` may be answered although the database cannot be asked."""
         now = self._clock()
         return now < min(entry.fresh - self.ttl + self._keep, entry.ends)

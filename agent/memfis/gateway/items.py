@@ -1,241 +1,48 @@
 """Items as memcached's protocol has them, over a database and a hot cache."""
 
-import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from enum import Enum
+from collections.abc import Callable
+from dataclasses import dataclass
 
-from memfis.gateway.backend import (
-    Backend,
-    BackendError,
-    MismatchError,
-    MissingError,
-    RefusedError,
-    Write,
-)
-from memfis.gateway.batches import Batches
+from memfis.gateway.backend import Backend
 from memfis.gateway.figures import Figures
 from memfis.gateway.guard import Guard
+from memfis.gateway.hot import HotCache
 from memfis.gateway.reads import Reads
-from memfis.gateway.seen import UNKNOWN, Brief
+from memfis.gateway.seen import Seen
+from memfis.gateway.writes import Writes
 from memfis.settings.values import GatewaySettings
 
-TRIES = 50
-"""How often a change is tried that others keep coming between."""
 
-LISTING = 600.0
-"""Seconds that a listing of all keys, or a flush, may take."""
+@dataclass(frozen=True, slots=True)
+class Items:
+    """What the commands work on: how items are read and written, and what all of it shares."""
 
+    settings: GatewaySettings
+    figures: Figures
+    guard: Guard
+    hot: HotCache
+    seen: Seen
+    reads: Reads
+    writes: Writes
+    clock: Callable[[], float]
+    """Seconds by which ages are measured."""
+    wall: Callable[[], float]
+    """Unix seconds by which items expire."""
 
-class Outcome(Enum):
-    """What became of a conditional write or removal."""
-
-    DONE = "done"
-    NOT_STORED = "not stored"
-    EXISTS = "exists"
-    NOT_FOUND = "not found"
-
-
-class Items(Reads):
-    """What the commands work on. Calls raise BackendError when the database cannot do it."""
-
-    def __init__(
-        self,
+    @classmethod
+    def over(
+        cls,
         backend: Backend,
         settings: GatewaySettings,
         figures: Figures,
         clock: Callable[[], float] = time.monotonic,
         wall: Callable[[], float] = time.time,
-    ) -> None:
-        """Use `backend`; `clock` measures ages, `wall` is the time that items expire by."""
+    ) -> "Items":
+        """Return the items of `backend`; what is done to them is counted in `figures`."""
         guard = Guard(backend, settings, figures, clock)
-        super().__init__(guard, settings, figures, clock, wall)
-        self._stores: Batches[Write, int] = Batches(
-            self._store, lambda write: write.key, lambda write: len(write.value)
-        )
-        self._removals: Batches[bytes, bool] = Batches(self._remove, lambda key: key, lambda _: 64)
-        self._touches: Batches[tuple[bytes, int], bool] = Batches(
-            self._touch, lambda job: job[0], lambda _: 64
-        )
-
-    def set(self, write: Write) -> "asyncio.Future[int]":
-        """Write whatever was there; return what will be the item's CAS."""
-        self.forget(write.key)
-        return self._stores.submit(write)
-
-    def delete(self, key: bytes) -> "asyncio.Future[bool]":
-        """Remove the item; return whether it was there."""
-        self.forget(key)
-        return self._removals.submit(key)
-
-    def touch(self, key: bytes, expires: int) -> "asyncio.Future[bool]":
-        """Let the item expire at `expires` (Unix seconds, 0: never; the past: now)."""
-        if self.past(expires):
-            return self.delete(key)
-        self.forget(key)
-        return self._touches.submit((key, expires))
-
-    async def add(self, write: Write) -> tuple[Outcome, int]:
-        """Write where nothing is; return what became of it, and its CAS."""
-        if self.past(write.expires):
-            found = await self.ask(write.key)
-            return (Outcome.DONE, 0) if found is None else (Outcome.NOT_STORED, 0)
-        try:
-            with self._writing(write.key):
-                cas = await self.guard.one("insert", lambda: self.guard.backend.insert(write))
-        except MismatchError:
-            return Outcome.NOT_STORED, 0
-        self.seen.note(write.key, _brief(write, cas))
-        return Outcome.DONE, cas
-
-    async def replace(
-        self, write: Write, cas: int = 0, *, keep_expiry: bool = False
-    ) -> tuple[Outcome, int]:
-        """Write where something is, with `cas` only over that very one."""
-        if self.past(write.expires):
-            return await self.remove_only(write.key, cas), 0
-        try:
-            with self._writing(write.key):
-                new = await self.guard.one(
-                    "replace",
-                    lambda: self.guard.backend.replace(write, cas, keep_expiry=keep_expiry),
-                )
-        except MissingError:
-            self.seen.forget(write.key)
-            return Outcome.NOT_FOUND, 0
-        except MismatchError:
-            return Outcome.EXISTS, 0
-        expires = self.seen.expires(write.key) if keep_expiry else write.expires
-        self.seen.note(write.key, _brief(write, new)._replace(expires=expires))
-        return Outcome.DONE, new
-
-    async def extend(
-        self, key: bytes, value: bytes, cas: int = 0, *, front: bool = False
-    ) -> tuple[Outcome, int]:
-        """Append to the item, or prepend; NOT_STORED where none is, or it would grow too large."""
-        size = self.seen.known_size(key)
-        if size is None or size + len(value) > self.settings.max_item // 2:
-            found = await self.ask(key)
-            size = None if found is None else len(found.value)
-        if size is None or size + len(value) > self.settings.max_item:
-            return Outcome.NOT_STORED, 0
-        try:
-            with self._writing(key):
-                new = await self.guard.one(
-                    "extend",
-                    lambda: self.guard.backend.extend(key, value, cas, front=front),
-                )
-        except MissingError:
-            self.seen.forget(key)
-            return Outcome.NOT_STORED, 0
-        except MismatchError:
-            return Outcome.EXISTS, 0
-        known = self.seen.find(key)
-        if known is not None:
-            # Only what was this very version before is known to be as long as that now.
-            version = new if cas and cas == known.cas else 0
-            self.seen.note(key, known._replace(size=size + len(value), cas=version))
-        return Outcome.DONE, new
-
-    async def remove_only(self, key: bytes, cas: int = 0) -> Outcome:
-        """Remove the item, with `cas` only that very one."""
-        if not cas:
-            return Outcome.DONE if await self.delete(key) else Outcome.NOT_FOUND
-        try:
-            with self._writing(key):
-                await self.guard.one("remove", lambda: self.guard.backend.remove_only(key, cas))
-        except MissingError:
-            return Outcome.NOT_FOUND
-        except MismatchError:
-            return Outcome.EXISTS
-        self.seen.forget(key)
-        return Outcome.DONE
-
-    async def count(self, key: bytes, change: Callable[[bytes], bytes]) -> bytes | None:
-        """Let `change` make a new value of the item's; return it, or None where no item is.
-
-        Raises what `change` raises.
-        """
-        for _ in range(TRIES):
-            found = await self.ask(key)
-            if found is None:
-                return None
-            value = change(found.value)
-            expires = self.seen.expires(key)
-            keep = expires == UNKNOWN  # which Couchbase can since 7.0, and no mock
-            write = Write(key, value, found.flags, 0 if keep else expires)
-            outcome, _ = await self.replace(write, found.cas, keep_expiry=keep)
-            if outcome is not Outcome.EXISTS:
-                return value if outcome is Outcome.DONE else None
-        raise RefusedError("too many others change this item")
-
-    async def flush(self) -> None:
-        """Remove everything."""
-        await self.guard.one("flush", self.guard.backend.flush, limit=LISTING)
-        self.forget_all()
-
-    async def keys(self) -> AsyncIterator[bytes]:
-        """Yield every key; raises RefusedError where the database cannot list them."""
-        async for key in self.guard.backend.keys():
-            yield key
-
-    def past(self, expires: int) -> bool:
-        """Whether what expires at `expires` is already gone."""
-        return expires != 0 and expires <= self.wall()
-
-    def _writing(self, key: bytes) -> "_Writing":
-        return _Writing(self, key)
-
-    async def _store(self, writes: Sequence[Write]) -> Sequence[int | BackendError]:
-        gone = [write for write in writes if self.past(write.expires)]
-        if gone:  # stored and expired at once
-            return await self._store_some(writes)
-        results = await self.guard.store(writes)
-        for write, result in zip(writes, results, strict=True):
-            self.forget(write.key)
-            if not isinstance(result, BackendError):
-                self.seen.note(write.key, _brief(write, result))
-        return results
-
-    async def _store_some(self, writes: Sequence[Write]) -> Sequence[int | BackendError]:
-        keep = [write for write in writes if not self.past(write.expires)]
-        gone = [write.key for write in writes if self.past(write.expires)]
-        results: dict[bytes, int | BackendError] = {}
-        if keep:
-            stored = await self._store(keep)
-            results = {write.key: result for write, result in zip(keep, stored, strict=True)}
-        for key, removed in zip(gone, await self._remove(gone), strict=True):
-            results[key] = removed if isinstance(removed, BackendError) else 0
-        return [results[write.key] for write in writes]
-
-    async def _remove(self, keys: Sequence[bytes]) -> Sequence[bool | BackendError]:
-        results = await self.guard.remove(keys)
-        for key in keys:
-            self.forget(key)
-            self.seen.forget(key)
-        return results
-
-    async def _touch(self, touches: Sequence[tuple[bytes, int]]) -> Sequence[bool | BackendError]:
-        results = await self.guard.touch(touches)
-        for (key, expires), result in zip(touches, results, strict=True):
-            self.forget(key)
-            if result is True:
-                self.seen.expire(key, expires)
-        return results
-
-
-def _brief(write: Write, cas: int) -> Brief:
-    return Brief(len(write.value), write.flags, cas, write.expires)
-
-
-class _Writing:
-    """Around a write to one key: nothing read before its end is answered after it."""
-
-    def __init__(self, items: Items, key: bytes) -> None:
-        self._items, self._key = items, key
-
-    def __enter__(self) -> None:
-        self._items.forget(self._key)
-
-    def __exit__(self, *_: object) -> None:
-        self._items.forget(self._key)
+        hot = HotCache(settings.hot_bytes, settings.hot_ttl, settings.stale_if_error, clock)
+        seen = Seen()
+        reads = Reads(guard, hot, seen, figures, clock, wall)
+        writes = Writes(guard, reads, seen, wall, settings.max_item)
+        return cls(settings, figures, guard, hot, seen, reads, writes, clock, wall)

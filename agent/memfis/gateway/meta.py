@@ -1,6 +1,6 @@
 """The meta commands mg, ms, md and mn (memcached doc/protocol.txt, "Meta Commands").
 
-Of the flags those are known that the agent and the mount send, and some that cost nothing. Others
+Of the flags those are obeyed that the agent and the mount send, and some that cost nothing. Others
 are refused: a flag that is not obeyed must not be answered as if it were.
 """
 
@@ -20,9 +20,10 @@ from memfis.gateway.commands import (
     signed,
     unsigned,
 )
-from memfis.gateway.hot import Entry
-from memfis.gateway.items import Items, Outcome
+from memfis.gateway.hot import HotItem
+from memfis.gateway.items import Items
 from memfis.gateway.seen import UNKNOWN, Brief
+from memfis.gateway.writes import Outcome
 
 OPAQUE_LIMIT = 31
 """Longest opaque in bytes (memcached proto_text.c, MAX_OPAQUE)."""
@@ -59,7 +60,7 @@ class Meta(Command):
 
 
 class Mg(Meta):
-    """`mg`: look at an item, with its value or without."""
+    """`mg`: read an item, with its value or without."""
 
     __slots__ = ("_before", "_ttl_before", "lane", "writes")
 
@@ -80,22 +81,22 @@ class Mg(Meta):
                 self._ttl_before = self._ttl(items)  # flags are obeyed in their order
             return self._touched(items)
         if b"v" not in self.flags and (b"u" in self.flags or b"c" in self.flags):
-            return items.glance(self.key, now=b"c" in self.flags)
+            return items.reads.brief(self.key, now=b"c" in self.flags)
         if b"c" in self.flags:
-            return items.ask(self.key, keep=b"u" not in self.flags)
+            return items.reads.ask(self.key, keep=b"u" not in self.flags)
         if b"u" in self.flags:
-            return items.look(self.key)
-        return items.get(self.key)
+            return items.reads.peek(self.key)
+        return items.reads.get(self.key)
 
     async def _touched(self, items: Items) -> Found | Brief:
         """Give it its new time to live; no value is asked for that is not wanted."""
         exptime = signed(self.flags[b"T"])
-        there = await items.touch(self.key, expires_at(exptime or 0, items))
+        there = await items.writes.touch(self.key, expires_at(exptime or 0, items))
         items.figures.done["touch_hits" if there else "touch_misses"] += 1
         if not there:
             return None
         wanted = self.flags.keys() - {b"T", b"q", b"u", b"O", b"k", b"t"}
-        return await items.ask(self.key) if wanted else _NOTHING
+        return await items.reads.ask(self.key) if wanted else _NOTHING
 
     def answer(self, items: Items, result: Found | Brief) -> bytes:
         """Return what was asked for."""
@@ -104,9 +105,9 @@ class Mg(Meta):
         if result is None:
             items.figures.misses += visitor
             return b"" if quiet else self.line(b"EN", {})
-        items.figures.hits_backend += visitor and not isinstance(result, Entry)
+        items.figures.hits_backend += visitor and not isinstance(result, HotItem)
         if b"v" in self.flags and not isinstance(result, Brief):
-            document = result.document() if isinstance(result, Entry) else result
+            document = result.document() if isinstance(result, HotItem) else result
             head = self.line(b"VA %d" % len(document.value), self._told(items, result))
             return head + document.value + b"\r\n"
         return self.line(b"HD", self._told(items, result))
@@ -158,15 +159,15 @@ class Ms(Meta):
         """Write it, in the mode asked for."""
         cas = int(self.flags.get(b"C", b"0"))
         if self._mode in (b"A", b"P"):
-            return items.extend(self.key, self.value, cas, front=self._mode == b"P")
+            return items.writes.extend(self.key, self.value, cas, front=self._mode == b"P")
         exptime = signed(self.flags.get(b"T", b"0")) or 0
         flags = int(self.flags.get(b"F", b"0"))
         write = Write(self.key, self.value, flags, expires_at(exptime, items))
         if self._mode == b"E":
-            return items.add(write)
+            return items.writes.add(write)
         if self._mode == b"R" or cas:
-            return items.replace(write, cas)
-        return items.set(write)
+            return items.writes.replace(write, cas)
+        return items.writes.set(write)
 
     def answer(self, items: Items, result: "int | tuple[Outcome, int]") -> bytes:
         """Say what came of it."""
@@ -199,8 +200,8 @@ class Md(Meta):
     def begin(self, items: Items) -> Any:
         """Remove it."""
         if b"C" in self.flags:
-            return items.remove_only(self.key, int(self.flags[b"C"]))
-        return items.delete(self.key)
+            return items.writes.remove_only(self.key, int(self.flags[b"C"]))
+        return items.writes.delete(self.key)
 
     def answer(self, items: Items, result: "bool | Outcome") -> bytes:
         """Say what came of it."""
@@ -224,7 +225,7 @@ class Mn(Command):
         return b"MN\r\n"
 
 
-_KNOWN = {b"mg": b"csftvhlukqOT", b"ms": b"cCFTMqkO", b"md": b"CqkO"}
+_OBEYED = {b"mg": b"csftvhlukqOT", b"ms": b"cCFTMqkO", b"md": b"CqkO"}
 _MODES = (b"S", b"E", b"A", b"P", b"R")
 
 
@@ -233,7 +234,7 @@ def parse(words: list[bytes], max_item: int) -> Command:
     name = words[0]
     if name == b"mn":
         return Mn()
-    if name not in _KNOWN:
+    if name not in _OBEYED:
         return Failure(b"CLIENT_ERROR %b is not supported by the gateway\r\n" % name)
     length = -1
     if name == b"ms" and len(words) > 2:
@@ -250,7 +251,7 @@ def parse(words: list[bytes], max_item: int) -> Command:
         letter, token = word[:1], word[1:]
         if letter in flags:
             return Failure(_DUPLICATE if name != b"md" else _MD_FLAG, length)
-        if letter not in _KNOWN[name]:
+        if letter not in _OBEYED[name]:
             return Failure(_UNKNOWN if name != b"md" else _MD_FLAG, length)
         if not _token_fits(letter, token):
             return Failure(_bad_token(name, letter), length)

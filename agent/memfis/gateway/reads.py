@@ -1,7 +1,7 @@
 """How items are read: from the hot cache, or by one question a key at a time."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -10,9 +10,8 @@ from memfis.gateway.backend import BackendError, Document
 from memfis.gateway.batches import Batches
 from memfis.gateway.figures import Figures
 from memfis.gateway.guard import Guard
-from memfis.gateway.hot import GRACE, Entry, HotCache
+from memfis.gateway.hot import GRACE, HotCache, HotItem
 from memfis.gateway.seen import UNKNOWN, Brief, Seen
-from memfis.settings.values import GatewaySettings
 
 LARGE = 16 * 1024
 """Bytes of a value that is more to fetch than a question of its own is to ask."""
@@ -30,100 +29,106 @@ class _Asked:
 
 
 class Reads:
-    """The reading half of `Items`."""
+    """Answers from the hot cache as far as it may, and asks the database for the rest.
+
+    What is returned as a Future raises BackendError when the database cannot be asked.
+    """
 
     def __init__(
         self,
         guard: Guard,
-        settings: GatewaySettings,
+        hot: HotCache,
+        seen: Seen,
         figures: Figures,
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
-        self.guard, self.settings, self.figures = guard, settings, figures
-        self.clock, self.wall = clock, wall
-        self.hot = HotCache(settings.hot_bytes, settings.hot_ttl, settings.stale_if_error, clock)
-        self.seen = Seen()
+        """Ask by `guard`, keep pages in `hot` and note in `seen` what was read.
+
+        `clock` measures ages, `wall` is the time that items expire by, both in seconds.
+        """
+        self._guard, self._hot, self._seen, self._figures = guard, hot, seen, figures
+        self._clock, self._wall = clock, wall
         self._asked: dict[bytes, _Asked] = {}
         self._fetches: Batches[bytes, Document | None] = Batches(
-            partial(self._fetch, patient=False), lambda key: key, self.seen.size
+            partial(self._fetch, patient=False), lambda key: key, self._seen.size
         )
         self._asked_patiently: dict[bytes, _Asked] = {}
         self._patient_fetches: Batches[bytes, Document | None] = Batches(
-            partial(self._fetch, patient=True), lambda key: key, self.seen.size
+            partial(self._fetch, patient=True), lambda key: key, self._seen.size
         )
         self._versions: Batches[bytes, int | None] = Batches(
             guard.versions, lambda key: key, lambda _: 64
         )
 
-    def quick(self, key: bytes) -> Entry | None:
+    def quick(self, key: bytes) -> HotItem | None:
         """Return a visitor's page if it is in the hot cache and fresh, else None."""
-        entry = self.hot.get(key)
-        if entry is None or (now := self.clock()) >= entry.fresh:
+        entry = self._hot.get(key)
+        if entry is None or (now := self._clock()) >= entry.fresh:
             return None
-        self.figures.hits_hot += 1
+        self._figures.hits_hot += 1
         entry.accessed = now
-        self.hot.used(key)
+        self._hot.used(key)
         return entry
 
-    def get(self, key: bytes) -> "Entry | asyncio.Future[Document | None]":
+    def get(self, key: bytes) -> "HotItem | asyncio.Future[Document | None]":
         """Return a visitor's page: from the hot cache, or what the database will say."""
         entry = self.quick(key)
         if entry is not None:
             return entry
-        entry = self.hot.get(key)
+        entry = self._hot.get(key)
         if entry is not None:
-            now = self.clock()
+            now = self._clock()
             if now < min(entry.fresh + GRACE, entry.ends):
-                self.figures.hits_revalidated += 1
+                self._figures.hits_revalidated += 1
                 entry.accessed = now
-                self.hot.used(key)
+                self._hot.used(key)
                 self.ask(key, keep=True).add_done_callback(_heard)
                 return entry
         return self.ask(key, keep=True)
 
-    def rescue(self, key: bytes) -> Entry | None:
+    def rescue(self, key: bytes) -> HotItem | None:
         """Return an old page for a visitor when the database cannot be asked, if it may be."""
-        entry = self.hot.get(key)
-        if entry is None or not self.hot.usable(entry):
+        entry = self._hot.get(key)
+        if entry is None or not self._hot.usable(entry):
             return None
-        self.figures.hits_stale += 1
+        self._figures.hits_stale += 1
         return entry
 
-    def look(self, key: bytes) -> "Entry | asyncio.Future[Document | None]":
-        """Return what is at `key`, at most `hot_ttl` seconds old."""
-        entry = self.hot.get(key)
-        if entry is not None and self.clock() < entry.fresh:
+    def peek(self, key: bytes) -> "HotItem | asyncio.Future[Document | None]":
+        """Return what is at `key`, at most `hot_ttl` seconds old; it counts as nobody's hit."""
+        entry = self._hot.get(key)
+        if entry is not None and self._clock() < entry.fresh:
             return entry
         return self.ask(key)
 
-    def glance(
+    def brief(
         self, key: bytes, *, now: bool = False
-    ) -> "Entry | asyncio.Future[Brief | Document | None]":
+    ) -> "HotItem | asyncio.Future[Brief | Document | None]":
         """Return what is at `key` without its value, as far as that is possible.
 
         At most `hot_ttl` seconds old; `now`: not at all. Where this gateway has seen the item, the
         database is only asked whether it is still that version.
         """
-        entry = self.hot.get(key)
-        if not now and entry is not None and self.clock() < entry.fresh:
+        entry = self._hot.get(key)
+        if not now and entry is not None and self._clock() < entry.fresh:
             return entry
-        known = self.seen.find(key)
+        seen = self._seen.find(key)
         answer: asyncio.Future[Brief | Document | None]
-        if known is None or not known.cas:
+        if seen is None or not seen.cas:
             answer = self.ask(key)  # type: ignore[assignment]
             return answer
-        if known.size < LARGE and not self.guard.backend.many_versions:
+        if seen.size < LARGE and not self._guard.backend.many_versions:
             answer = self.ask(key)  # type: ignore[assignment]
             return answer
         answer = asyncio.get_running_loop().create_future()
-        self._versions.submit(key).add_done_callback(partial(self._compare, key, known, answer))
+        self._versions.submit(key).add_done_callback(partial(self._compare, key, seen, answer))
         return answer
 
     def _compare(
         self,
         key: bytes,
-        known: Brief,
+        seen: Brief,
         answer: "asyncio.Future[Brief | Document | None]",
         version: "asyncio.Future[int | None]",
     ) -> None:
@@ -132,12 +137,12 @@ class Reads:
         error = version.exception()
         if error is not None:
             answer.set_exception(error)
-        elif version.result() == known.cas:
-            self.figures.glances += 1
-            answer.set_result(known)
+        elif version.result() == seen.cas:
+            self._figures.briefs += 1
+            answer.set_result(seen)
         elif version.result() is None:
             self.forget(key)
-            self.seen.forget(key)
+            self._seen.forget(key)
             answer.set_result(None)
         else:
             self.forget(key)
@@ -164,16 +169,21 @@ class Reads:
         asked.keep = asked.keep or keep
         return asked.answer
 
+    async def keys(self) -> AsyncIterator[bytes]:
+        """Yield every key; raises RefusedError where the database cannot list them."""
+        async for key in self._guard.backend.keys():
+            yield key
+
     def forget_all(self) -> None:
-        """Let nothing that was read before now be answered from now on."""
-        self.hot.clear()
+        """Answer nothing from now on that was read before."""
+        self._hot.clear()
         self._asked.clear()
         self._asked_patiently.clear()
-        self.seen.clear()
+        self._seen.clear()
 
     def forget(self, key: bytes) -> None:
-        """Let nothing that was read before now be answered for `key` from now on."""
-        self.hot.drop(key)
+        """Answer nothing for `key` from now on that was read before."""
+        self._hot.drop(key)
         self._asked.pop(key, None)
         self._asked_patiently.pop(key, None)
 
@@ -182,22 +192,22 @@ class Reads:
             return
         found = future.result()
         if found is None:
-            self.hot.drop(key)
-            self.seen.forget(key)
+            self._hot.drop(key)
+            self._seen.forget(key)
             return
-        expires = self.seen.expires(key)
-        self.seen.note(key, Brief(len(found.value), found.flags, found.cas, expires))
-        if keep or self.hot.get(key) is not None:
-            ends = self.clock() + expires - self.wall() if expires else inf
-            entry = self.hot.put(key, found, ends if expires != UNKNOWN else inf)
+        expires = self._seen.expires(key)
+        self._seen.note(key, Brief(len(found.value), found.flags, found.cas, expires))
+        if keep or self._hot.get(key) is not None:
+            ends = self._clock() + expires - self._wall() if expires else inf
+            entry = self._hot.put(key, found, ends if expires != UNKNOWN else inf)
             if keep:
-                entry.accessed = self.clock()
+                entry.accessed = self._clock()
 
     async def _fetch(
         self, keys: Sequence[bytes], *, patient: bool
     ) -> Sequence[Document | BackendError | None]:
-        size = sum(map(self.seen.known_or_zero, keys))
-        return await self.guard.fetch(keys, size, patient=patient)
+        size = sum(map(self._seen.last_size_or_zero, keys))
+        return await self._guard.fetch(keys, size, patient=patient)
 
 
 def _pass_on(

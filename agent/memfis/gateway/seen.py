@@ -20,7 +20,7 @@ class Brief(NamedTuple):
     flags: int
     """Client flags, 32 bits."""
     cas: int
-    """The version of which all this is true; 0: not known."""
+    """The version of which all this is true; 0: which one is uncertain."""
     expires: int = UNKNOWN
     """Unix seconds; 0: never."""
 
@@ -34,7 +34,7 @@ class Seen:
     def __init__(self) -> None:
         self._items: dict[bytes, Brief] = {}
         self.find = self._items.get
-        """Return what is known of a key, or None."""
+        """Return what was seen of a key last, or None."""
         self.bytes = 0
         """Of all of them."""
 
@@ -68,14 +68,14 @@ class Seen:
         """Return how many bytes the item has, or may have."""
         return self._items.get(key, _UNSEEN).size
 
-    def known_size(self, key: bytes) -> int | None:
+    def last_size(self, key: bytes) -> int | None:
         """Return how many bytes it had when it was last seen; None if it was not."""
         found = self._items.get(key)
         return None if found is None else found.size
 
-    def known_or_zero(self, key: bytes) -> int:
+    def last_size_or_zero(self, key: bytes) -> int:
         """Return how many bytes it had when it was last seen; 0 if it was not."""
-        return self.known_size(key) or 0
+        return self.last_size(key) or 0
 
     def expires(self, key: bytes) -> int:
         """Return when it expires; UNKNOWN where another wrote it."""

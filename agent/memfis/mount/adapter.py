@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 
 from memfis.errors import MemfisError, StoreError
 from memfis.filesystem import RENAME_NOREPLACE, Filesystem
-from memfis.mount.hidden import OpenFiles
+from memfis.mount.hidden import HiddenNames
 from memfis.mount.libfuse import (
     FILL_ATTRIBUTES,
     Filler,
@@ -24,7 +24,7 @@ from memfis.mount.libfuse import (
     write_attributes,
     write_statistics,
 )
-from memfis.mount.session import Request, Session
+from memfis.mount.request import CurrentRequest, Opcode
 
 _log = logging.getLogger(__name__)
 
@@ -41,19 +41,23 @@ Callback = Callable[..., int | None]
 
 
 class Adapter:
-    """The callbacks of a session: arguments as in fuse_operations (fuse.h), pointers as numbers.
+    """The callbacks for libfuse: arguments as in fuse_operations (fuse.h), pointers as numbers.
 
     Each returns what the kernel is to get; None is 0, and an OSError its errno. With `nullpath_ok`
     libfuse gives no path, but None, where it gives a handle.
     """
 
-    def __init__(self, filesystem: Filesystem, now: Callable[[], int] = time.time_ns) -> None:
-        """Answer from `filesystem`."""
-        self.session: Session
-        """To be set before the first request."""
+    def __init__(
+        self,
+        filesystem: Filesystem,
+        request: CurrentRequest,
+        now: Callable[[], int] = time.time_ns,
+    ) -> None:
+        """Answer from `filesystem`; `request` is the one that a callback is part of."""
         self._files = filesystem
+        self._request = request
         self._now = now
-        self._open = OpenFiles()
+        self._hidden = HiddenNames()
         self._directories: dict[int, bytes] = {}
         self._numbers = itertools.count(1)
         self._told: tuple[str, float] = ("", 0)
@@ -100,13 +104,13 @@ class Adapter:
         """Return path and handle as the filesystem wants them for what libfuse calls so."""
         if path is None:
             return None, None if info is None else handle_of(info)
-        handle = self._open.handle(path)
-        if handle is not None and self.session.request() != Request.LOOKUP:
+        handle = self._hidden.handle(path)
+        if handle is not None and self._request.opcode() != Opcode.LOOKUP:
             return None, handle
         return path, None
 
     def write_pending(self) -> None:
-        """Let the filesystem write what may wait."""
+        """Write what may wait."""
         self._files.write_pending()
 
     # --- attributes
@@ -135,7 +139,7 @@ class Adapter:
 
     def create(self, path: bytes, mode: int, info: int) -> None:
         handle = self._files.create(path, flags_of(info), mode, caller())
-        self._open.opened(handle, path)
+        self._hidden.opened(handle, path)
         set_handle(info, handle)
 
     def mknod(self, path: bytes, mode: int, device: int) -> None:
@@ -148,11 +152,11 @@ class Adapter:
             self._files.release(handle)
 
     def open(self, path: bytes, info: int) -> None:
-        hidden = self._open.handle(path)  # by way of /proc/PID/fd
+        hidden = self._hidden.handle(path)  # by way of /proc/PID/fd
         if hidden is not None:
             raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         handle = self._files.open(path, flags_of(info))
-        self._open.opened(handle, path)
+        self._hidden.opened(handle, path)
         set_handle(info, handle)
 
     def read(self, path: None, target: int, size: int, offset: int, info: int) -> int:
@@ -172,28 +176,29 @@ class Adapter:
 
     def release(self, path: None, info: int) -> None:
         handle = handle_of(info)
-        self._open.closed(handle)
+        self._hidden.closed(handle)
         self._files.release(handle)
 
     # --- names
 
     def unlink(self, path: bytes) -> None:
         # When a hidden file is closed, libfuse removes it by that name.
-        if self.session.request() == Request.UNLINK:
+        if self._request.opcode() == Opcode.UNLINK:
             self._files.remove(path)
 
     def rename(self, old: bytes, new: bytes, flags: int) -> None:
-        request = self.session.request()
-        if request == Request.UNLINK:  # libfuse hides the open file `old` instead of removing it
+        if (
+            self._request.opcode() == Opcode.UNLINK
+        ):  # libfuse hides the open file `old` instead of removing it
             self._files.remove(old)
-            self._open.hide(old, new)
-        elif new.rpartition(b"/")[2] != self.session.new_name():
-            self._open.hide(old, new)  # the next call renames another over it
+            self._hidden.hide(old, new)
+        elif new.rpartition(b"/")[2] != self._request.new_name():
+            self._hidden.hide(old, new)  # the next call renames another over it
         elif flags & ~RENAME_NOREPLACE:
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         else:
             self._files.rename(old, new, flags)
-            self._open.renamed(old, new)
+            self._hidden.renamed(old, new)
             for number, directory in self._directories.items():
                 if (directory + b"/").startswith(old + b"/"):
                     self._directories[number] = new + directory[len(old) :]
@@ -245,7 +250,7 @@ class Adapter:
     def getxattr(self, path: bytes, name: bytes, target: int | None, size: int) -> int:
         if not name.startswith(_USER):  # the kernel asks for some of them at each write
             return -errno.EOPNOTSUPP
-        if self._open.handle(path) is not None:
+        if self._hidden.handle(path) is not None:
             return -errno.ENODATA
         value = self._files.extended(path).get(name)
         if value is None:
@@ -253,20 +258,20 @@ class Adapter:
         return _put_value(value, target, size)
 
     def listxattr(self, path: bytes, target: int | None, size: int) -> int:
-        if self._open.handle(path) is not None:
+        if self._hidden.handle(path) is not None:
             return 0
         names = b"".join(name + b"\0" for name in self._files.extended(path))
         return _put_value(names, target, size)
 
     def setxattr(self, path: bytes, name: bytes, source: int, size: int, flags: int) -> int | None:
-        if not name.startswith(_USER) or self._open.handle(path) is not None:
+        if not name.startswith(_USER) or self._hidden.handle(path) is not None:
             return -errno.EOPNOTSUPP
         value = memory[source : source + size].tobytes() if size else b""
         self._files.set_extended(path, name, value, flags)
         return None
 
     def removexattr(self, path: bytes, name: bytes) -> int | None:
-        if not name.startswith(_USER) or self._open.handle(path) is not None:
+        if not name.startswith(_USER) or self._hidden.handle(path) is not None:
             return -errno.EOPNOTSUPP
         self._files.remove_extended(path, name)
         return None

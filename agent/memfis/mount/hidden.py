@@ -6,12 +6,14 @@ to the filesystem: what is asked by one is asked of a handle.
 """
 
 
-class OpenFiles:
-    """Handles and names; all paths as libfuse has them."""
+class HiddenNames:
+    """Which handle stands for which hidden name; all paths as libfuse has them."""
 
     def __init__(self) -> None:
         self._paths: dict[int, bytes] = {}
+        """By handle, what is not hidden."""
         self._hidden: dict[bytes, list[int]] = {}
+        """By hidden name, which open files it stands for."""
 
     def opened(self, handle: int, path: bytes) -> None:
         """Note that `handle` is the file at `path`."""

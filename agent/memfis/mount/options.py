@@ -18,9 +18,9 @@ class Options:
     """Absolute path of a directory."""
     read_only: bool = False
     allow_other: bool | None = None
-    """Whether other users may look into it; None: if this user may allow that."""
+    """Whether other users may use it; None: if this user may allow that."""
     attribute_timeout: float = ATTRIBUTE_TIMEOUT
     batch: float | None = None
     """Seconds that what is closed waits for more in its directory; None: by the kind of store."""
     flags: tuple[str, ...] = ()
-    """More mount options, of those that the kernel knows (`noexec`, `noatime` …)."""
+    """More mount options, of those that the kernel has for all (`noexec`, `noatime` …)."""

@@ -1,4 +1,4 @@
-"""rename(2): a key holds the whole path, so what gets another name moves in the store."""
+"""A key holds the whole path, so what gets another name moves in the store."""
 
 import errno
 
@@ -11,6 +11,7 @@ from memfis.filesystem.links import Links
 from memfis.filesystem.moving import Mover
 from memfis.filesystem.nodes import Content, Directory, Node
 from memfis.filesystem.rules import Rules
+from memfis.filesystem.saves import Saves
 from memfis.filesystem.tree import Tree, split
 from memfis.layout.pages import NO_PAGE, Page, content_of
 from memfis.layout.paths import shown
@@ -18,29 +19,48 @@ from memfis.layout.records import MOVING, Entry, tombstone
 from memfis.store import exchange as to
 
 
-class Renames:
-    """Gives names to nodes of one tree."""
+class Relocation:
+    """Gives nodes of one tree other names, and moves what the store has of them."""
 
     def __init__(
-        self, items: Items, tree: Tree, rules: Rules, contents: Contents, links: Links
+        self,
+        items: Items,
+        tree: Tree,
+        rules: Rules,
+        contents: Contents,
+        saves: Saves,
+        links: Links,
+        mover: Mover,
     ) -> None:
-        """Rename in `tree`, and in the store what belongs to it."""
+        """Rename in `tree`, and in `items` what belongs to it; `mover` moves directories."""
         self._items = items
         self._tree = tree
         self._rules = rules
         self._contents = contents
+        self._saves = saves
         self._links = links
-        self._mover = Mover(items, rules)
+        self._mover = mover
 
     def replace_file(self, node: Node, target: Node | None, new: bytes) -> None:
         """Give the file or link `node` the path `new`, which `target` has had."""
-        old_directory = _place(node)
+        if target is not None:
+            self._contents.load_if_open(target)
+        self._replace(node, target, new)
+        if target is not None and target.is_link:
+            self._links.forget(new)
+        if node.is_link or (target is not None and target.is_link):
+            self._links.tell()
+        if node.is_link:
+            self._links.add(new)
+
+    def _replace(self, node: Node, target: Node | None, new: bytes) -> None:
+        old_directory = node.place
         old = node.path
         above, name = split(new)
         directory = self._tree.directory(above)
         if node.unwritten:  # nothing of it is in the store
             if target is not None:
-                self._contents.delete(target)
+                self._saves.delete(target)
             old_directory.take_out(node)
             self._name(node, directory, name)
             return
@@ -50,7 +70,7 @@ class Renames:
             self._move_file(node, target, old_directory, directory, name)
         if target is not None:
             directory.take_out(target)
-            self._contents.unsaved.pop(target, None)
+            self._saves.unsaved.pop(target, None)
         self._take_out(node, old_directory, old)
         self._name(node, directory, name)
 
@@ -102,7 +122,7 @@ class Renames:
                 return  # it was broken before
         if target.content is not None:
             target.content.dirty = True
-            self._contents.unsaved[target] = "overwritten by what the store had no room for"
+            self._saves.unsaved[target] = "overwritten by what the store had no room for"
 
     def _move_link(self, node: Node, old: Directory, new: Directory, name: bytes) -> None:
         entry = replace(node.entry, name=name.decode("latin-1"), flags=NO_PAGE)
@@ -121,7 +141,7 @@ class Renames:
 
         That one's item stays, and is filled: whatever interrupts this, its name can be looked into.
         """
-        old_directory, old = _place(node), node.path
+        old_directory, old = node.place, node.path
         above, name = split(new)
         directory = self._tree.directory(above)
         self._mover.check(old + b"/", new + b"/")
@@ -189,9 +209,3 @@ class Renames:
         node.fit = self._rules.fit(directory.path, name, is_directory=node.is_directory)
         directory.add(node)
         self._tree.moved(node)
-
-
-def _place(node: Node) -> Directory:
-    if node.directory is None:
-        raise failure(errno.ESTALE, "the name is gone")
-    return node.directory

@@ -1,6 +1,7 @@
-"""The site's own item, as mounts make it, share it, and learn from it."""
+"""The site's own item, which all mounts of the site share: one makes it, each learns from it."""
 
 import errno
+import logging
 import secrets
 import stat
 from collections.abc import Callable
@@ -11,13 +12,15 @@ from msgspec.structs import replace
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.site_item import SiteItem
 from memfis.catalog.source import Source, source_of
+from memfis.errors import MemfisError
 from memfis.filesystem.interface import Caller
 from memfis.filesystem.items import Items, failure
 from memfis.layout.keys import site_key
 from memfis.layout.records import Entry
 from memfis.settings.values import Site
-from memfis.store import Store
 from memfis.store import exchange as to
+
+log = logging.getLogger(__name__)
 
 ROOT_MODE = stat.S_IFDIR | 0o755
 ATTEMPTS = 100
@@ -29,12 +32,12 @@ def root_entry(caller: Caller, now: int) -> Entry:
     return Entry("", ROOT_MODE, 0, now, caller.uid, caller.gid)
 
 
-class SiteState:
-    """The site item in the store, and the last of it that was seen."""
+class SharedSite:
+    """The site item in the store, and what was last read of it."""
 
-    def __init__(self, store: Store, items: Items, site: Site) -> None:
-        """Know the item of `site` in `store`."""
-        self._catalog = Catalog(store, site.name)
+    def __init__(self, catalog: Catalog, items: Items, site: Site) -> None:
+        """Read and write the item of `site`, which `catalog` and `items` have."""
+        self._catalog = catalog
         self._items = items
         self._site = site
         self._key = site_key(site.name)
@@ -79,6 +82,24 @@ class SiteState:
             raise failure(errno.ENOSPC, made.refusal)
         return made.done
 
+    def make_anew(self, top: Entry, now: int) -> bool:
+        """Make the site anew in a store that has lost it; False when its item is there.
+
+        `now`: nanoseconds since the epoch, when that was found. Raises EIO.
+        """
+        try:
+            if self.read() is not None:
+                return False
+        except MemfisError as error:
+            raise failure(errno.EIO, str(error)) from error
+        log.warning("the store has lost site %s: it begins anew, empty", self._site.name)
+        self.make(top, lost=now / 1e9)
+        return True
+
+    def write_top(self, top: Entry) -> None:
+        """Write the record of the root directory."""
+        self.update(lambda item: replace(item, top=top))
+
     def update(self, change: Callable[[SiteItem], SiteItem]) -> None:
         """Write the item as `change` makes it of the one that is there."""
         for _ in range(ATTEMPTS):
@@ -98,9 +119,9 @@ class SiteState:
 
     def count_link(self) -> None:
         """Tell other mounts that there is a new link, or one less."""
-        known = self.links
+        before = self.links
         self.update(lambda item: replace(item, links=item.links + 1))
-        if self.links != known + 1:  # somebody else's too: look for them
+        if self.links != before + 1:  # somebody else's too, to be found by `others_links`
             self.links = -1
             self._cas = 0
 
@@ -109,10 +130,10 @@ class SiteState:
         [state] = self._items.exchange(to.state(self._key))
         if not state.done or state.cas == self._cas:
             return False
-        known = self.links
+        before = self.links
         [found] = self._items.exchange(to.fetch(self._key))
         if not found.done:
             return False
         self._cas = found.cas
         self.links = msgspec.json.decode(found.value, type=SiteItem).links
-        return self.links != known
+        return self.links != before

@@ -22,7 +22,7 @@ class Count(Command):
         """Return the answer."""
         name = "incr" if self._up else "decr"
         try:
-            value = await items.count(self.key, self._changed)
+            value = await items.writes.count(self.key, self._changed)
         except _NotANumberError:
             return b"CLIENT_ERROR cannot increment or decrement non-numeric value\r\n"
         items.figures.done[f"{name}_misses" if value is None else f"{name}_hits"] += 1

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from memfis.errors import UsageError
-from memfis.service.sockets import passed_sockets as passed_sockets
 from memfis.service.sockets import take_over
 from memfis.settings.addresses import ListenAddress
 
@@ -79,7 +78,7 @@ def remove(addresses: Sequence[str]) -> None:
                 os.unlink(path)
 
 
-async def serve(
+async def accept(
     listener: socket.socket, new: Callable[[], asyncio.BaseProtocol]
 ) -> asyncio.AbstractServer:
     """Serve each client of `listener` by what `new` returns."""

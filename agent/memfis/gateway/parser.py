@@ -1,7 +1,7 @@
 """What a client sent, taken apart into commands."""
 
-from memfis.gateway import admin, classic, many, meta
-from memfis.gateway.commands import BAD_CHUNK, ERROR, READ_ONLY, Command, Failure, TooLarge
+from memfis.gateway import admin, bulk, classic, meta
+from memfis.gateway.commands import BAD_CHUNK, ERROR, READ_ONLY, Command, Failure
 
 LINE = 2048
 """Longest line in bytes of most commands: as in memcached (proto_text.c)."""
@@ -29,7 +29,7 @@ class Quit(Exception):
     """The client wants to go, or is none of ours."""
 
 
-class Reading:
+class Parser:
     """Bytes that came and were not understood yet, and the command that waits for its value."""
 
     def __init__(self, max_item: int, count: dict[str, int], *, read_only: bool = False) -> None:
@@ -56,7 +56,7 @@ class Reading:
 
     @property
     def wanted(self) -> int:
-        """Bytes to keep at least for the next command to be whole; 0 if that is not known."""
+        """Bytes to keep at least for the next command to be whole; 0 where none tells how many."""
         return self._open.length + 2 if self._open is not None and not self._swallow else 0
 
     def feed(self, data: "memoryview | bytes") -> None:
@@ -144,7 +144,7 @@ class Reading:
         return line[:-1] if line.endswith(b"\r") else line
 
     def _parse(self, line: bytes) -> Command:
-        command = many.parse(line, self._max_item)
+        command = bulk.parse(line, self._max_item)
         if command is not None:
             self._count["meta"] += 1
             return command
@@ -187,6 +187,3 @@ def _joins(command: Command, first: Command, keys: set[bytes], scheme: bytes) ->
 
 def _scheme(key: bytes) -> bytes:
     return key.partition(b"://")[0] if b"://" in key else b""
-
-
-__all__ = ["Quit", "Reading", "TooLarge"]

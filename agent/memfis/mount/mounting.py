@@ -10,11 +10,12 @@ from typing import IO
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.source import Source, source_of
 from memfis.errors import ProgramError
-from memfis.filesystem import Caller, Filesystem
+from memfis.filesystem import Caller, open_site
 from memfis.mount.adapter import Adapter
+from memfis.mount.lifetime import answer_until_ended
 from memfis.mount.options import BATCH, Options
 from memfis.mount.place import check_mountpoint, may_allow_other
-from memfis.mount.serving import serve
+from memfis.mount.request import CurrentRequest
 from memfis.mount.session import Session
 from memfis.settings.addresses import StoreAddress
 from memfis.settings.values import Site
@@ -36,14 +37,16 @@ def run(site: Site, options: Options, ready: Callable[[], None]) -> bool:
         batch = options.batch
         if batch is None:
             batch = BATCH if store.is_gateway() else 0.0
-        filesystem = Filesystem(store, site, read_only=read_only, timeout=half, batch=batch)
-        filesystem.start(Caller(os.geteuid(), os.getegid()))
-        adapter = Adapter(filesystem)
-        session = Session(adapter.callbacks(), fuse_options(site, options, read_only), half)
-        adapter.session = session
+        caller = Caller(os.geteuid(), os.getegid())
+        filesystem = open_site(store, site, caller, read_only=read_only, timeout=half, batch=batch)
+        request = CurrentRequest()
+        adapter = Adapter(filesystem, request)
+        session = Session.create(
+            adapter.callbacks(), fuse_options(site, options, read_only), half, request
+        )
         mount(session, options.mountpoint)
         ready()
-        lost = serve(session, adapter, filesystem)
+        lost = answer_until_ended(session, adapter, filesystem)
         for line in lost:
             _log.error("not written to the store: %s", line)
         return not lost
@@ -87,7 +90,7 @@ def mount(session: Session, mountpoint: str) -> None:
 
 @contextmanager
 def _standard_error_kept() -> Iterator[IO[bytes]]:
-    """Let libfuse, and the program it starts, write to a file."""
+    """Collect in a file what libfuse, and the program it starts, write to standard error."""
     with tempfile.TemporaryFile() as file:
         before = os.dup(2)
         os.dup2(file.fileno(), 2)

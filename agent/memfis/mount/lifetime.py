@@ -17,7 +17,7 @@ INTERVAL = 0.05
 ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-def serve(session: Session, adapter: Adapter, filesystem: Filesystem) -> list[str]:
+def answer_until_ended(session: Session, adapter: Adapter, filesystem: Filesystem) -> list[str]:
     """Answer until it is unmounted or told to end; return what could not be written to the store.
 
     What is pending is written before it is unmounted, if it is us who unmount it.
@@ -61,7 +61,7 @@ def _write(
 
 @contextmanager
 def _signals(session: Session) -> Iterator[int]:
-    """Let `ENDING` stop the session; yield a file that has something to read when one came."""
+    """Stop the session at `ENDING` signals; yield a file with something to read when one came."""
 
     def end(number: int, frame: FrameType | None) -> None:
         session.stop()

@@ -1,6 +1,6 @@
 """The commands that come in thousands: what the agent sends (`memfis.store.wire`), by two patterns.
 
-They are read in a third less time than by `memfis.gateway.meta`, which knows all others.
+They are read in a third less time than by `memfis.gateway.meta`, which reads all others.
 """
 
 import re

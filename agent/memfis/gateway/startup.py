@@ -8,9 +8,10 @@ from collections.abc import Coroutine
 from typing import Any
 
 from memfis.errors import UsageError
-from memfis.gateway import sockets
+from memfis.gateway import listeners
 from memfis.gateway.backend import Backend
 from memfis.gateway.gateway import Gateway
+from memfis.service.sockets import passed_sockets
 from memfis.settings.values import GatewaySettings
 
 log = logging.getLogger("memfis.gateway")
@@ -19,16 +20,13 @@ log = logging.getLogger("memfis.gateway")
 def run(settings: GatewaySettings) -> None:
     """Serve Couchbase as `settings` say; raises UsageError."""
     try:
-        from memfis.gateway.couchbase import CouchbaseBackend
+        from memfis.gateway.couchbase.backend import connected
     except ImportError as error:
         raise UsageError(
             f"Couchbase's SDK is missing ({error}): pip install 'memfis[couchbase]'"
         ) from error
-    backend = CouchbaseBackend(settings)
-    try:
+    with connected(settings) as backend:
         run_with(backend, settings)
-    finally:
-        backend.close()
 
 
 def run_with(backend: Backend, settings: GatewaySettings) -> None:
@@ -37,8 +35,8 @@ def run_with(backend: Backend, settings: GatewaySettings) -> None:
 
 
 async def _serve(backend: Backend, settings: GatewaySettings) -> None:
-    # What is there now stays for good. What comes later is rarely part of a cycle: to look for some
-    # after every 700 objects took 3 % of the CPU time of a bulk sync.
+    # What is there now stays for good. What comes later is rarely part of a cycle: to search for
+    # some after every 700 objects took 3 % of the CPU time of a bulk sync.
     gc.freeze()
     gc.set_threshold(50_000, 20, 20)
     stop = asyncio.Event()
@@ -46,15 +44,15 @@ async def _serve(backend: Backend, settings: GatewaySettings) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
     gateway = Gateway(backend, settings)
-    passed = sockets.passed_sockets()
+    passed = passed_sockets()
     if passed:
-        await gateway.serve(stop, *sockets.apart(passed, settings.metrics))
+        await gateway.serve(stop, *listeners.apart(passed, settings.metrics))
         return
-    own = sockets.open_sockets(settings.listen)
+    own = listeners.open_sockets(settings.listen)
     try:
         await gateway.serve(stop, own)
     finally:
-        sockets.remove(settings.listen)
+        listeners.remove(settings.listen)
 
 
 def _run(main: Coroutine[Any, Any, None]) -> None:

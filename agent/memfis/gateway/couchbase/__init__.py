@@ -1,0 +1,1 @@
+"""Couchbase as the gateway's database."""
