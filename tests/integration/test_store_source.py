@@ -77,7 +77,7 @@ def one_line(done: "subprocess.CompletedProcess[str]", code: int, *words: str) -
 @pytest.mark.parametrize(
     ("site", "problem"),
     [
-        ({"name": "a", "source": "disk"}, "sites[0].source: expected 'root' or 'store'"),
+        ({"name": "a", "source": "disk"}, "sites[0].source: 'disk': expected 'root'"),
         ({"name": "a", "source": "store", "root": "/srv"}, "sites[0].root: a site whose source"),
         ({"name": "a", "source": "root"}, "sites[0].root: is missing"),
     ],

@@ -114,7 +114,7 @@ class Choice:
     @property
     def expected(self) -> str:
         """The words."""
-        return " or ".join(self.words)
+        return " or ".join(map(repr, self.words))
 
     def problems(self, value: object, where: str, *, as_text: bool) -> Iterator[str]:
         """See `Kind`."""

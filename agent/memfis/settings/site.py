@@ -49,9 +49,10 @@ def _fits_together(site: Mapping[str, Any], where: str) -> Iterator[str]:
 
 def source_problems(site: Mapping[str, Any]) -> Iterator[str]:
     """Yield what does not go with the source of a site, or is missing for it."""
-    if site.get("source") != "store":
-        if site.get("root") is None:
-            yield "root: is missing: a site needs a web root, or source: store"
+    source = site.get("source") or "root"
+    if source == "root" and site.get("root") is None:
+        yield "root: is missing: a site needs a web root, or source: store"
+    if source != "store":
         return
     for key in ("root", "src", "autoindex", "origin_socket"):
         if site.get(key):
