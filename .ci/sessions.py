@@ -25,7 +25,7 @@ import nox  # noqa: E402
 import noxfile  # noqa: E402
 
 IN_SHORT = (
-    *("gateway", "couchbase", "php"),
+    *("gateway", "couchbase", "php", "upgrade"),
     *(f"matrix({distribution})" for distribution in noxfile.DISTRIBUTIONS[1:]),
 )
 SESSIONS: dict[str, list[str]] = {session: [] for session in nox.options.sessions} | {
