@@ -16,7 +16,7 @@ def test_settings_that_the_agent_refuses_are_taken_back(host, fetch, play, sites
     told = " ".join(done.stdout.split())
     assert "The agent does not take its new settings" in told
     assert "exclude: pattern '!' does not parse" in told
-    assert "The agent is the one before again" in told
+    assert "was put back with its units and its memfis.toml, and keeps the sites" in told
     assert state(host) == before
 
     # With a new unit, for which it is started anew: it does not start with these settings.
