@@ -139,6 +139,13 @@ def php(session: nox.Session) -> None:
 
 
 @nox.session
+def upgrade(session: nox.Session) -> None:
+    """Test the way up: today's play over a host of version 0.1.0, and an agent that fails."""
+    install(session, "molecule", project=False)
+    molecule(session, DISTRIBUTIONS[0], "upgrade")
+
+
+@nox.session
 @nox.parametrize("distribution", DISTRIBUTIONS[1:], ids=DISTRIBUTIONS[1:])
 def matrix(session: nox.Session, distribution: str) -> None:
     """Test the role elsewhere; `-- short` leaves out check mode and idempotence."""

@@ -29,7 +29,7 @@ import noxfile  # noqa: E402
 
 PYTHONS = tuple(f"pythons({distribution})" for distribution in noxfile.PYTHONS)
 IN_SHORT = (
-    *("gateway", "couchbase", "php"),
+    *("gateway", "couchbase", "php", "upgrade"),
     *(f"matrix({distribution})" for distribution in noxfile.DISTRIBUTIONS[1:]),
     *PYTHONS,
 )

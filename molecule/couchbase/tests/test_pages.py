@@ -115,7 +115,7 @@ def test_who_may_use_the_gateway(user, allowed):
 @pytest.mark.parametrize("name", WEB)
 def test_the_password_is_nowhere_else(name):
     lines = host(name).check_output("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '")
-    assert "memfis gateway" in lines.replace("/opt/memfis/venv/bin/", "")
+    assert "memfis gateway" in lines.replace("/opt/memfis/agent/bin/", "")
     assert "battery-staple" not in lines
     assert "battery-staple" not in host(name).check_output("journalctl --no-pager --output=cat")
     found = host(name).run("grep -rl battery-staple /etc /opt/memfis /var/lib/memfis")

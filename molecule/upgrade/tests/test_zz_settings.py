@@ -1,0 +1,44 @@
+"""What an administrator does next. Runs the playbook, so it comes last (files run by name)."""
+
+
+def state(host):
+    """The agent's units and settings, and the process."""
+    files = "/etc/memfis/memfis.toml /etc/systemd/system/memfis-*"
+    process = host.check_output("systemctl show --property=MainPID --value memfis-agent")
+    return host.check_output(f"sha256sum {files}"), process
+
+
+def test_settings_that_the_agent_refuses_are_taken_back(host, fetch, play, sites):
+    before = state(host)
+    broken = [{**sites[0], "exclude": ["!"]}, *sites[1:]]
+    done = play(broken)
+    assert done.returncode != 0
+    told = " ".join(done.stdout.split())
+    assert "The agent does not take its new settings" in told
+    assert "exclude: pattern '!' does not parse" in told
+    assert "was put back with its units and its memfis.toml, and keeps the sites" in told
+    assert state(host) == before
+
+    # With a new unit, for which it is started anew: it does not start with these settings.
+    done = play(broken, "--extra-vars=memfis_metrics=127.0.0.1:9180")
+    assert done.returncode != 0
+    told = " ".join(done.stdout.split())
+    assert "The new agent does not start" in told
+    assert "exclude: pattern '!' does not parse" in told
+    assert state(host)[0] == before[0]
+    assert host.service("memfis-agent").is_running
+    assert fetch("/")[:2] == (200, "HIT")
+
+
+def test_a_run_that_was_interrupted_is_made_up_for(host, play, sites, eventually):
+    process = state(host)[1]
+    metrics = "--extra-vars=memfis_metrics=127.0.0.1:9180"
+    # It ends when the unit is written and nothing was started yet.
+    ended = play([{**sites[0], "src": "not/there"}, *sites[1:]], metrics)
+    assert ended.returncode != 0
+    assert state(host)[1] == process
+    done = play(sites, metrics)
+    assert done.returncode == 0, done.stdout
+    assert state(host)[1] != process
+    ask = "python3 -c 'import socket; socket.create_connection((\"127.0.0.1\", 9180))'"
+    assert eventually(lambda: host.run(ask).rc == 0)
