@@ -17,7 +17,7 @@ SMALLEST = 64
 """Bytes that the first line of a page always fits in."""
 
 LARGEST = 128 * 1024
-"""Bytes of the largest page that goes into memory by default (docs/architecture.md)."""
+"""Bytes of the largest page that goes into memory by default (`max_page` of a site)."""
 
 _SPREAD = 65_536
 

@@ -1,7 +1,7 @@
 """What a store must hold for a tree, said once more: without memfis's own code.
 
-The rules are those of docs/architecture.md, as far as the names and modes of the random operations
-reach them; the names that are refused are those of `histories.model`.
+The rules are those of docs/architecture/how-it-works.md, as far as the names and modes of the
+random operations reach them; the names that are refused are those of `histories.model`.
 """
 
 import os

@@ -1,6 +1,6 @@
 """What the store must hold, said once more: from the file system and without memfis's own code.
 
-The rules are those of docs/architecture.md, as far as the histories can reach them.
+The rules are those of docs/architecture/how-it-works.md, as far as the histories can reach them.
 """
 
 import os

@@ -30,7 +30,7 @@ SETTINGS: dict[str, Any] = {
     "store_address": "unix:/run/memcached.sock",
     "origin_socket": "/run/origin.sock",
 }
-"""Every key of docs/architecture.md."""
+"""Every key of docs/architecture/reference.md."""
 
 
 def test_names_that_look_alike_do_not_meet(web: Web) -> None:

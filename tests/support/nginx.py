@@ -175,7 +175,7 @@ class Web:
         self._ends = ExitStack()
 
     def site(self, name: str = "site.example", **settings: Any) -> Site:
-        """Add a site; settings as in docs/architecture.md."""
+        """Add a site; settings as in docs/architecture/reference.md."""
         site = Site(self.directory, self.store, name, **settings)
         self.sites.append(site)
         return site

@@ -95,7 +95,7 @@ class PhpFpm:
 
 
 def settings(directory: Path, php: PhpFpm, **changes: Any) -> dict[str, Any]:
-    """Return `site.php` of the template, every key of the table in docs/architecture.md."""
+    """Return `site.php` of the template, every key of the table in docs/php.md."""
     return {
         "backends": [php.backend],
         "front_controller": "/index.php",

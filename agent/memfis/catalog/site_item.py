@@ -9,7 +9,7 @@ from memfis.layout.compression import Compression
 from memfis.layout.records import Entry
 
 LAYOUT = 1
-"""Version of keys and items (docs/architecture.md)."""
+"""Version of keys and items (docs/architecture/reference.md)."""
 
 
 class SiteItem(msgspec.Struct, frozen=True, kw_only=True):

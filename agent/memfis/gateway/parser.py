@@ -176,7 +176,7 @@ def _joins(command: Command, first: Command, keys: set[bytes], scheme: bytes) ->
     `scheme`: that of the first one's key.
 
     A write waits for those before it whose keys are of another scheme: a directory's record is
-    written before its pages (docs/architecture.md).
+    written before its pages (docs/architecture/how-it-works.md).
     """
     if command.lane is None or command.lane != first.lane:
         return False

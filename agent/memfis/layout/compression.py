@@ -24,7 +24,7 @@ MIN_SAVING = 10
 
 @dataclass(frozen=True, slots=True)
 class Compression:
-    """The settings `compress_*` of a site (docs/architecture.md)."""
+    """The settings `compress_*` of a site (docs/architecture/reference.md)."""
 
     level: int = LEVEL
     """1 to 12 as libdeflate has them; 0: nothing is compressed."""

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 SYSTEM_DIRECTORY = Path("/run/memfis")
-"""The agent's, made by tmpfiles.d (docs/architecture.md, "On a host")."""
+"""The agent's, made by tmpfiles.d (docs/architecture/reference.md, "On a host")."""
 
 
 def runtime_directory(configured: str | None) -> Path:

@@ -47,7 +47,9 @@ class Setting:
     @property
     def as_in_toml(self) -> "Setting":
         """The setting as memfis.toml has it."""
-        return self.in_toml or self
+        if self.in_toml is None:
+            return self
+        return replace(self.in_toml, read_by=BY_AGENT, since=self.since)
 
     @property
     def is_required(self) -> bool:

@@ -11,7 +11,7 @@ from memfis.settings.php import CANONICAL, PHP, canonical_of
 from memfis.settings.site_parts import ABSOLUTE_PATH, ERROR_PAGE, EXPIRY, HEADERS, LISTEN, TLS
 
 MAX_PAGE = 128 * 1024
-"""Bytes of a page as stored: what nginx's memcached buffer takes whole (docs/architecture.md)."""
+"""Bytes of a page as stored: what nginx's memcached buffer takes whole (docs/architecture)."""
 
 LONGEST_NAME = 107 - len("/run/memfis-origin/.sock")
 """sun_path has 108 bytes with its NUL (unix(7)): the origin's directory, the name, ".sock"."""
