@@ -1,7 +1,7 @@
 from fnmatch import fnmatchcase
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from memfis.errors import UsageError
@@ -98,6 +98,7 @@ def test_a_pattern_that_does_not_parse_is_named() -> None:
         Exclusions(["!"])
 
 
+@settings(deadline=None)
 @given(directory=DIRECTORY, name=NAME, is_directory=st.booleans(), patterns=PATTERNS)
 @example(b"/", b".well-known", True, ())
 @example(b"/docs/", b".well-known", True, ())
@@ -113,6 +114,7 @@ def test_the_fast_way_to_decide_decides_the_same(
     assert fast == (refused or exclusions.excludes(directory, name, is_directory))
 
 
+@settings(deadline=None)
 @given(directory=DIRECTORY, names=st.lists(NAME, max_size=4), patterns=PATTERNS)
 @example(b"/", [b".well-known"], ())
 @example(b"/", [b"page.html", b"x.sql\n", b"other.html"], ())
@@ -146,6 +148,7 @@ def fitting(draw: st.DrawFn) -> bytes:
     )
 
 
+@settings(deadline=None)
 @given(name=NAME | fitting())
 @example(b"#")
 @example(b"##")
@@ -163,6 +166,7 @@ def test_the_defaults_are_those_names_that_fit_a_default_pattern(name: bytes) ->
     assert Exclusions().excludes(b"/", name, False) == expected
 
 
+@settings(deadline=None)
 @given(directory=DIRECTORY, name=fitting(), before=st.lists(FIT), after=st.lists(FIT))
 @example(b"/", b"server.pem", [b"index.html"], [b"logo.png"])
 @example(b"/", b"dump.sql", [], [])
@@ -177,6 +181,7 @@ def test_a_name_that_fits_a_default_pattern_never_gets_past_a_quick_look(
     assert not exclusions.leaves_out_none([*before, name, *after])
 
 
+@settings(deadline=None)
 @given(names=st.lists(FIT))
 def test_a_quick_look_is_enough_for_names_that_are_fit(names: list[bytes]) -> None:
     exclusions = Exclusions()
