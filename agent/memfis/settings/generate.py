@@ -51,6 +51,7 @@ TABLES = {
     "gateway": GATEWAY,
     "memfis.toml": AGENT,
     "sites of memfis.toml": SITE_IN_TOML,
+    "php of memfis.toml": PHP.in_toml(),
     "couchbase": COUCHBASE,
 }
 """What a pair of marks in a Markdown file may ask for: `<!-- settings: NAME -->`, or with
