@@ -151,7 +151,10 @@ def test_a_changed_site_is_kept_anew(agent: Agent, filled: Filled) -> None:
         ("[[sites]", ("not TOML",)),
         ('[[sites]]\nname = "A"\nroot = "x"\n', ("sites[0].name", "a-z")),
         ("", ("no site",)),
-        ('[[sites]]\nname = "a"\nroot = "/"\nexclude = ["!"]\n', ("exclude", "pattern '!'")),
+        (
+            '[[sites]]\nname = "a"\nroot = "/"\nexclude = ["!"]\n',
+            ("exclude[0]", "'!': does not parse"),
+        ),
     ],
 )
 def test_broken_settings_are_told_and_not_used(

@@ -7,7 +7,7 @@ A client sends one request, and the agent answers until the last: `Finished`, `K
 import msgspec
 
 from memfis.errors import MemfisError, SafetyError, StoreError, UsageError
-from memfis.render.figures import Figures, Purged
+from memfis.render.figures import Purged, RenderingStatus
 from memfis.settings.values import Site
 from memfis.sync import Change, MaxDelete, Options, Report
 
@@ -70,18 +70,6 @@ class Finished(msgspec.Struct, tag="finished"):
     report: Report
 
 
-class Rendering(msgspec.Struct, kw_only=True):
-    """How pages are rendered; counts since the agent began with the site."""
-
-    pages: int
-    """In the store now."""
-    waiting: int
-    """Pages to be rendered."""
-    trouble: bool
-    """The origin failed, and did not answer since."""
-    figures: Figures
-
-
 class Keeping(msgspec.Struct, tag="keeping", kw_only=True):
     """How the agent keeps a site."""
 
@@ -92,7 +80,7 @@ class Keeping(msgspec.Struct, tag="keeping", kw_only=True):
     """0: changes are found by comparing everything now and then."""
     problems: dict[str, int]
     """What should be in memory and cannot, by reason."""
-    rendering: Rendering | None = None
+    rendering: RenderingStatus | None = None
     """Of a site whose pages PHP makes."""
 
 

@@ -15,7 +15,6 @@ from memfis.control.messages import (
     Keeping,
     Progress,
     PurgeRequest,
-    Rendering,
     StatusRequest,
     SyncRequest,
     decode_request,
@@ -76,19 +75,7 @@ def _keeping(keeper: SiteKeeper) -> Keeping:
         pending_directories=keeper.waiting,
         watched_directories=keeper.watched,
         problems=keeper.problems.kinds(),
-        rendering=_rendering(keeper),
-    )
-
-
-def _rendering(keeper: SiteKeeper) -> Rendering | None:
-    status = keeper.rendering_status()
-    if status is None:
-        return None
-    return Rendering(
-        pages=status.pages,
-        waiting=status.waiting,
-        trouble=status.trouble,
-        figures=status.figures,
+        rendering=keeper.rendering_status(),
     )
 
 

@@ -1,10 +1,10 @@
 """Settings of a Couchbase host: the variables of the role memfis_couchbase."""
 
-from typing import Any
+from functools import partial
 
-from memfis.settings.declare import BY_PLAY, REQUIRED, Setting, Table
+from memfis.settings.declare import BY_PLAY, REQUIRED, Setting, Table, variable
 from memfis.settings.gateway import BUCKET
-from memfis.settings.kinds import Choice, Flag, Integer, Kind, ListOf, Text
+from memfis.settings.kinds import Choice, Flag, Integer, ListOf, Text
 
 _FLAG = Flag(in_words=True)
 _TEXT = Text("text")
@@ -34,27 +34,7 @@ USER = Table(
 )
 
 
-def _play(
-    name: str,
-    kind: Kind,
-    default: Any,
-    description: str,
-    *,
-    usually: str = "",
-    group: str = "",
-    secret: bool = False,
-) -> Setting:
-    return Setting(
-        f"memfis_couchbase_{name}",
-        kind,
-        description,
-        default,
-        usually,
-        BY_PLAY,
-        group=group,
-        secret=secret,
-    )
-
+_play = partial(variable, "memfis_couchbase_")
 
 COUCHBASE = Table(
     "variables of the role",

@@ -57,6 +57,30 @@ class Setting:
         return self.default is REQUIRED
 
 
+def variable(
+    prefix: str,
+    name: str,
+    kind: Kind,
+    default: Any,
+    description: str,
+    *,
+    usually: str = "",
+    group: str = "",
+    secret: bool = False,
+) -> Setting:
+    """Return the variable `prefix` + `name` of a role; the others are fields of `Setting`."""
+    return Setting(
+        f"{prefix}{name}",
+        kind,
+        description,
+        default,
+        usually,
+        BY_PLAY,
+        group=group,
+        secret=secret,
+    )
+
+
 @dataclass(frozen=True)
 class Table:
     """Settings that stand together, by name, in the order in which documents have them."""

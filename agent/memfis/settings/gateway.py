@@ -76,9 +76,9 @@ GATEWAY = Table(
         Setting(
             "metrics",
             Text("unix:/path/to.sock or HOST:PORT", also=no_listen_address),
-            "where Prometheus may ask: a loopback `HOST:PORT`, or `unix:/path/to.sock`. With our"
-            " units systemd makes that socket, as `unix:/run/memfis-gateway/metrics.sock`, since"
-            " the gateway itself may write nowhere",
+            "where Prometheus may ask: a loopback `HOST:PORT`, or `unix:/path/to.sock`. A socket as"
+            " `unix:/run/memfis-gateway/metrics.sock` is made by systemd with our units, since the"
+            " gateway itself may write nowhere",
             read_by=BY_GATEWAY,
         ),
         Setting(

@@ -1,12 +1,13 @@
 """Settings of a host: the variables of the role memfis. A default may be Jinja."""
 
 from collections.abc import Collection, Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from memfis.errors import UsageError
 from memfis.settings.addresses import ListenAddress
 from memfis.settings.agent import LIMIT
-from memfis.settings.declare import BY_PLAY, Setting, Table
+from memfis.settings.declare import Table, variable
 from memfis.settings.gateway import BUCKET, CONNECTION, GATEWAY
 from memfis.settings.kinds import Choice, Flag, Integer, ListOf, Text
 from memfis.settings.mount import MOUNT
@@ -35,20 +36,7 @@ def _no_metrics(text: str) -> str | None:
     return expected if below is not None and (below == path or "/" in below) else None
 
 
-def _play(
-    name: str,
-    kind: Any,
-    default: Any,
-    description: str,
-    *,
-    usually: str = "",
-    group: str = "",
-    secret: bool = False,
-) -> Setting:
-    return Setting(
-        f"memfis_{name}", kind, description, default, usually, BY_PLAY, group=group, secret=secret
-    )
-
+_play = partial(variable, "memfis_")
 
 HOST = Table(
     "variables of the role",
