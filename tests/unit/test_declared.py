@@ -357,6 +357,14 @@ def test_slips_are_answered_with_what_was_meant(given: dict[str, Any], line: str
     assert found.startswith(line)
 
 
+def test_every_mistake_in_sites_is_told_at_once() -> None:
+    wrong = [{"server_names": ["A_b"], "root": "relative"}, GOOD_SITE, GOOD_SITE]
+    found = play({"memfis_sites": wrong})
+    assert len(found) == 3
+    for part in ("'A_b'", "'relative'", "is also the name of memfis_sites[1]"):
+        assert part in "\n".join(found)
+
+
 def test_variables_of_others_are_theirs() -> None:
     assert play({"memfis_deploy_key": 1, "memfis_my_domain": "x"}) == []
 

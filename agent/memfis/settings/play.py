@@ -4,7 +4,7 @@ Only the standard library: the role's filters call this on the controller (docs/
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 
 from memfis.settings.couchbase import COUCHBASE
 from memfis.settings.declare import Table
@@ -36,7 +36,8 @@ def problems(
     """
     found = list(_misspelt(names))
     found += HOST.problems(variables, "", as_text=True, unknown=False)
-    # What goes together with what can only be said of values that are what they should be.
+    found += _names_twice(variables.get("memfis_sites"))
+    # What else does not go together can only be said of values that are what they should be.
     return found or list(_together(HOST.defaults() | HOST.read(variables), host))
 
 
@@ -46,9 +47,8 @@ def site_problems(sites: object, *, own_pool: bool = True) -> list[str]:
     `own_pool`: the host has the role's own pool of php-fpm.
     """
     found = list(HOST["memfis_sites"].kind.problems(sites, "memfis_sites", as_text=True))
-    if not isinstance(sites, list | tuple) or not all(isinstance(each, Mapping) for each in sites):
-        return found
-    return [*found, *names_twice(sites, "memfis_sites"), *_pools(sites, own_pool=own_pool)]
+    found += _names_twice(sites)
+    return found + (list(_pools(sites, own_pool=own_pool)) if _are_tables(sites) else [])
 
 
 def mount_problems(mounts: object, sites: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -64,6 +64,14 @@ def couchbase_host_problems(variables: Mapping[str, Any]) -> list[str]:
     return list(COUCHBASE.problems(variables, "", as_text=True, unknown=False))
 
 
+def _are_tables(sites: object) -> TypeGuard[Sequence[Mapping[str, Any]]]:
+    return isinstance(sites, list | tuple) and all(isinstance(each, Mapping) for each in sites)
+
+
+def _names_twice(sites: object) -> Iterator[str]:
+    return names_twice(sites, "memfis_sites") if _are_tables(sites) else iter(())
+
+
 def _misspelt(names: Sequence[str]) -> Iterator[str]:
     ours = (*HOST.names, *COUCHBASE.names)
     for name in names:
@@ -76,7 +84,6 @@ def _misspelt(names: Sequence[str]) -> Iterator[str]:
 def _together(values: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[str]:
     """Yield what does not go together in `values`, the variables as programs get them."""
     sites, mounts = values["memfis_sites"], values["memfis_mounts"]
-    yield from names_twice(sites, "memfis_sites")
     yield from _pools(sites, own_pool=values["memfis_php"])
     yield from mounts_together(mounts, sites, "memfis_mounts")
     yield from store_problems(values, publishes=host["publishes"])
