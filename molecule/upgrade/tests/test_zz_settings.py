@@ -8,7 +8,7 @@ def state(host):
     return host.check_output(f"sha256sum {files}"), process
 
 
-# The play refuses itself what the agent would, but for what only the agent knows: its version, which
+# The play refuses by the rules of the agent, but for what only that knows: its own version, which
 # `memfis_agent_requirement` may choose.
 NEWER = "__memfis_version=99.0.0"
 REFUSED = "version: was written for memfis 99.0.0"

@@ -14,7 +14,7 @@ PATIENCE = 10.0
 """Seconds for an answer, and for the store to be free to list its keys."""
 
 HEADER = b'{"memfis":"directory","layout":1}\n'
-"""All that the records of an empty directory are (agent/memfis/entries.py)."""
+"""All that the records of an empty directory are (agent/memfis/layout/records.py)."""
 
 
 def main():
