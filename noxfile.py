@@ -126,7 +126,7 @@ def hosts(session: nox.Session) -> None:
 @nox.session
 def couchbase(session: nox.Session) -> None:
     """Test the role with Couchbase as the store: plays on this machine, then hosts."""
-    install(session, "test", "molecule", project=False)
+    install(session, "test", "molecule")
     session.run("pytest", "tests/provisioning", "-n", "2")
     molecule(session, DISTRIBUTIONS[0], "couchbase")
 

@@ -6,6 +6,9 @@ from memfis.settings.declare import BY_PLAY, REQUIRED, Setting, Table, variable
 from memfis.settings.gateway import BUCKET
 from memfis.settings.kinds import Choice, Flag, Integer, ListOf, Text
 
+EVICTIONS = ("valueOnly", "fullEviction", "noEviction", "nruEviction")
+"""What Couchbase's REST API knows, the last two for ephemeral buckets."""
+
 _FLAG = Flag(in_words=True)
 _TEXT = Text("text")
 _MIB = Integer("a number of MiB", 0, 2**30)
@@ -166,10 +169,14 @@ COUCHBASE = Table(
         ),
         _play(
             "eviction",
-            Choice(("valueOnly", "fullEviction", "noEviction", "nruEviction")),
+            Text(
+                f"{', '.join(EVICTIONS)}, or empty",
+                f"{'|'.join(EVICTIONS)}|",
+                words=EVICTIONS,
+            ),
             "valueOnly",
             "what leaves memory when it is full: `valueOnly` keeps all keys in it, `fullEviction`"
-            " does not",
+            " does not; empty: as Couchbase has it for the type",
         ),
         _play("user", _TEXT, "memfis", "the user of the gateways"),
         _play("password", _TEXT, "", "the password of that user, from a vault", secret=True),

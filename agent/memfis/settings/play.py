@@ -34,11 +34,12 @@ def problems(
     beside them: `users`, names that PHP may not run as; `publishes`, whether this host fills the
     store; `connection` to Couchbase as it is worked out; `web`, the hosts of the group memfis_web.
     """
-    found = list(_misspelt(names))
-    found += HOST.problems(variables, "", as_text=True, unknown=False)
-    found += _names_twice(variables.get("memfis_sites"))
+    wrong = list(_misspelt(names))
+    wrong += HOST.problems(variables, "", as_text=True, unknown=False)
+    twice = list(_names_twice(variables.get("memfis_sites")))
     # What else does not go together can only be said of values that are what they should be.
-    return found or list(_together(HOST.defaults() | HOST.read(variables), host))
+    together = [] if wrong else _together(HOST.defaults() | HOST.read(variables), host)
+    return [*wrong, *twice, *together]
 
 
 def site_problems(sites: object, *, own_pool: bool = True) -> list[str]:
