@@ -49,7 +49,9 @@ keep() {
     rm -rf "$kept.new"
     mkdir -m 0700 "$kept.new"
     parts "" | while read -r path; do
-        cp -a --parents "$path" "$kept.new"
+        # Not by `cp --parents`: some versions look for the parents in the working directory.
+        mkdir -p "$kept.new${path%/*}"
+        cp -a "$path" "$kept.new$path"
     done
     rm -rf "$kept"
     mv "$kept.new" "$kept"
