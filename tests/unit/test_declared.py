@@ -342,7 +342,7 @@ def test_whatever_is_given_is_answered_with_lines_that_name_the_variable(
         (
             {"memfis_sites": [{**GOOD_SITE, "server_names": "www.example.org"}]},
             "memfis_sites[0].server_names: 'www.example.org': expected a list of server names;"
-            " write [www.example.org]",
+            " write ['www.example.org']",
         ),
         (
             {"memfis_gateway": {"listen": []}},

@@ -58,11 +58,6 @@ def printable(text: object) -> str:
     return line if len(line) <= SHOWN else f"{line[:SHOWN]}…"
 
 
-def _bare(value: object) -> str:
-    """Return `value` as it may stand in a list, without quotes where it needs none."""
-    return str(value) if re.fullmatch(r"[\w./*-]+", str(value)) else shown(value)
-
-
 def nearest(word: object, words: Collection[str], alike: float = 0.6) -> str:
     """Return "; did you mean …?" for the one of `words` that is nearly `word`, else nothing.
 
@@ -215,7 +210,7 @@ class ListOf:
         """See `Kind`."""
         if not isinstance(value, list | tuple):
             alone = value is not None and not any(self.each.problems(value, "", as_text=as_text))
-            yield wrong(where, value, self.expected, f"; write [{_bare(value)}]" if alone else "")
+            yield wrong(where, value, self.expected, f"; write [{shown(value)}]" if alone else "")
         elif len(value) < self.least:
             yield wrong(where, value, f"{self.expected}, at least {self.least}")
         else:
