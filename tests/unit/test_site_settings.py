@@ -28,6 +28,7 @@ HOST_MAKES: dict[str, Any] = {
     "tls_listen": ["443"],
     "max_page": MAX_PAGE,
     "header": "X-Memfis",
+    "proxies": [],
     "store_address": "unix:/run/m.sock",
     "php": {"backends": [], "hints": "", "purge": "", "microcache": "/run/memfis-microcache"},
 }

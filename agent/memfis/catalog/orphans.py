@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from memfis.catalog.catalog import Catalog
 from memfis.layout.keys import DIRECTORY, HEAD, PAGE, PRIVATE, unescape
 from memfis.layout.pages import NO_PAGE
+from memfis.layout.paths import split
 from memfis.layout.records import Log
 from memfis.store import Store
 
@@ -17,8 +18,8 @@ def orphans(
 
     `index` is the name whose page is kept under the directory's URL. A head is named by the record
     of its page. A directory item is an orphan when its directory cannot be reached from the root's
-    records. `private`: what is recorded
-    without a page may have an item that nobody is served, as in a site that a mount fills.
+    records. `private`: what is recorded without a page may have an item that nobody is served, as
+    in a site that a mount fills.
     """
     recorded = dict(catalog.tree(b"/"))
     named: dict[bytes, dict[bytes, set[bytes]]] = {
@@ -37,8 +38,8 @@ def orphans(
         for scheme, names in named.items():
             if key.startswith(scheme + host):
                 path = unescape(key[len(scheme) + len(site) :])
-                directory, slash, name = path.rpartition(b"/")
-                if name not in names[directory + slash]:
+                directory, name = split(path)
+                if name not in names[directory]:
                     strays.append(key)
         if key.startswith(DIRECTORY + host):
             path = unescape(key[len(DIRECTORY) + len(site) :])

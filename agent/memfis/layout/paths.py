@@ -1,12 +1,9 @@
 """Paths as people and requests have them, and amounts of bytes as people read them."""
 
 import os
-from urllib.parse import quote_from_bytes
 
+from memfis.layout.identity import is_spelled, target_of
 from memfis.layout.keys import page_path
-
-_KEPT = "/!$&'()*+,;=:@-._~"
-"""What a path may hold as it is (RFC 3986, section 3.3)."""
 
 
 def shown(path: bytes) -> str:
@@ -19,21 +16,19 @@ def _escaped(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def target(path: bytes) -> bytes:
-    """Return the request target for `path` (nginx's $uri), percent-encoded."""
-    return quote_from_bytes(path, safe=_KEPT).encode("ascii")
-
-
 def shown_url(path: bytes) -> str:
     """Return `path` for people, percent-encoded where it is not plain ASCII."""
-    return target(path).decode("ascii")
+    return target_of(path).decode("ascii")
 
 
 def split(path: bytes) -> tuple[bytes, bytes]:
     """Return the directory whose records name the page, and its name there.
 
-    The page of a directory's own URL has no name; files always have one.
+    The page of a directory's own URL has no name; files always have one. What is kept under a
+    target as it was sent (`identity.is_spelled`) is in no directory: the root's records name it.
     """
+    if is_spelled(path):
+        return b"/", path[1:]
     directory, slash, name = path.rpartition(b"/")
     return directory + slash, name
 

@@ -10,9 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from memfis.errors import UsageError
-from memfis.layout.keys import normal_path
-from memfis.layout.paths import target
+from memfis.layout.identity import page_of, target_of
 
 LONGEST = 4096
 """Bytes of a datagram; what is longer is cut off, and is malformed then."""
@@ -27,7 +25,7 @@ _FRAMING = re.compile(rb"<\d{1,3}>[^{]{0,300}?memfis: (\{.*\})\n?", re.DOTALL)
 
 
 class Hint(NamedTuple):
-    """A URL path of a site."""
+    """A page of a site, by the path that it is kept under."""
 
     site: str
     path: bytes
@@ -52,9 +50,9 @@ def read(datagram: bytes) -> Hint | None:
     try:
         told = _decoder.decode(framed[1].decode("latin-1").encode())
         path = told.uri.encode("latin-1")
-        if normal_path(target(path).decode()) != path:
+        if page_of(target_of(path)) != path:
             return None
-    except (msgspec.MsgspecError, UnicodeError, UsageError):
+    except (msgspec.MsgspecError, UnicodeError):
         return None
     return Hint(told.site, path)
 

@@ -8,7 +8,7 @@ import httpx
 
 from memfis import __version__
 from memfis.errors import MemfisError
-from memfis.layout.paths import target
+from memfis.layout.identity import target_of
 from memfis.render.rules import Fields
 from memfis.settings.values import PhpSettings
 
@@ -63,12 +63,12 @@ class Origin:
         )
 
     async def fetch(self, path: bytes, limit: int) -> OriginAnswer:
-        """Return the answer for the URL path `path`, its body up to `limit` bytes.
+        """Return the answer for the page that is kept under `path`, its body up to `limit` bytes.
 
         Raises OriginError.
         """
         # httpx would speak TLS for https; the origin has the scheme from the site's settings
-        url = httpx.URL(scheme="http", host="origin", raw_path=target(path))
+        url = httpx.URL(scheme="http", host="origin", raw_path=target_of(path))
         try:
             async with asyncio.timeout(self._timeout), self._http.stream("GET", url) as response:
                 parts = []

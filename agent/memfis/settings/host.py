@@ -12,6 +12,7 @@ from memfis.settings.gateway import BUCKET, CONNECTION, GATEWAY
 from memfis.settings.kinds import Choice, Flag, Integer, ListOf, Text
 from memfis.settings.mount import MOUNT
 from memfis.settings.site import MAX_PAGE, SITE
+from memfis.settings.site_parts import PROXIES
 
 RUN_DIRECTORY = "/run/memfis"
 STORE_SOCKET = "/run/memfis-store/memcached.sock"
@@ -54,6 +55,13 @@ HOST = Table(
             "X-Memfis",
             "response header that says HIT or FALLBACK; empty: none",
             group="What nginx says, and what it takes from memory.",
+        ),
+        _play(
+            "proxies",
+            PROXIES,
+            [],
+            "addresses and networks of load balancers and proxies in front of all sites, see"
+            " `proxies` of a site",
         ),
         _play(
             "max_page",

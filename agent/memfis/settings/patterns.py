@@ -20,10 +20,11 @@ def parse_patterns(patterns: Sequence[str]) -> "GitIgnoreSpec":
     with _brackets_are_plain():
         for pattern in patterns:
             try:
-                GitIgnoreSpec.from_lines([pattern])
+                GitIgnoreSpec.from_lines([pattern], backend="simple")
             except (ValueError, re.error) as error:
                 raise UsageError(f"pattern {pattern!r} does not parse: {error}") from error
-        return GitIgnoreSpec.from_lines(patterns)
+        # others, which pathspec takes when they are there, match text that is UTF-8 only
+        return GitIgnoreSpec.from_lines(patterns, backend="simple")
 
 
 @contextmanager

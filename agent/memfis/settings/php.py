@@ -1,32 +1,20 @@
 """Settings of a site whose pages PHP makes: `php` of a site, `[sites.php]` of memfis.toml."""
 
-import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from memfis.settings.declare import BY_AGENT, BY_NGINX, REQUIRED, Setting, Table
-from memfis.settings.kinds import Integer, ListOf, Number, Text
+from memfis.settings.kinds import Choice, Integer, ListOf, Number, Text
 from memfis.settings.patterns import PATTERNS
+from memfis.settings.site_parts import A_NETWORK
+from memfis.settings.visitors import APPLICATIONS
 
 UPLOADS = [
     *("/wp-content/uploads/", "/wp-content/cache/", "/sites/default/files/", "/data/", "/uploads/"),
     *("/images/", "/media/", "/files/", "/fileadmin/", "/storage/"),
 ]
 """Where common applications put what their visitors send: no script runs below."""
-
-COOKIES = [
-    # Sessions: of PHP itself and of what is made with Symfony, Laravel, Joomla (32 hex digits),
-    # Drupal, MediaWiki, TYPO3, and whatever else has that in its name.
-    *("[^=;]*(?i:sess|token|auth|login|logged)[^=;]*", "[0-9a-f]{32}", "REMEMBERME"),
-    *("[^=;]*User(?:ID|Name)", "[fb]e_typo_user", "phpbb3?_[^=;]*", "XSRF-[^=;]*"),
-    # WordPress and its shops, comments, pages with a password.
-    *("wordpress_[^=;]*", "wp-[^=;]*", "wp_[^=;]*", "comment_author_[^=;]*"),
-    *("woocommerce_[^=;]*", "PrestaShop-[^=;]*", "cart[^=;]*", "edd_[^=;]*"),
-    # DokuWiki: its session, who is logged in, what he has set.
-    *("DokuWiki", "DW[0-9a-f]+", "DOKU_PREFS"),
-]
-"""Names, as regular expressions, of the cookies of common applications."""
 
 IGNORED_ARGUMENTS = [
     *("utm_*", "fbclid", "gclid", "gclsrc", "dclid", "gbraid", "wbraid", "msclkid", "yclid"),
@@ -72,12 +60,7 @@ def _mistaken_cookie(pattern: str) -> str | None:
     return None
 
 
-def _no_network(text: str) -> str | None:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return "expected an address or a network, as 10.0.0.0/8"
-    return None
+_COOKIES = ListOf(Text("the name of a cookie", also=_mistaken_cookie), "a list of names of cookies")
 
 
 def _in_toml(name: str, description: str) -> Setting:
@@ -128,15 +111,47 @@ PHP = Table(
             read_by=BY_NGINX,
         ),
         Setting(
-            "cookies",
-            ListOf(
-                Text("the name of a cookie", also=_mistaken_cookie), "a list of names of cookies"
-            ),
-            "names of cookies, as regular expressions: a request with one is a visitor's own, and"
-            " its answer for nobody else",
-            COOKIES,
-            usually="common applications'",
+            "application",
+            Choice(tuple(APPLICATIONS)),
+            "what the pages are made with: `wordpress`, `dokuwiki` or `mediawiki`. Says by which"
+            " cookies it knows visitors, and how its pages end",
             read_by=BY_NGINX,
+            since="0.2.0",
+        ),
+        Setting(
+            "cookies",
+            _COOKIES,
+            "names of cookies, as regular expressions: a request with one is a visitor's own, and"
+            " its answer for nobody else; no other cookie is looked at",
+            usually="the `application`'s, else all but harmless ones",
+            read_by=BY_NGINX,
+        ),
+        Setting(
+            "harmless_cookies",
+            _COOKIES,
+            "more names of cookies, as regular expressions, that select no page, beside those of"
+            " analytics and consent",
+            [],
+            read_by=BY_NGINX,
+            since="0.2.0",
+        ),
+        Setting(
+            "own_headers",
+            ListOf(Text("the name of a header", r"[A-Za-z0-9-]+"), "a list of names of headers"),
+            "more headers that make a request one's own, beside `Authorization`, `X-Api-Key`,"
+            " `HX-Request` and others",
+            [],
+            read_by=BY_NGINX,
+            since="0.2.0",
+        ),
+        Setting(
+            "page_end",
+            Text("one line of text", r"[^\r\n\0]*"),
+            "what every whole page of HTML ends with, but for comments; what does not is not kept."
+            " Empty: whatever it ends with is kept",
+            usually="the `application`'s, else `</html>` for what begins with `<html`",
+            read_by=BY_AGENT,
+            since="0.2.0",
         ),
         Setting(
             "ignored_arguments",
@@ -156,7 +171,7 @@ PHP = Table(
             "canonical",
             CANONICAL,
             "host and scheme that pages are rendered for, as `https://HOST[:PORT]`",
-            usually="first server name, `https` with `tls`",
+            usually="first server name, `https` with `tls` or `proxies`",
             read_by=BY_NGINX | BY_AGENT,
             in_toml=Setting(
                 "canonical", CANONICAL, "host and scheme that pages are rendered for", REQUIRED
@@ -221,10 +236,7 @@ PHP = Table(
         ),
         Setting(
             "purge_from",
-            ListOf(
-                Text("an address or a network, as 10.0.0.0/8", also=_no_network),
-                "a list of addresses and networks",
-            ),
+            ListOf(A_NETWORK, "a list of addresses and networks"),
             "addresses and networks that may send `PURGE`",
             ["127.0.0.1", "::1"],
             read_by=BY_NGINX,
@@ -266,14 +278,16 @@ PHP = Table(
 )
 
 
-def canonical_of(site: Mapping[str, Any]) -> str:
+def canonical_of(site: Mapping[str, Any], proxies: Sequence[str] = ()) -> str:
     """Return what pages are rendered for by default: the first server name, by TLS where it has it.
 
-    `site` is one of `memfis_sites` in which no problem was found.
+    Where it has none and is behind `proxies`, these have it. `site` is one of `memfis_sites` in
+    which no problem was found; `proxies` are those of the host.
     """
     tls = site.get("tls")
-    scheme, usual = ("https", "443") if tls else ("http", "80")
-    listen = (tls or site).get("listen") or [usual]
+    behind_proxies = not tls and site.get("proxies", proxies)
+    scheme, usual = ("https", "443") if tls or behind_proxies else ("http", "80")
+    listen = [usual] if behind_proxies else (tls or site).get("listen") or [usual]
     port = str(listen[0]).split()[0].rpartition(":")[2]
     shown = f":{port}" if port.isdigit() and port != usual else ""
     return f"{scheme}://{site['server_names'][0]}{shown}"

@@ -15,6 +15,7 @@ from memfis.settings.mount import MOUNT, mounts_together
 from memfis.settings.php import PHP, canonical_of
 from memfis.settings.site import SITE, names_twice, site_name
 from memfis.settings.site_parts import TLS
+from memfis.settings.visitors import APPLICATIONS
 
 NEARLY = 0.9
 """How alike the name of a variable must be to one of ours to be taken for a slip of the pen."""
@@ -107,12 +108,17 @@ def _pools(sites: Sequence[Mapping[str, Any]], *, own_pool: bool) -> Iterator[st
             )
 
 
+_OF_HOST = ("listen", "max_page", "header", "proxies", "store_address")
+"""Settings of a site that the host has a default for."""
+
+
 def complete_sites(
     sites: Sequence[Mapping[str, Any]], defaults: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """Return `sites` with every setting present, as the templates of nginx and of the agent want.
 
-    `defaults` are those that the host makes: listen, tls_listen, max_page, header, store_address;
+    `defaults` are those that the host makes: listen, tls_listen, max_page, header, proxies,
+    store_address;
     and of PHP, as the key `php`: backends, hints, purge, microcache (a directory, below which each
     site has its own) and access_log.
     """
@@ -127,7 +133,7 @@ def _complete(site: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         "root": "",
         "src": "",
         "origin_socket": f"/run/memfis-origin/{name}.sock",
-        **{key: defaults[key] for key in ("listen", "max_page", "header", "store_address")},
+        **{key: defaults[key] for key in _OF_HOST},
     }
     if "tls" in given:
         usual_tls = TLS.defaults() | {"listen": defaults["tls_listen"]}
@@ -136,11 +142,20 @@ def _complete(site: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         usual |= {"index": ["index.php", "index.html"], "charset": "utf-8"}
         of_host = {
             **defaults["php"],
-            "canonical": canonical_of(site),
+            "canonical": canonical_of(site, defaults["proxies"]),
             "microcache": f"{defaults['php']['microcache']}/{name}",
         }
-        given["php"] = PHP.defaults() | of_host | _plain(PHP, given["php"])
+        given["php"] = PHP.defaults() | of_host | _with_application(_plain(PHP, given["php"]))
     return SITE.defaults() | usual | given
+
+
+def _with_application(php: dict[str, Any]) -> dict[str, Any]:
+    """Return `php`, as it is given, with what its application says: its cookies count too."""
+    if "application" not in php:
+        return php
+    application = APPLICATIONS[php["application"]]
+    cookies = [*application.cookies, *php.get("cookies", ())]
+    return {"page_end": application.page_end, **php, "cookies": cookies}
 
 
 def complete_mounts(mounts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -177,7 +192,9 @@ def _in_toml(
     found = {}
     for setting in table.read_by("agent"):
         told, value = setting.as_in_toml, values[setting.name]
-        if told.name not in (*without, "php") and value not in (None, "", told.default):
+        # What nginx has as nothing, such as a socket, is left out where that is no value.
+        nothing = value == "" and any(told.kind.problems("", "", as_text=False))
+        if told.name not in (*without, "php") and value not in (None, told.default) and not nothing:
             found[told.name] = value
     return found
 

@@ -8,7 +8,15 @@ from memfis.settings.declare import BY_AGENT, BY_NGINX, BY_PLAY, REQUIRED, Setti
 from memfis.settings.kinds import Choice, Flag, Integer, ListOf, Text
 from memfis.settings.patterns import PATTERNS
 from memfis.settings.php import CANONICAL, PHP, canonical_of
-from memfis.settings.site_parts import ABSOLUTE_PATH, ERROR_PAGE, EXPIRY, HEADERS, LISTEN, TLS
+from memfis.settings.site_parts import (
+    ABSOLUTE_PATH,
+    ERROR_PAGE,
+    EXPIRY,
+    HEADERS,
+    LISTEN,
+    PROXIES,
+    TLS,
+)
 
 MAX_PAGE = 128 * 1024
 """Bytes of a page as stored: what nginx's memcached buffer takes whole (docs/architecture)."""
@@ -102,6 +110,25 @@ SITE = Table(
             "HTTPS: `certificate`, `certificate_key` (paths on the host), `listen` (443),"
             " `redirect` (plain HTTP to HTTPS, true)",
             read_by=BY_NGINX,
+        ),
+        Setting(
+            "default_server",
+            Flag(),
+            "answer also for hosts that no site names, at all that it listens to. A site with `php`"
+            " that is not so answers them 421 where PHP would be asked",
+            False,
+            read_by=BY_NGINX,
+            since="0.2.0",
+        ),
+        Setting(
+            "proxies",
+            PROXIES,
+            "addresses and networks of load balancers and proxies whose `X-Forwarded-For`, `-Proto`"
+            " and `-Host` count; from others these are taken off then",
+            [],
+            usually="`memfis_proxies`",
+            read_by=BY_NGINX,
+            since="0.2.0",
         ),
         Setting(
             "source",

@@ -5,6 +5,7 @@ bad `expires` is ignored in silence). What the template quotes (root, values of 
 pages) may have any character.
 """
 
+import ipaddress
 from collections.abc import Iterator
 
 from memfis.settings.declare import BY_NGINX, REQUIRED, Setting, Table
@@ -38,6 +39,19 @@ LISTEN = ListOf(
     ),
     f"a list of {_PARAMETERS}",
 )
+
+
+def _no_network(text: str) -> str | None:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return "expected an address or a network, as 10.0.0.0/8"
+    return None
+
+
+A_NETWORK = Text("an address or a network, as 10.0.0.0/8", also=_no_network)
+
+PROXIES = ListOf(A_NETWORK, "a list of addresses and networks")
 
 
 def _media_type(text: str) -> str | None:
