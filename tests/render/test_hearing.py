@@ -28,7 +28,14 @@ FRAME = b"<190>Nov 26 19:00:00 memfis: "
     [
         (b'{"site": "a", "uri": "/b"}', Hint("a", b"/b")),
         (b'{"site":"a","uri":"/","more":[1]}', Hint("a", b"/")),
-        (b'{"site": "a", "uri": "/\\u0020\\"\\\\\\u007F"}', Hint("a", b'/ "\\\x7f')),
+        (b'{"site": "a", "uri": "/\\u0020\\"\\\\"}', Hint("a", b'/ "\\')),
+        (b'{"site": "a", "uri": "//C%2B%2B"}', Hint("a", b"//C%2B%2B")),
+        (b'{"site": "a", "uri": ""}', Hint("a", None)),
+        (
+            b'{"site": "a", "uri": "", "kept_by": "b", "proxy": "::1"}',
+            Hint("a", None, "b", "::1"),
+        ),
+        (b'{"site": "a", "uri": "/", "proxy": "unix:"}', Hint("a", b"/", "", "unix:")),
         ('{"site": "a", "uri": "/é"}'.encode(), Hint("a", "/é".encode())),
         (b'{"site": "a", "uri": "/\xe9\xff"}', Hint("a", b"/\xe9\xff")),
         (b'{"site": "a", "uri": "/%41"}', Hint("a", b"/%41")),
@@ -36,7 +43,8 @@ FRAME = b"<190>Nov 26 19:00:00 memfis: "
             (text, None)
             for text in (
                 *(b"", b"{}", b"[]", b'{"site": "a"}', b'{"site": 1, "uri": "/"}', b'"/"'),
-                *(b'{"site": "a", "uri": "b"}', b'{"site": "a", "uri": ""}'),
+                *(b'{"site": "a", "uri": "b"}', b'{"site": "a", "uri": "/\\u007F"}'),
+                *(b'{"site": "a", "uri": "/", "proxy": "evil"}', b'{"uri": "/"}'),
                 *(b'{"site": "a", "uri": "/../b"}', b'{"site": "a", "uri": "//b"}'),
                 *(b'{"site": "a", "uri": "/./b"}', b'{"site": "a", "uri": "/\\u0000"}'),
                 *(b'{"site": "a", "uri": "/\\u1234"}', b'{"site": "a", "uri": "/" '),

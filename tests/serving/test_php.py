@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from memfis.settings.visitors import HARMLESS_COOKIES, OWN_HEADERS
 from support.http import Answer, Connection
 from support.nginx import Web
 from support.php import FRONT, PhpFpm, asked, site_with
@@ -100,7 +101,7 @@ def test_body_of_a_get_goes_to_php_too(web: Web, php: PhpFpm) -> None:
     ("target", "headers"),
     [
         ("/page?id=1", {}),
-        ("/page?", None),
+        ("/page?", {}),
         ("/page?utm_source=x&fbclid=y", None),
         ("/page?fbclid", None),
         ("/page?utm_source=x&id=1", {}),
@@ -116,17 +117,25 @@ def test_body_of_a_get_goes_to_php_too(web: Web, php: PhpFpm) -> None:
         ("/page", {"Cookie": "a=PHPSESSID"}),
         ("/page", {"X-Requested-With": "XMLHttpRequest"}),
         ("/page", {"X-WP-Nonce": "1"}),
+        ("/page", {"X-API-Key": "1"}),
+        ("/page", {"HX-Request": "true"}),
+        ("/page", {"X-Own": "1"}),
+        ("/page", {"X-Other": "1"}),
     ],
 )
 def test_what_goes_past_the_store(
     web: Web, php: PhpFpm, target: str, headers: dict[str, str] | None
 ) -> None:
-    """`headers` is None, or an unlisted cookie, where memory answers."""
-    site = site_with(web, php)
+    """`headers` is None, or what is on no list, where memory answers."""
+    own = {
+        "cookies": ["PHPSESSID", "wordpress_logged_in_[^=]*"],
+        "own_headers": [*OWN_HEADERS, "X-Own"],
+    }
+    site = site_with(web, php, own=own)
     site.put("/page", b"memory")
     answer = site.get(target, headers=headers or {})
     cookie = (headers or {}).get("Cookie")
-    if headers is None or cookie in ("xPHPSESSID=1", "a=PHPSESSID"):
+    if headers in (None, {"X-Other": "1"}) or cookie in ("xPHPSESSID=1", "a=PHPSESSID"):
         assert (answer.source, answer.body) == ("HIT", b"memory")
         return
     found = told(answer)
@@ -151,38 +160,179 @@ def test_a_visitors_request_is_asked_as_it_is(web: Web, php: PhpFpm) -> None:
         assert told(connection.receive())["host"] == "site.example"
 
 
-def test_anybodys_page_is_asked_for_canonically(web: Web, php: PhpFpm) -> None:
-    """What others will see is made of nothing that one visitor sent."""
-    site = site_with(web, php)
-    headers = {"X-Forwarded-Host": "evil.example", "Cookie": "_ga=1; _gid=2"}
-    for answer in (
-        site.get("/page?utm_source=<x>", headers=headers, host="evil.example"),
-        site.get("/page", "GET"),
-    ):
-        found = told(answer)
-        assert (found["uri"], found["query"], found["cookie"]) == ("/page", "", None)
-        assert (found["host"], found["name"]) == ("www.site.example:8443", "www.site.example")
-        assert (found["scheme"], found["https"], found["port"]) == ("https", "on", "8443")
-        assert (found["forwarded"], found["shared"]) == (None, "1")
-    # A cookie that nobody knows: PHP may, so it sees it, and nobody else the answer.
-    found = told(site.get("/page", headers={"Cookie": "a=1"}))
-    assert (found["cookie"], found["shared"]) == ("a=1", None)
-    assert len(asked(site)) == 2
-
-
-def test_the_origin_asks_canonically(web: Web, php: PhpFpm) -> None:
-    site = site_with(web, php)
-    found = told(site.get_origin("/page"))
-    assert (found["host"], found["name"]) == ("www.site.example:8443", "www.site.example")
-    assert (found["scheme"], found["https"], found["port"]) == ("https", "on", "8443")
+@pytest.mark.parametrize(
+    ("cookie", "is_own"),
+    [
+        ("_ga=1; _gid=2", False),
+        ("_ga=1;_fbp=2;", False),
+        ("OptanonConsent=a=b&c", False),
+        ("mybbuser=1", True),
+        ("_ga=1; xf_user=2", True),
+        ("SMFCookie1=x; _ga=1", True),
+        ("remember_web_59ba36addc2b2f9401580f014c7f58ea4e30989d=x", True),
+        ("pll_language=de", True),
+        ("x_ga=1", True),
+        ("novalue", True),
+        ("shop_seen=1", False),
+    ],
+)
+def test_any_cookie_makes_a_visitor_his_own_but_harmless_ones(
+    web: Web, php: PhpFpm, cookie: str, is_own: bool
+) -> None:
+    own = {"harmless_cookies": [*HARMLESS_COOKIES, "shop_[^=;]*"]}
+    site = site_with(web, php, own=own)
+    found = told(site.get("/page", headers={"Cookie": cookie}))
+    assert (found["cookie"], found["shared"]) == ((cookie, None) if is_own else (None, "1"))
     site.put("/page", b"memory")
-    again = told(site.get_origin("/page"))
-    assert again["token"] != found["token"], "neither the store nor the cache of a second"
+    assert site.get("/page", headers={"Cookie": cookie}).source == ("FALLBACK" if is_own else "HIT")
+
+
+FIXED = {
+    "REMOTE_ADDR": "127.0.0.1",
+    "SERVER_ADDR": "127.0.0.1",
+    "SERVER_PROTOCOL": "HTTP/1.1",
+    "REQUEST_METHOD": "GET",
+    "SERVER_NAME": "www.site.example",
+    "SERVER_PORT": "8443",
+    "REQUEST_SCHEME": "https",
+    "HTTPS": "on",
+    "HTTP_HOST": "www.site.example:8443",
+    "HTTP_ACCEPT": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+    "HTTP_USER_AGENT": "Mozilla/5.0 (compatible; memfis)",
+    "MEMFIS_SHARED": "1",
+}
+OF_PHP = {
+    *("USER", "HOME", "FCGI_ROLE", "PHP_SELF", "REQUEST_TIME", "REQUEST_TIME_FLOAT"),
+    *("argc", "argv"),
+}
+OF_THE_SCRIPT = {
+    *("SCRIPT_FILENAME", "SCRIPT_NAME", "DOCUMENT_ROOT", "DOCUMENT_URI", "REQUEST_URI"),
+    *("QUERY_STRING", "GATEWAY_INTERFACE", "SERVER_SOFTWARE", "REDIRECT_STATUS", "HTTP_PROXY"),
+}
+CANONICAL = {"canonical": "https://www.site.example:8443"}
+
+
+def test_anybodys_page_is_made_of_nothing_that_one_visitor_sent(web: Web, php: PhpFpm) -> None:
+    names = ["site.example", "www.site.example"]
+    site = site_with(web, php, own=CANONICAL, server_names=names)
+    site.write("index.php", b"<?php header('Content-Type: a/b'); echo json_encode($_SERVER);")
+    forged = {
+        **{"X-Forwarded-Host": "evil.example", "X-Forwarded-Proto": "https", "Cookie": "_ga=1"},
+        **{"Accept": "text/evil", "Accept-Language": "xx", "User-Agent": "evil", "X-Any": "evil"},
+        **{"Referer": "evil", "Proxy": "evil", "If-None-Match": "evil", "Accept-Encoding": "gzip"},
+    }
+    first = told(site.get("/page?utm_source=evil", headers=forged, host="www.site.example:8443"))
+    for name, found in {
+        "shared": first,
+        "origin": told(site.get_origin("/page", headers=forged)),
+    }.items():
+        assert "evil" not in json.dumps(found), name
+        assert {key: found[key] for key in FIXED} == FIXED, name
+        assert found.keys() <= FIXED.keys() | OF_PHP | OF_THE_SCRIPT, name
+        assert (found["REQUEST_URI"], found["QUERY_STRING"]) == ("/page", "")
+
+
+@pytest.mark.parametrize(
+    ("host", "headers", "shared"),
+    [
+        ("www.site.example:8443", {}, True),
+        ("www.site.example:8443", {"X-Forwarded-Proto": "https"}, True),
+        # nginx, without TLS or proxies of its own, does not know a visitor's scheme.
+        ("www.site.example:8443", {"X-Forwarded-Proto": "http"}, True),
+        ("www.site.example", {}, False),
+        ("www.site.example:443", {}, False),
+        ("WWW.site.example:8443", {}, False),
+        ("www.site.example.:8443", {}, False),
+        ("site.example", {}, False),
+    ],
+)
+def test_another_name_than_the_canonical_one_is_asked_as_it_is(
+    web: Web, php: PhpFpm, host: str, headers: dict[str, str], shared: bool
+) -> None:
+    """Cold, and while its page is in memory."""
+    site = site_with(web, php, own=CANONICAL, server_names=["site.example", "www.site.example"])
+    found = told(site.get("/page", headers=headers, host=host))
+    assert (found["host"], found["shared"]) == (host, "1" if shared else None)
+    site.put("/page", b"memory")
+    assert site.get("/page", headers=headers, host=host).source == ("HIT" if shared else "FALLBACK")
+
+
+@pytest.mark.parametrize("default_server", [False, True])
+def test_hosts_that_no_site_names(web: Web, php: PhpFpm, default_server: bool) -> None:
+    names = [
+        "site.example",
+        "*.wild.example",
+        ".dot.example",
+        "dot.example",
+        "~^r[0-9]+[.]example$",
+    ]
+    site = site_with(
+        web,
+        php,
+        server_names=[*names, "default"],
+        default_server=default_server,
+        error_pages=[{"codes": [404], "uri": "/lost.php"}],
+    )
+    site.write("lost.php", FRONT)
+    site.write("disk.txt", b"disk")
+    site.put("/kept", b"memory")
+    for host in ("site.example", "a.wild.example", "dot.example", "a.dot.example", "r12.example"):
+        assert site.get("/page", host=host).status == 200, host
+    assert site.get("/page", host="default").status == 200
+    before = len(asked(site))
+    for host in ("evil.example", "127.0.0.1", "[::1]", "wild.example", "r.example", "default.x"):
+        for target in ("/", "/page", "/index.php", "/x.php/y", "/.dotted", "/kept", "/none.php"):
+            answer = site.get(target, host=host)
+            if default_server:
+                assert answer.status in (200, 404), target
+                continue
+            assert answer.status == 421 or (target, answer.status) == ("/none.php", 404), target
+            assert b"memory" not in answer.body
+        assert site.get("/disk.txt", host=host).body == b"disk"
+    assert (len(asked(site)) == before) is not default_server
+
+
+def test_names_with_a_dot_in_front(web: Web, php: PhpFpm) -> None:
+    """The application's where no such name is on the disk; never a file."""
+    site = site_with(web, php)
+    site.write(".env", b"secret")
+    site.write("sub/.git/config", b"secret")
+    site.write(".x.php", FRONT)
+    for target in ("/wiki/.NET", "/.NET", "/.NET/x", "/a/.b.txt", "/...", "/wiki/.NET/"):
+        for answer in (site.get(target), site.get_origin(target)):
+            assert (told(answer)["script"], told(answer)["uri"]) == ("/index.php", target)
+        assert told(site.get(target, headers={"Cookie": "a=1"}))["cookie"] == "a=1"
+    site.put("/wiki/.NET", b"memory")
+    assert site.get("/wiki/.NET").source == "HIT"
+    for target in (
+        "/.env",
+        "/.env/x",
+        "/sub/.git/config",
+        "/sub/.git/",
+        "/sub/.git/none",
+        "/.x.php",
+    ):
+        for answer in (site.get(target), site.get_origin(target)):
+            assert answer.status == 404, target
+    assert site.get("/.memfis").status == site.get_origin("/.memfis").status == 404
+
+
+def test_names_with_a_dot_in_front_where_lines_of_the_sites_own_send_files(
+    web: Web, php: PhpFpm
+) -> None:
+    site = site_with(web, php, extra=f"location /own/ {{ alias {web.directory}/own/; }}")
+    (web.directory / "own").mkdir()
+    (web.directory / "own" / ".secret").write_bytes(b"secret")
+    (web.directory / "own" / "x.txt").write_bytes(b"x")
+    assert site.get("/own/x.txt").body == b"x"
+    for target in ("/own/.secret", "/wiki/.NET"):
+        assert site.get(target).status == 404
 
 
 def test_404_of_php_and_of_the_disk(web: Web, php: PhpFpm) -> None:
     site = site_with(web, php, error_pages=[{"codes": [404, 502], "uri": "/lost.html"}])
     site.write("lost.html", b"lost")
+    site.write(".git/config", b"secret")
     (web.directory / "status").write_text("404")
     answer = site.get("/missing")
     assert (answer.status, json.loads(answer.body)["uri"]) == (404, "/missing")
@@ -190,7 +340,7 @@ def test_404_of_php_and_of_the_disk(web: Web, php: PhpFpm) -> None:
         for answer in (site.get(target), site.get_origin(target)):
             assert (answer.status, answer.body) == (404, b"lost"), target
     php.end()
-    answer = site.get("/missing")
+    answer = site.get("/missing-too")
     assert (answer.status, answer.body) == (502, b"lost")
 
 

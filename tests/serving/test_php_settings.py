@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from support.http import Connection
 from support.nginx import Web, render
 from support.php import FRONT, PhpFpm, asked, settings, site_with
 from support.ports import free_port
+from support.tls import Certificate
 
 LONG = "documentation.internal.example-company.co.uk"
 
@@ -89,20 +89,10 @@ def test_with_everything_left_out(web: Web, php: PhpFpm) -> None:
 def test_no_script_over_plain_http_that_is_redirected(
     web: Web, php: PhpFpm, directory: Path
 ) -> None:
-    key, certificate = directory / "key.pem", directory / "certificate.pem"
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
-            *("-nodes", "-days", "1", "-subj", "/CN=site.example"),
-            *("-keyout", key, "-out", certificate),
-        ],
-        check=True,
-        capture_output=True,
-    )
     port = free_port()
     tls = {
         **{"listen": [f"127.0.0.1:{port}"], "redirect": True},
-        **{"certificate": os.fspath(certificate), "certificate_key": os.fspath(key)},
+        **Certificate(directory).settings,
     }
     site = site_with(web, php, tls=tls)
     site.write(".well-known/acme-challenge/x.php", FRONT)

@@ -42,9 +42,10 @@ def site() -> Iterator[Site]:
         for name in (
             *("x.PHP", "x.Php", "x.php5", "x.phtml", "x.phar", "x.phps", "x.inc", "x.inc.php.txt"),
             *("x.php.bak", "x.php~", "x.php.jpg", "x.php.", "config.inc.bak", ".env", ".user.ini"),
-            *("blog/.htaccess", "dir.php/notes.txt"),
+            "blog/.htaccess",
         ):
             site.write(name, SCRIPT)
+        site.write("dir.php/notes.txt", b"notes")
         for name in (
             *("wp-content/uploads/x.php", "wp-content/uploads/index.php", "data/x.php"),
             *("wp-content/uploads/2026/index.php", "wp-content/uploads/x.php.jpg"),
@@ -137,6 +138,10 @@ def test_no_source_is_sent_and_nothing_uploaded_runs(site: Site, method: str, or
         ("/x.php%0a", b"ran /index.php "),
         ("/x.php%20", b"ran /index.php "),
         ("/none/", b"ran /index.php "),
+        # No script has such a name.
+        ("/none.php/x", b"ran /index.php "),
+        ("/dir.php/", b"ran /index.php "),
+        ("/dir.php/none", b"ran /index.php "),
     ],
 )
 def test_what_runs(site: Site, target: str, ran: bytes) -> None:
@@ -153,7 +158,6 @@ def test_what_runs(site: Site, target: str, ran: bytes) -> None:
         ("/x.php.bak", 404),
         ("/x.php%00", 400),
         ("/none.php", 404),
-        ("/none.php/x", 404),
         ("/dir.php", 404),
         ("/static/x.php", 404),
         ("/xmlrpc.php", 403),
@@ -167,6 +171,8 @@ def test_what_runs(site: Site, target: str, ran: bytes) -> None:
         ("/wp-content/uploads/a.jpg/x.php", 404),
         ("/wp-content/uploads/a.jpg", 200),
         ("/index.php/data/x.php", 404),
+        ("/dir.php/notes.txt", 200),
+        ("/dir.php/inner.php", 404),
     ],
 )
 def test_what_does_not_run(site: Site, target: str, status: int) -> None:

@@ -4,7 +4,6 @@ import os
 import re
 import signal
 import ssl
-import subprocess
 from functools import partial
 from itertools import combinations
 from pathlib import Path
@@ -17,6 +16,7 @@ from support.http import Connection
 from support.nginx import Nginx, Site, Web, render
 from support.ports import free_port
 from support.process import listening, wait_for
+from support.tls import Certificate
 
 SETTINGS: dict[str, Any] = {
     **SITE.defaults("nginx"),
@@ -174,44 +174,12 @@ def test_patterns_of_the_sites_own_hold_for_memory(web: Web, source: str) -> Non
     assert (site.get("/public/").status, site.get("/public/").source) == (200, "HIT")
 
 
-class Certificate:
-    """A certificate that signs itself."""
-
-    def __init__(self, directory: Path, name: str) -> None:
-        self.certificate = directory / f"{name}.pem"
-        self.key = directory / f"{name}.key"
-        subprocess.run(
-            [
-                *(
-                    "openssl",
-                    "req",
-                    "-x509",
-                    "-newkey",
-                    "ec",
-                    "-pkeyopt",
-                    "ec_paramgen_curve:P-256",
-                ),
-                *("-nodes", "-days", "1", "-subj", f"/CN={name}", "-addext"),
-                *(f"subjectAltName=DNS:{name}", "-keyout", self.key, "-out", self.certificate),
-            ],
-            check=True,
-            capture_output=True,
-        )
-
-    def connect(self, address: Path | tuple[str, int], name: str, *protocols: str) -> Connection:
-        context = ssl.create_default_context(cafile=self.certificate)
-        if protocols:
-            context.set_alpn_protocols(protocols)
-        return Connection(address, tls=(context, name))
-
-
 def secure(web: Web, **settings: object) -> tuple[Site, Certificate, Path]:
     certificate = Certificate(web.directory, "site.example")
     address = web.directory / "tls"
     tls = {
         "listen": [f"unix:{address}"],
-        "certificate": os.fspath(certificate.certificate),
-        "certificate_key": os.fspath(certificate.key),
+        **certificate.settings,
         "redirect": False,
         **settings,
     }

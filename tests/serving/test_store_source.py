@@ -9,6 +9,7 @@ from memfis.layout import keys
 from support.http import Connection
 from support.nginx import Site, Web
 from support.process import wait_for
+from support.tls import Certificate
 
 GZIP = {"Accept-Encoding": "gzip"}
 TEXT = b"<!doctype html><p>hello</p>" * 40
@@ -325,12 +326,10 @@ def test_locations_of_the_sites_own_find_no_disk(web: Web) -> None:
 def test_certificate_authorities_are_answered_from_the_store(web: Web) -> None:
     tls = {
         "listen": [f"unix:{web.directory / 'tls'}"],
-        "certificate": os.fspath(web.directory / "c.pem"),
-        "certificate_key": os.fspath(web.directory / "k.pem"),
+        **Certificate(web.directory).settings,
         "redirect": True,
     }
     site = web.site(source="store", tls=tls)
-    make_certificate(web)
     web.start()
     site.put("/.well-known/acme-challenge/token", gzip.compress(b"proof"), flags=2)
     answer = site.get("/.well-known/acme-challenge/token")
@@ -339,19 +338,6 @@ def test_certificate_authorities_are_answered_from_the_store(web: Web) -> None:
     assert site.get("/docs").header("Location") == "https://site.example/docs"
     web.store.end()
     assert site.get("/.well-known/acme-challenge/token").status == 503
-
-
-def make_certificate(web: Web) -> None:
-    """Make a certificate that nobody looks at."""
-    import subprocess
-
-    key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-keyout")
-    subprocess.run(
-        ["openssl", "req", "-x509", *key, web.directory / "k.pem", "-subj", "/CN=site.example",
-         "-out", web.directory / "c.pem"],
-        check=True,
-        capture_output=True,
-    )  # fmt: skip
 
 
 def test_both_kinds_of_sites_in_one_nginx(web: Web) -> None:

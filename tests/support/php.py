@@ -8,6 +8,7 @@ from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import Any
 
+from memfis.settings.visitors import HARMLESS_COOKIES, OWN_HEADERS
 from support.nginx import Site, Web
 from support.ports import answers
 from support.process import Process, listening, unprivileged
@@ -100,9 +101,13 @@ def settings(directory: Path, php: PhpFpm, **changes: Any) -> dict[str, Any]:
         "backends": [php.backend],
         "front_controller": "/index.php",
         "uploads": ["/wp-content/uploads/"],
-        "cookies": ["PHPSESSID", "wordpress_logged_in_[^=]*"],
+        "application": None,
+        "cookies": None,
+        "harmless_cookies": list(HARMLESS_COOKIES),
+        "own_headers": list(OWN_HEADERS),
+        "page_end": None,
         "ignored_arguments": ["utm_*", "fbclid"],
-        "canonical": "https://www.site.example:8443",
+        "canonical": "http://site.example",
         "lifetime": 300,
         "stale_if_error": 86400,
         "render": [],

@@ -15,6 +15,7 @@ PHP: dict[str, Any] = {
     "canonical": "https://site.example",
     "front_controller": "/index.php",
     "uploads": [],
+    "ignored_arguments": [],
 }
 SITE: dict[str, Any] = {
     **declared.SITE.defaults("nginx"),

@@ -6,6 +6,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from memfis.keeper import SiteKeeper, StoredSite
+from memfis.render.visitors import ANOTHER_HOST
 from memfis.service.exposition import Exposition
 
 _STORE = {
@@ -137,7 +138,19 @@ def _of_rendering(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
         "Hints of what PHP answered, by what became of them.",
         labels=["site", "outcome"],
     )
+    answered = CounterMetricFamily(
+        "memfis_php_answered_total", "Requests that PHP answered.", labels=["site"]
+    )
+    kept = CounterMetricFamily(
+        "memfis_kept_from_memory_total",
+        "Visitors of everybody's pages who went to PHP because of a cookie, or of the host.",
+        labels=["site", "by"],
+    )
     for name, status in statuses:
+        answered.add_metric([name], status.visitors.answered)
+        kept.add_metric([name, ANOTHER_HOST], status.visitors.elsewhere)
+        for cookie, number in status.visitors.cookies.items():
+            kept.add_metric([name, cookie], number)
         pages.add_metric([name], status.pages)
         waiting.add_metric([name], status.waiting)
         trouble.add_metric([name], status.trouble)
@@ -149,6 +162,7 @@ def _of_rendering(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
         for outcome, number in status.figures.hints.items():
             hints.add_metric([name, outcome], number)
     yield from (pages, waiting, trouble, *counters.values(), refusals, hints)
+    yield from (answered, kept)
 
 
 def _of_stores(sites: Sequence[SiteKeeper | StoredSite]) -> Iterator[Metric]:

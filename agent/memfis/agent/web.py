@@ -117,7 +117,7 @@ class WebSockets:
                 self.malformed["no hint"] += 1
                 continue
             keeper = self._keepers(hint.site)
-            if keeper is None or not keeper.hint(hint.path):
+            if keeper is None or not keeper.hint(hint):
                 self.malformed["no site with PHP"] += 1
 
     # -- PURGE ---------------------------------------------------------------------------------

@@ -14,9 +14,13 @@ from memfis.control.client import ask_status
 from memfis.errors import StoreError
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.paths import size
+from memfis.render.visitors import Visitors
 from memfis.service.runtime import runtime_directory
 from memfis.settings.values import Site
 from memfis.store import StoreStatistics
+
+COOKIES = 10
+"""Names of cookies that people are shown."""
 
 
 @click.command()
@@ -34,8 +38,9 @@ def status(
     of the agent. A running agent is asked what it still has to look at, and what cannot be in
     memory, by reason; only its own user and root may ask. Of a site whose pages PHP makes also what
     was rendered, what was not and why, with the latest URLs, and how many requests PHP was saved at
-    least: each page that was found asked for. Counts of rendering are since the agent began with
-    the site. Exit code 3 when a store cannot be reached.
+    least: each page that was found asked for; and by which cookies, by name, visitors were kept
+    from memory. Counts of rendering are since the agent began with the site. Exit code 3 when a
+    store cannot be reached.
     """
     settings = flags.settings()
     runtime = runtime_directory(settings.runtime_directory)
@@ -179,6 +184,26 @@ def _print_agent(agent: dict[str, Any] | None) -> None:
             _print_rendering(agent["rendering"])
 
 
+def _print_visitors(visitors: Visitors) -> None:
+    if visitors.cookies:
+        most = sorted(visitors.cookies.items(), key=lambda each: -each[1])[:COOKIES]
+        names = ", ".join(f"{number} {name}" for name, number in most)
+        click.echo(
+            f"  kept from memory by a cookie: {names} (one that selects no page belongs into"
+            " php.harmless_cookies)"
+        )
+    if visitors.elsewhere:
+        click.echo(
+            f"  kept from memory by their host or scheme: {visitors.elsewhere} (pages are made for"
+            " php.canonical)"
+        )
+    if (address := visitors.unnamed_proxy) is not None:
+        click.echo(
+            f"  proxy: nearly all requests come through {address}, with X-Forwarded-Proto; if that"
+            " is one of yours, name it in the site's proxies"
+        )
+
+
 def _print_rendering(rendering: dict[str, Any]) -> None:
     figures = rendering["figures"]
     trouble = "; the origin is in trouble, old pages stay" if rendering["trouble"] else ""
@@ -191,6 +216,7 @@ def _print_rendering(rendering: dict[str, Any]) -> None:
         f"  PHP requests saved: {figures['found_asked_for']} at least (pages that were asked for"
         " before they were rendered again; all hits are counted above)"
     )
+    _print_visitors(msgspec.convert(rendering["visitors"], Visitors))
     if figures["hints"]:
         hints = ", ".join(f"{number} {outcome}" for outcome, number in figures["hints"].items())
         click.echo(f"  hints: {hints}")

@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -13,8 +14,10 @@ from memfis.doctor.kernel import WatchLimits, watch_limits, watched
 from memfis.doctor.rendered import add_rendered, check_rendered
 from memfis.doctor.store import StoreExamination, as_json, examine_store
 from memfis.doctor.stored import check_stored, take_stored
+from memfis.doctor.visitors import check_visitors
 from memfis.doctor.webroot import check_webroot, this_user
 from memfis.errors import StoreError, UsageError
+from memfis.service.runtime import runtime_directory
 from memfis.settings.addresses import StoreAddress
 from memfis.settings.values import Settings, Site
 from memfis.store import Store
@@ -80,10 +83,13 @@ def examine(settings: Settings, progress: Callable[[int], None]) -> Examination:
     """Examine all sites of `settings`; `progress` is called with numbers of files just counted."""
     found = Examination(this_user(), limits=watch_limits())
     stores: defaultdict[str, dict[str, Census]] = defaultdict(dict)
+    runtime = runtime_directory(settings.runtime_directory)
     for site in settings.sites:
         stored = declared_source(site) is Source.STORE
-        examine_it = _examine_stored if stored else _examine_webroot
-        census = examine_it(site, found, progress)
+        if stored:
+            census = _examine_stored(site, found, progress)
+        else:
+            census = _examine_webroot(site, found, progress, runtime)
         stores[str(StoreAddress.parse(site.store))] |= {site.name: census} if census else {}
     for url, sites in stores.items():
         found.stores.append(examine_store(url, Store(StoreAddress.parse(url)), sites))
@@ -93,7 +99,7 @@ def examine(settings: Settings, progress: Callable[[int], None]) -> Examination:
 
 
 def _examine_webroot(
-    site: Site, found: Examination, progress: Callable[[int], None]
+    site: Site, found: Examination, progress: Callable[[int], None], runtime: Path
 ) -> Census | None:
     try:
         webroot = WebRoot(site)
@@ -114,6 +120,7 @@ def _examine_webroot(
         finally:
             store.close()
         found.findings.append(check_rendered(site.name, census.rendered))
+        found.findings += check_visitors(site, runtime)
     return census
 
 

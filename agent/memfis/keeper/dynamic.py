@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from memfis.keeper.code import STALE_CODE, Code
 from memfis.keeper.health import Health
+from memfis.nginx.hints import Hint
 from memfis.render.figures import Purged, RenderingStatus
 from memfis.render.patterns import Pattern
 from memfis.render.purge import Purge
@@ -60,11 +61,13 @@ class DynamicPages:
         """Return how pages are rendered; None for a site without PHP."""
         return None if self.renderer is None else self.renderer.status
 
-    def hint(self, path: bytes) -> bool:
-        """Hear that PHP answered for the URL path `path`; False for a site without PHP."""
+    def hint(self, hint: Hint) -> bool:
+        """Hear what nginx tells of an answer of PHP's; False for a site without PHP."""
         if self.renderer is None:
             return False
-        self.renderer.hint(path)
+        self.renderer.visitors.note(hint.kept_by, hint.proxy)
+        if hint.path is not None:
+            self.renderer.hint(hint.path)
         return True
 
     def reconcile_soon(self) -> None:

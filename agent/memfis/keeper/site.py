@@ -16,6 +16,7 @@ from memfis.keeper.syncing import Syncing
 from memfis.keeper.times import RETRY, now
 from memfis.keeper.watching import Watching
 from memfis.layout.keys import site_key
+from memfis.nginx.hints import Hint
 from memfis.render.figures import Purged, RenderingStatus
 from memfis.render.patterns import Pattern
 from memfis.settings.addresses import StoreAddress
@@ -103,9 +104,9 @@ class SiteKeeper:
         """Sync the whole site soon with `options`, but for lease and processes."""
         return self._schedule.ask(self._syncing.as_own(options))
 
-    def hint(self, path: bytes) -> bool:
-        """Hear that PHP answered for the URL path `path`; False for a site without PHP."""
-        return self._dynamic.hint(path)
+    def hint(self, hint: Hint) -> bool:
+        """Hear what nginx tells of an answer of PHP's; False for a site without PHP."""
+        return self._dynamic.hint(hint)
 
     async def purge(self, patterns: Sequence[Pattern], *, dry_run: bool) -> Purged:
         """Remove the pages that `patterns` fit; pages of files are written again soon.

@@ -36,16 +36,19 @@ RESERVED = "%(?:2[146-9A-C]|3[ABD]|40)"
 SEGMENT = r"/(?!/|\.\.?(?:[/?]|\Z))"
 """The beginning of a segment, which is not empty but at the end, and is no dots."""
 
-_CANONICAL = re.compile(f"(?:{SEGMENT}(?:{PLAIN}|{ESCAPED})*+)++".encode("ascii"))
-_SPELLED = re.compile(f"(?:{SEGMENT}(?:{PLAIN}|{CAPITAL}|{RESERVED})*+)++".encode("ascii"))
+_CANONICAL = re.compile(f"(?:{SEGMENT}(?:{PLAIN}++|{ESCAPED})*+)++".encode("ascii"))
+_SPELLED = re.compile(f"(?:{SEGMENT}(?:{PLAIN}++|{CAPITAL}|{RESERVED})*+)++".encode("ascii"))
 
 
 def page_of(target: bytes) -> bytes | None:
     """Return the path that the page of the request `target` is kept under, None: it is nobody's.
 
     What follows a question mark is left out: whether arguments select a page is not said here.
+    Where nothing follows it, it is another target than without.
     """
-    path = target.partition(b"?")[0]
+    path, mark, arguments = target.partition(b"?")
+    if mark and not arguments:
+        return None
     if _CANONICAL.fullmatch(path):
         return unquote_to_bytes(path)
     return b"/" + path if _SPELLED.fullmatch(path) else None

@@ -6,6 +6,7 @@ may be worth a look, and there are limits to how many are heard.
 
 import re
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import NamedTuple
 
 import msgspec
@@ -25,15 +26,22 @@ _FRAMING = re.compile(rb"<\d{1,3}>[^{]{0,300}?memfis: (\{.*\})\n?", re.DOTALL)
 
 
 class Hint(NamedTuple):
-    """A page of a site, by the path that it is kept under."""
+    """What nginx tells of one answer of PHP's."""
 
     site: str
-    path: bytes
+    path: bytes | None
+    """The path that its page would be kept under; None: it is for nobody else."""
+    kept_by: str = ""
+    """The name of the cookie, or `:host`, that alone kept the visitor from memory, if one did."""
+    proxy: str = ""
+    """The address that X-Forwarded-Proto came from, if it is none of the site's proxies."""
 
 
 class _Told(msgspec.Struct):
     site: str
     uri: str
+    kept_by: str = ""
+    proxy: str = ""
 
 
 _decoder = msgspec.json.Decoder(_Told)
@@ -50,11 +58,13 @@ def read(datagram: bytes) -> Hint | None:
     try:
         told = _decoder.decode(framed[1].decode("latin-1").encode())
         path = told.uri.encode("latin-1")
-        if page_of(target_of(path)) != path:
+        if path and page_of(target_of(path)) != path:
             return None
-    except (msgspec.MsgspecError, UnicodeError):
+        if told.proxy not in ("", "unix:"):
+            ip_address(told.proxy)
+    except (msgspec.MsgspecError, ValueError):
         return None
-    return Hint(told.site, path)
+    return Hint(told.site, path or None, told.kept_by, told.proxy)
 
 
 class Bucket:

@@ -3,6 +3,7 @@
 import msgspec
 
 from memfis.render.rules import Refusal
+from memfis.render.visitors import Visitors
 
 REASONS = 100
 """Different reasons that are counted; the others are counted together."""
@@ -66,3 +67,5 @@ class RenderingStatus(msgspec.Struct, frozen=True, kw_only=True):
     """The origin failed, and did not answer since."""
     figures: Figures
     """Counted since the agent began with the site."""
+    visitors: Visitors
+    """Whom PHP answered since then."""

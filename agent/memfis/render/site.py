@@ -20,6 +20,7 @@ from memfis.render.queue import Job, Priority
 from memfis.render.reconcile import Reconciliation
 from memfis.render.shelf import RETRY, Shelf, StoreHealth, now
 from memfis.render.trouble import Trouble
+from memfis.render.visitors import Visitors
 from memfis.settings.values import PhpSettings, Site
 from memfis.store import Store
 
@@ -40,6 +41,7 @@ class SiteRenderer:
     ) -> None:
         """Prepare it; see `Shelf`. `mime_types`: the path of nginx's list, which `run` reads."""
         self.shelf = Shelf(site, php, store, health, rewrite_files)
+        self.visitors = Visitors()
         self._site, self._php = site, php
         self._mime_types = mime_types
         self._trouble = Trouble(now)
@@ -54,6 +56,7 @@ class SiteRenderer:
             waiting=len(self.shelf.queue),
             trouble=self._trouble.is_there,
             figures=self.shelf.figures,
+            visitors=self.visitors,
         )
 
     async def run(self) -> None:

@@ -15,7 +15,7 @@ from memfis.settings.mount import MOUNT, mounts_together
 from memfis.settings.php import PHP, canonical_of
 from memfis.settings.site import SITE, names_twice, site_name
 from memfis.settings.site_parts import TLS
-from memfis.settings.visitors import APPLICATIONS
+from memfis.settings.visitors import APPLICATIONS, HARMLESS_COOKIES, OWN_HEADERS
 
 NEARLY = 0.9
 """How alike the name of a variable must be to one of ours to be taken for a slip of the pen."""
@@ -145,17 +145,21 @@ def _complete(site: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
             "canonical": canonical_of(site, defaults["proxies"]),
             "microcache": f"{defaults['php']['microcache']}/{name}",
         }
-        given["php"] = PHP.defaults() | of_host | _with_application(_plain(PHP, given["php"]))
+        given["php"] = PHP.defaults() | of_host | _told_apart(_plain(PHP, given["php"]))
     return SITE.defaults() | usual | given
 
 
-def _with_application(php: dict[str, Any]) -> dict[str, Any]:
-    """Return `php`, as it is given, with what its application says: its cookies count too."""
-    if "application" not in php:
-        return php
-    application = APPLICATIONS[php["application"]]
-    cookies = [*application.cookies, *php.get("cookies", ())]
-    return {"page_end": application.page_end, **php, "cookies": cookies}
+def _told_apart(php: dict[str, Any]) -> dict[str, Any]:
+    """Return `php`, as it is given, with what is known of cookies, headers and its application."""
+    found = php | {
+        "harmless_cookies": [*HARMLESS_COOKIES, *php.get("harmless_cookies", ())],
+        "own_headers": [*OWN_HEADERS, *php.get("own_headers", ())],
+    }
+    if "application" in php:
+        application = APPLICATIONS[php["application"]]
+        found["cookies"] = [*application.cookies, *php.get("cookies", ())]
+        found.setdefault("page_end", application.page_end)
+    return found
 
 
 def complete_mounts(mounts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
