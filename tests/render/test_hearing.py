@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from memfis.nginx import hints
 from memfis.nginx.hints import Hint, read
-from memfis.render.sitemap import SitemapError, parse
+from memfis.render.sitemap import FILES, LIMIT, LeftOut, SitemapError, parse
 from render.conftest import Rendered
 from support.command import memfis
 from support.origin import Origin, Reply
@@ -47,6 +48,7 @@ FRAME = b"<190>Nov 26 19:00:00 memfis: "
                 *(b'{"site": "a", "uri": "/", "proxy": "evil"}', b'{"uri": "/"}'),
                 *(b'{"site": "a", "uri": "/../b"}', b'{"site": "a", "uri": "//b"}'),
                 *(b'{"site": "a", "uri": "/./b"}', b'{"site": "a", "uri": "/\\u0000"}'),
+                *(b'{"site": "a", "uri": "//C%2b"}', b'{"site": "a", "uri": "/\\u007f"}'),
                 *(b'{"site": "a", "uri": "/\\u1234"}', b'{"site": "a", "uri": "/" '),
                 *(b'{"site": "a", "uri": "http://b/"}', b"\xff" * 100, b"{" * 4000),
             )
@@ -67,7 +69,7 @@ def test_what_anybody_may_send_does_little(rendered: Rendered, origin: Origin) -
         rendered.send(datagram)
     rendered.hint("/" + "x" * 240)
     rendered.hint("/index.php")
-    rendered.hint("/a/.git/config")
+    rendered.hint("/a/.config.inc")
     rendered.hint("/good")
     rendered.has("/good")
     assert origin.paths() == ["/good"]
@@ -118,8 +120,16 @@ def test_a_sitemap() -> None:
     for document in (URLSET.encode(), gzip.compress(URLSET.encode())):
         found = parse(document, "www.php.example", 100)
         assert found.pages == {b"/": "2026-01-01", b"/a b/": "", b"/&c": ""}
-        assert (found.sitemaps, found.left_out) == ([], 5)
-    assert len(parse(URLSET.encode(), "www.php.example", 2).pages) == 2
+        assert not found.sitemaps
+        assert found.left_out == {
+            "a URL with arguments": LeftOut(1, ["https://www.php.example/?page=2"]),
+            "no URL of this host": LeftOut(
+                4, ["https://elsewhere.example/", "ftp://www.php.example/", "/relative"]
+            ),
+        }
+    found = parse(URLSET.encode(), "www.php.example", 2)
+    assert len(found.pages) == 2
+    assert found.left_out["beyond 2 pages (max_pages)"].number == 1
 
 
 @pytest.mark.parametrize(
@@ -134,12 +144,43 @@ def test_a_sitemap() -> None:
         b'<!DOCTYPE urlset SYSTEM "file:///etc/passwd"><urlset/>',
         b"<urlset>" * 30,
         gzip.compress(b"<urlset>" + b" " * (51 * 1024 * 1024) + b"</urlset>"),
+        b"<!DOCTYPE a [" + b"<!ENTITY a 'b'>" + b"<!ENTITY c '&a;&a;'>" * 30 + b"]><urlset/>",
+        b"<urlset a='" + b"b" * (49 * 1024 * 1024) + b"'/>",
+        b"<urlset><!--" + b"-" * (49 * 1024 * 1024),
+        b"<" + b"a" * (49 * 1024 * 1024),
     ],
-    ids=["empty", "html", "open", "cut", "cut gzip", "entity", "system", "deep", "bomb"],
+    ids=[
+        *("empty", "html", "open", "cut", "cut gzip", "entity", "system", "deep", "bomb"),
+        *("entities", "attribute", "comment", "name"),
+    ],
 )
 def test_what_is_no_sitemap(document: bytes) -> None:
     with pytest.raises(SitemapError):
         parse(document, "www.php.example", 100)
+
+
+def test_two_million_entries() -> None:
+    entries = b"".join(b"<url><loc>https://a.example/%d</loc></url>" % n for n in range(1000))
+    document = b"<urlset>" + entries * ((LIMIT - 100) // len(entries)) + b"</urlset>"
+    with pytest.raises(SitemapError, match="has more than 1000000 elements"):
+        parse(document, "a.example", 10)
+    with pytest.raises(SitemapError, match="has more than 1000000 elements"):
+        parse(b"<urlset>" + b"<url/>" * 2_000_000 + b"</urlset>", "a.example", 10)
+
+
+def test_what_is_beyond_what_is_kept_is_counted_and_not_held() -> None:
+    entries = b"".join(b"<url><loc>https://a.example/%d</loc></url>" % n for n in range(20_000))
+    tracemalloc.start()
+    found = parse(b"<urlset>" + entries + b"</urlset>", "a.example", 10)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(found.pages) == 10
+    assert found.left_out["beyond 10 pages (max_pages)"].number == 19_990
+    assert peak < 3_000_000
+    indexes = entries.replace(b"url>", b"sitemap>")
+    found = parse(b"<sitemapindex>" + indexes + b"</sitemapindex>", "a.example", 10)
+    assert len(found.sitemaps) == FILES
+    assert found.left_out["a sitemap beyond the 1000 that are read"].number == 19_000
 
 
 def test_pages_of_sitemaps_are_rendered(rendered: Rendered, origin: Origin) -> None:
@@ -165,6 +206,101 @@ def test_pages_of_sitemaps_are_rendered(rendered: Rendered, origin: Origin) -> N
     rendered.has("/2/", b"/2/")
     rendered.agent.hears("sitemap /broken.xml: is not XML")
     assert origin.count("/index.xml") == 1
+
+
+def locations(*paths: str, kind: str = "url") -> bytes:
+    named = "".join(f"<{kind}><loc>https://www.php.example{each}</loc></{kind}>" for each in paths)
+    root = "urlset" if kind == "url" else "sitemapindex"
+    return f"<{root}>{named}</{root}>".encode()
+
+
+def test_hostile_sitemaps_are_told_in_one_line_each_and_nothing_waits_for_them(
+    rendered: Rendered, origin: Origin
+) -> None:
+    origin.default = lambda path: Reply(path.encode())
+    large = b"<urlset>" + b" " * (51 * 1024 * 1024) + b"</urlset>"
+    entry = b"<url><loc>https://www.php.example/page</loc></url>"
+    documents = {
+        "/large.xml": large,
+        "/bomb.xml.gz": gzip.compress(large, 1),
+        "/entries.xml": b"<urlset>" + entry * 1_000_000 + b"</urlset>",
+        "/laughs.xml": b'<!DOCTYPE a [<!ENTITY a "b"><!ENTITY c "&a;&a;">]><urlset>&c;</urlset>',
+        "/deep.xml": b"<urlset>" * 1_000_000,
+        "/tag.xml": b"<urlset a='" + b"b" * (49 * 1024 * 1024) + b"'/>",
+        "/circle.xml": locations("/circle.xml", "/index.xml", kind="sitemap"),
+        "/%0Afor%1B%5B31mged.xml": b"nonsense",
+    }
+    index = locations(*documents, "/last.xml?page=1", kind="sitemap")
+    origin.pages |= {path: Reply(body, type="text/xml") for path, body in documents.items()}
+    origin.pages["/index.xml"] = Reply(index, type="text/xml")
+    origin.pages["/last.xml?page=1"] = Reply(locations("/last"), type="text/xml")
+    rendered.start(sitemaps=["/index.xml"], timeout=20)
+    longest = 0.0
+    while rendered.ttl("/last") is None:
+        began = time.monotonic()
+        rendered.status()
+        longest = max(longest, time.monotonic() - began)
+    print(f"status within {longest:.2f} s at worst")
+    assert longest < 5
+    said = rendered.agent.lines("sitemap ")
+    assert [line.partition("sitemap ")[2] for line in said] == [
+        "/large.xml: is larger than 52428800 bytes",
+        "/bomb.xml.gz: is larger than 52428800 bytes",
+        "/entries.xml: has more than 1000000 elements",
+        "/laughs.xml: has a document type, which no sitemap has",
+        "/deep.xml: is nested too deep",
+        "/tag.xml: has markup of more than 1048576 bytes",
+        "/%0Afor%1B%5B31mged.xml: is not XML: syntax error: line 1, column 0",
+    ]
+
+
+def test_what_sitemaps_name_is_kept(rendered: Rendered, origin: Origin) -> None:
+    def cached(path: str) -> Reply:
+        return Reply(path.encode(), [("Cache-Control", "max-age=4")])
+
+    origin.default = cached
+    origin.pages["/sitemap.xml"] = Reply(locations("/one", "/two/"), type="text/xml")
+    rendered.start(sitemaps=["/sitemap.xml"], lifetime=4)
+    for path in ("/one", "/two/"):
+        rendered.has(path)
+    rendered.hint("/other")
+    rendered.has("/other")
+    wait_for(lambda: origin.count("/one") >= 3, "a page that nobody asks for to be kept")
+    assert rendered.ttl("/one") is not None
+    assert origin.count("/other") == 1
+    purge = ("purge", "--config", str(rendered.agent.config))
+    for forget in (
+        lambda: memfis(*purge, "/**"),
+        lambda: memfis(*purge, "/two/"),
+        lambda: rendered.store.delete_many([b"memfis://php.example/two/"]),  # as if evicted
+    ):
+        before = origin.count("/two/")
+        forget()
+        wait_for(lambda before=before: origin.count("/two/") > before, "it to be rendered")  # type: ignore[misc]
+        rendered.has("/two/")
+    rendered.memcached.end()
+    rendered.memcached.start()
+    rendered.store.close()
+    for path in ("/one", "/two/"):
+        rendered.has(path)
+
+
+def test_a_restarted_agent_renders_nothing_anew_that_sitemaps_name(
+    rendered: Rendered, origin: Origin
+) -> None:
+    paths = [f"/{n}" for n in range(200)]
+    origin.default = lambda path: Reply(path.encode())
+    origin.pages["/sitemap.xml"] = Reply(locations(*paths), type="text/xml")
+    rendered.start(sitemaps=["/sitemap.xml"])
+    wait_for(lambda: rendered.status()["pages"] == 200, "all to be rendered")
+    rendered.agent.end()
+    origin.asked.clear()
+    rendered.agent.start()
+    wait_for(lambda: rendered.status()["pages"] == 200, "all to be known")
+    wait_for(lambda: "/sitemap.xml" in origin.paths(), "the sitemap to be read")
+    rendered.hint("/new")
+    rendered.has("/new")
+    assert set(origin.paths()) == {"/sitemap.xml", "/new"}
 
 
 @pytest.fixture

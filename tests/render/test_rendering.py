@@ -3,6 +3,7 @@
 import time
 
 from render.conftest import Rendered
+from support.command import memfis
 from support.origin import Origin, Reply
 from support.process import wait_for
 
@@ -24,6 +25,30 @@ def test_the_list_is_rendered_without_a_visitor(rendered: Rendered, origin: Orig
     for path in ("/", "/about", "/blog/"):
         rendered.has(path, path.encode())
     assert rendered.status()["pages"] == 3
+
+
+def test_the_list_is_escaped_and_what_has_no_page_is_said(
+    rendered: Rendered, origin: Origin
+) -> None:
+    origin.default = lambda path: Reply(path.encode())
+    kept = {"/ü": "/%C3%BC", "//C%2B%2B": "/C%2B%2B", "/index.html": "/index.html"}
+    rendered.start(render=["/ü", "/C%2B%2B", "/index.html", "/%61", "/a//b"])
+    for path, target in kept.items():
+        rendered.has(path, target.encode())
+    assert rendered.status()["figures"]["refusals"] == {"a URL that is not canonical": 2}
+    told = memfis("status", "--config", rendered.agent.config).stdout
+    line = "not rendered: 2 a URL that is not canonical: /%61 (in 'render'), /a//b (in 'render')"
+    assert line in told
+
+
+def test_what_an_application_says_is_shown_as_plain_text(
+    rendered: Rendered, origin: Origin
+) -> None:
+    origin.pages["/one"] = Reply(headers=[("Link", "</>; rel=\x9b31m")])
+    rendered.start()
+    rendered.hint("/one")
+    wait_for(lambda: rendered.status()["figures"]["refusals"], "a refusal")
+    assert rendered.status()["figures"]["examples"]["header link"] == {"/one": "</>; rel=\\x9b31m"}
 
 
 def test_a_page_that_is_asked_for_is_rendered_again_before_it_expires(

@@ -118,7 +118,9 @@ def test_a_directory_that_goes(rendered: Rendered, origin: Origin) -> None:
         def render(gone: int, recorded: int) -> None:
             entry = Renderer(rendered, [page]).render()
             moment = asyncio.get_running_loop().time()
-            pages.add(page, RenderedPage(entry, moment + 300, moment + 300, moment), moment + 150)
+            pages.add(
+                page, RenderedPage(entry, moment + 300, moment + 300, moment, moment), moment + 150
+            )
 
         keeping = asyncio.create_task(keeper.keep())
         await keeper.begun.wait()

@@ -1,11 +1,13 @@
 """What rendering is made of: patterns, the queue, and how a backend in trouble is asked."""
 
 import time
+from pathlib import Path
 
 import pytest
 
 from memfis.errors import UsageError
-from memfis.render.patterns import EVERYTHING, as_kept, exactly, parse, parse_regex
+from memfis.render.paths import as_target, obstacle
+from memfis.render.patterns import EVERYTHING, as_kept, exactly, parse, parse_regex, parse_target
 from memfis.render.queue import LONGEST, Priority, Queue
 from memfis.render.trouble import FIRST, Trouble
 from memfis.render.trouble import LONGEST as LONGEST_PAUSE
@@ -67,35 +69,160 @@ def test_regular_expressions(text: str, paths: list[bytes]) -> None:
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "said"),
     [
-        *("a", "", "^/a", "/(a+)+", "/(a|b)*", "/(a){9}", "/a{2,}", "/a.*.*.*.*", "/a**", "/a+*"),
-        *("/(a", "/[a", "/a\\", "/(?i)a", "/(?=a)", "/(a)\\1", "/" + "a" * 1000, "/[[a]]"),
-        *("/(a%2B)%2B", "/(?P<a>b)", "/a\\Z", "/a\\z"),
+        *((text, "begins with '/'") for text in ("a", "", "^/a")),
+        ("/(a", "missing ): /(a"),
+        ("/[a", "missing ]: [a"),
+        ("/a\\", "trailing"),
+        ("/a**", "bad repetition operator: **"),
+        ("/(?=a)", "invalid perl operator: (?="),
+        ("/(a)\\1", "invalid escape sequence: \\1"),
+        ("/a{1001}", "invalid repetition size: {1001}"),
+        ("/((a{100}){100}){100}", "invalid repetition size: {100}"),
+        ("/" + "(.?){1000}" * 99, "pattern too large - compile failed"),
+        ("/" + "a" * 1000, "longer than 1000 bytes"),
+        ("/(\n\x1b%0A", "does not parse: missing ): /(\\n\\x1b\\n"),
     ],
 )
-def test_expressions_that_are_refused(text: str) -> None:
-    with pytest.raises(UsageError):
+def test_expressions_that_are_refused(text: str, said: str) -> None:
+    with pytest.raises(UsageError) as raised:
         parse_regex(text)
+    assert said in str(raised.value)
+    assert str(raised.value).isprintable()
 
 
-def test_no_expression_takes_long() -> None:
-    path = b"/" + b"a" * 240
-    for text in ("/.*a.*a.*b", "/a*a*a*b", "/[^b]*[^b]*[^b]*b", "/a*b", "/(a|a|a)a+a+a+c"):
-        began = time.monotonic()
-        for _ in range(3):
-            assert not parse_regex(text).fits(path)
-        assert time.monotonic() - began < 3
+HARD = [
+    "/" + ".?" * 60 + "Z",
+    "/(a+)+$",
+    "/(a|a)*(a|aa)*b",
+    "/((a{30}){30})",
+    "/" + ".*a" * 333,
+    "/" + "(.*a.{200}b|.*b.{200}a)" * 5,
+    "/" + "(.?.?){100}" * 6 + "Z",
+]
+
+
+@pytest.mark.parametrize("text", HARD)
+def test_no_expression_takes_long(text: str) -> None:
+    path = b"/" + b"ab" * 120
+    fits = parse_regex(text).fits
     began = time.monotonic()
-    assert not parse("/a*a*a*b").fits(path)
+    for _ in range(100):
+        fits(path)
     assert time.monotonic() - began < 3
 
 
-def test_the_page_of_an_index_file_is_its_directorys() -> None:
-    site = Site(name="a", root="/a", index=("index.html",))
-    assert as_kept(parse("/a/index.html"), site).exact == b"/a/"
-    assert as_kept(parse("/a/other.html"), site).exact == b"/a/other.html"
+def test_no_stars_take_long() -> None:
+    pattern = parse("/" + "a*" * 499)
+    began = time.monotonic()
+    for _ in range(100):
+        assert not pattern.fits(b"/" + b"a" * 240 + b"b/")
+    assert time.monotonic() - began < 3
+    with pytest.raises(UsageError, match="longer than 1000 bytes"):
+        parse("/" + "a*" * 500)
+
+
+def test_other_things_may_happen_while_pages_are_looked_at() -> None:
+    paths = [b"/" + b"ab" * 120 + b"%d" % n for n in range(5000)]
+    longest = 0.0
+    began = time.monotonic()
+    number = 0
+    for found in parse_regex("/(.*a.{20}b|.*b.{20}a|.*)" + "(.*a.{200}b)?" * 5).slices(paths):
+        longest = max(longest, time.monotonic() - began)
+        number += len(found)
+        began = time.monotonic()
+    assert number == 5000
+    assert longest < 0.5
+
+
+@pytest.mark.parametrize(
+    ("target", "method", "fits", "others"),
+    [
+        (b"/a", "", [b"/a"], [b"/a/", b"/ab"]),
+        (b"/\xc3\xa9//x/./../y?z=/*", "", ["/é/y".encode()], [b"/\xc3\x83\xc2\xa9/y"]),
+        (b"/%c3%A9/%79#z", "", ["/é/y".encode()], []),
+        (b"/C++", "", [b"/C++", b"//C%2B%2B", b"//C+%2B"], [b"/C%2B%2B", b"//C%2B"]),
+        (b"/C%2b%2B", "", [b"/C++", b"//C%2B%2B"], []),
+        (b"/.*", "", PATHS, []),
+        (b"/*", "", PATHS, []),
+        (b"/a/*", "", [b"/a/", b"/a/b/c"], [b"/a", b"/b/a/"]),
+        (b"/a/.*", " ", [b"/a/", b"/a/b/c"], [b"/a"]),
+        (b"/a*b/*", "", [b"/a*b/", b"/a*b/c"], [b"/ab/c"]),
+        (b"/a*", "", [b"/a*"], [b"/ab"]),
+        (b"/*/a", "", [b"/*/a"], [b"/b/a"]),
+        (b"/a/*", "default", [b"/a/*"], [b"/a/", b"/a/b"]),
+        (b"/C%5C%2B.*", "regex", [b"/C+", b"//C%2Bx"], [b"/C"]),
+        (b"/\xc3\xa9.?$", "ReGeX", ["/é".encode(), "/éa".encode()], ["/éab".encode()]),
+    ],
+)
+def test_targets_of_purges(
+    target: bytes, method: str, fits: list[bytes], others: list[bytes]
+) -> None:
+    pattern = parse_target(target, method)
+    assert [path for path in [*fits, *others] if pattern.fits(path)] == fits
+
+
+@pytest.mark.parametrize("target", [b"a", b"/..", b"/a/../../*", b"/%00", b"*", b""])
+def test_targets_that_are_nothing(target: bytes) -> None:
+    with pytest.raises(UsageError):
+        parse_target(target, "")
+
+
+def test_the_page_of_an_index_file_may_be_its_directorys() -> None:
+    site = Site(name="a", root="/a", index=("index.html", "index.htm"))
+    both = {b"/a/", b"/a/index.html"}
+    assert as_kept(parse("/a/index.html"), site).exact == both
+    assert as_kept(parse("/a/"), site).exact == both | {b"/a/index.htm"}
+    assert as_kept(parse("/a/other.html"), site).exact == {b"/a/other.html"}
     assert as_kept(EVERYTHING, site) is EVERYTHING
+
+
+@pytest.mark.parametrize(
+    ("text", "target"),
+    [
+        ("/", b"/"),
+        ("/ü b\u202e", b"/%C3%BC%20b%E2%80%AE"),
+        ("/a%20b%2b%", b"/a%20b%2b%25"),
+        ("/100%/x%zz", b"/100%25/x%25zz"),
+        ("/a?b=ü&c#d", b"/a?b=%C3%BC&c"),
+        ("/~a!$&'()*+,;=:@-._", b"/~a!$&'()*+,;=:@-._"),
+        ('/"<>[]^`{|}\\\x00', b"/%22%3C%3E%5B%5D%5E%60%7B%7C%7D%5C%00"),
+    ],
+)
+def test_what_people_write_is_escaped(text: str, target: bytes) -> None:
+    assert as_target(text) == target
+
+
+OBSTACLES = {
+    b"/wiki/.NET": None,
+    b"/.well-known/x": None,
+    b"/.well-known/.x": None,
+    b"/.git/config": "a file on disk",
+    b"/.env": "a file on disk",
+    b"/docs/.secret/x": "a file on disk",
+    b"//docs/.%2Bsecret": "a file on disk",
+    b"/docs/.hidden/x": None,
+    b"/.git": "a file on disk",
+    b"/dir.php/x": "a name that is never served from memory",
+    b"/a/.php": "a name that is never served from memory",
+    b"/.notes.inc~": "a name that is never served from memory",
+    b"//a.php%2B": None,
+    b"/C++/x": "below a file on disk",
+    b"/C++": "a file on disk",
+    b"//C%2B%2B": "a file on disk",
+    b"/what?": None,
+}
+
+
+def test_what_no_page_can_be_for(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "docs" / ".secret").mkdir(parents=True)
+    (tmp_path / ".well-known").mkdir()
+    for name in (".env", "C++", "docs/.+secret"):
+        (tmp_path / name).write_text("a file")
+    site = Site(name="a", root=str(tmp_path))
+    assert {path: obstacle(site, path) for path in OBSTACLES} == OBSTACLES
 
 
 def test_the_queue_gives_the_most_urgent_and_each_once() -> None:

@@ -14,8 +14,7 @@ from email.parser import BytesParser
 from memfis.errors import MemfisError, StoreError, UsageError
 from memfis.keeper import SiteKeeper
 from memfis.nginx import hints
-from memfis.render.patterns import Pattern, exactly, parse_regex
-from memfis.render.patterns import parse as parse_pattern
+from memfis.render.patterns import parse_target
 from memfis.service.sockets import take_over
 from memfis.settings.values import Site
 
@@ -138,6 +137,8 @@ class WebSockets:
                 await writer.drain()
         except (OSError, EOFError, asyncio.LimitOverrunError):
             return  # slow, gone, or no HTTP
+        except asyncio.CancelledError:
+            return  # the agent ends; Python 3.11 would tell of it with a traceback
         finally:
             writer.close()
 
@@ -153,7 +154,7 @@ class WebSockets:
         if keeper is None:
             return b"404 Not Found", "no such site"
         try:
-            pattern = _pattern(words[1].decode("latin-1"), str(fields.get("X-Purge-Method", "")))
+            pattern = parse_target(words[1], str(fields.get("X-Purge-Method", "")))
             done = await keeper.purge([pattern], dry_run=False)
         except UsageError as error:
             return b"400 Bad Request", str(error)
@@ -164,19 +165,6 @@ class WebSockets:
             return b"500 Internal Server Error", str(error)
         number = done.rendered + done.files
         return b"200 OK", "1 page purged" if number == 1 else f"{number} pages purged"
-
-
-def _pattern(target: str, method: str) -> Pattern:
-    """Return what a `PURGE` of `target` is for; raises UsageError.
-
-    Methods are those of WordPress's cache plugins: `regex`, or one page. A path is taken as it is:
-    `*` may stand in one.
-    """
-    if method.strip().lower() == "regex":
-        return parse_regex(target)  # a question mark belongs to it
-    exact = parse_pattern(target.partition("?")[0].replace("*", "%2A")).exact
-    assert exact is not None
-    return exactly(exact)
 
 
 def _give(path: str, reader: str | None) -> None:

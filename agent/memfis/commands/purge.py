@@ -23,8 +23,7 @@ def purge(flags: SiteFlags, dry_run: bool, as_json: bool, patterns: tuple[str, .
 
     PATTERN is a URL path, percent-encoded or not. Without a star it is for that very page: '/blog'
     and '/blog/' are two. '*' stands for anything up to the next slash, '**' for anything at all;
-    write %2A for a star that is meant. At most three stars. Quote patterns, or the shell may expand
-    them.
+    write %2A for a star that is meant. Quote patterns, or the shell may expand them.
 
     \b
     Examples:
@@ -35,11 +34,11 @@ def purge(flags: SiteFlags, dry_run: bool, as_json: bool, patterns: tuple[str, .
       memfis purge '/shop/**' --dry-run            which pages that would be
 
     A running agent does it: nothing that it began to render before is stored afterwards, pages of
-    the list 'render' are rendered again at once, and pages of files are written again within a
-    second. Only its user and root may ask. Without an agent the pages are removed from the store
-    directly; those of files come from the disk until the next `memfis sync`. nginx's own cache of
-    PHP's answers (setting 'microcache') is purged too. Pages of a site that a mount fills are
-    nowhere else, and are never purged.
+    the list 'render' and of sitemaps are rendered again, and pages of files are written again
+    within a second. Only its user and root may ask. Without an agent the pages are removed from the
+    store directly; those of files come from the disk until the next `memfis sync`. nginx's own
+    cache of PHP's answers (setting 'microcache') is purged too. Pages of a site that a mount fills
+    are nowhere else, and are never purged.
 
     The exit code is 0 also where there was nothing to remove.
     """

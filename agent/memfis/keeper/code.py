@@ -5,7 +5,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Sequence
 
-from memfis.layout.paths import shown_url
+from memfis.layout.paths import shown, shown_url
 from memfis.settings.patterns import parse_patterns
 
 STALE_CODE = 3.0
@@ -61,7 +61,7 @@ class Code:
         """Purge if there is code in one of `trees`."""
         for tree in trees:
             if await asyncio.to_thread(self._newest, os.fsdecode(tree)):
-                self._purge_twice(f"{os.fsdecode(tree)} is new")
+                self._purge_twice(f"{shown(tree)} is new")
                 return
 
     def _newest(self, tree: str) -> float:

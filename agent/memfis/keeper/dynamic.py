@@ -1,6 +1,7 @@
 """What the agent does for a site beside keeping its files: renders PHP's pages, and purges."""
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Callable, Sequence
 
@@ -37,6 +38,7 @@ class DynamicPages:
         self.renderer: SiteRenderer | None = None
         """None for a site without PHP."""
         self._code: Code | None = None
+        self._one_at_a_time = asyncio.Lock()
         if site.php is not None:
             self.renderer = SiteRenderer(
                 site, site.php, self._store, mime_types, health, rewrite_files
@@ -92,6 +94,12 @@ class DynamicPages:
 
         Raises StoreError, and UsageError.
         """
+        async with contextlib.AsyncExitStack() as stack:
+            if any(pattern.is_slow for pattern in patterns):
+                await stack.enter_async_context(self._one_at_a_time)
+            return await self._purge(patterns, dry_run=dry_run)
+
+    async def _purge(self, patterns: Sequence[Pattern], *, dry_run: bool) -> Purged:
         shelf = self.renderer.shelf if self.renderer is not None else None
         purge = Purge(
             self._site,

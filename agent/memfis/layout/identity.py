@@ -36,6 +36,7 @@ RESERVED = "%(?:2[146-9A-C]|3[ABD]|40)"
 SEGMENT = r"/(?!/|\.\.?(?:[/?]|\Z))"
 """The beginning of a segment, which is not empty but at the end, and is no dots."""
 
+_MAY_BE_ESCAPED = re.compile(f"[{_RESERVED}]".encode("ascii"))
 _CANONICAL = re.compile(f"(?:{SEGMENT}(?:{PLAIN}++|{ESCAPED})*+)++".encode("ascii"))
 _SPELLED = re.compile(f"(?:{SEGMENT}(?:{PLAIN}++|{CAPITAL}|{RESERVED})*+)++".encode("ascii"))
 
@@ -57,6 +58,11 @@ def page_of(target: bytes) -> bytes | None:
 def is_spelled(path: bytes) -> bool:
     """Whether `path`, that a page is kept under, is a target as it was sent."""
     return path.startswith(b"//")
+
+
+def may_be_spelled(path: bytes) -> bool:
+    """Whether pages of the decoded `path` may be kept under targets as they were sent, too."""
+    return _MAY_BE_ESCAPED.search(path) is not None
 
 
 def target_of(path: bytes) -> bytes:

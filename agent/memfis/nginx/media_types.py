@@ -7,6 +7,7 @@ from pathlib import Path
 import msgspec
 
 from memfis.errors import UsageError
+from memfis.layout.identity import decoded
 
 DEFAULT_TYPE = "application/octet-stream"
 """nginx's `default_type` where the distribution's nginx.conf sets it, as all we know of do."""
@@ -46,7 +47,8 @@ class MediaTypes(msgspec.Struct, frozen=True):
         return cls(found, default or DEFAULT_TYPE, charset)
 
     def of(self, path: bytes) -> str:
-        """Return the Content-Type that nginx sends a page from memory with, by its URL path."""
+        """Return the Content-Type that nginx sends the page with that is kept under `path`."""
+        path = decoded(path)
         if path.endswith(b"/"):
             found = "text/html"
         else:

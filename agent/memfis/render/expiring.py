@@ -37,6 +37,7 @@ class Expiring:
                 for path, visit in zip(paths, visits, strict=True):
                     if visit is None or visit.ttl < 0:
                         pages.discard(path)  # expired, evicted, or a file's by now
+                        shelf.want(path)
                     else:
                         self._decide(path, visit.ttl, asked=visit.asked)
             except StoreError as error:
@@ -56,9 +57,9 @@ class Expiring:
             page.asked = True
             shelf.figures.found_asked_for += 1
         troubled = self._trouble.is_there or page.failing
-        if asked or path in shelf.listed:
+        if asked or shelf.is_kept(path):
             if page.retry <= moment:
-                shelf.queue.add(path, Priority.REFRESH)
+                shelf.renew(path, Priority.REFRESH if asked else Priority.KEPT)
         elif page.fresh <= moment and not troubled:
             shelf.pages.discard(path)
             shelf.records.remove([path])  # it was prolonged, and nobody asks for it

@@ -9,6 +9,7 @@ import httpx
 from memfis import __version__
 from memfis.errors import MemfisError
 from memfis.layout.identity import target_of
+from memfis.layout.paths import shown
 from memfis.render.rules import Fields
 from memfis.settings.values import PhpSettings
 
@@ -67,8 +68,15 @@ class Origin:
 
         Raises OriginError.
         """
+        return await self.fetch_target(target_of(path), limit)
+
+    async def fetch_target(self, target: bytes, limit: int) -> OriginAnswer:
+        """Return the answer for the request target `target`, which is sent as it is; see `fetch`.
+
+        Raises OriginError.
+        """
         # httpx would speak TLS for https; the origin has the scheme from the site's settings
-        url = httpx.URL(scheme="http", host="origin", raw_path=target_of(path))
+        url = httpx.URL(scheme="http", host="origin", raw_path=target)
         try:
             async with asyncio.timeout(self._timeout), self._http.stream("GET", url) as response:
                 parts = []
@@ -83,7 +91,8 @@ class Origin:
         except TimeoutError as error:
             raise OriginError(f"no answer within {self._timeout:g} s") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
-            raise OriginError(str(error) or type(error).__name__) from error
+            said = shown(str(error).encode("utf-8", "surrogateescape"))
+            raise OriginError(said or type(error).__name__) from error
 
     async def own_fields(self) -> Fields:
         """Return the headers that nginx adds to every answer of the site; raises OriginError."""

@@ -1,7 +1,10 @@
 """What rendering and a purge did, in numbers, and what was refused, by reason and with examples."""
 
+from collections.abc import Mapping
+
 import msgspec
 
+from memfis.layout.paths import shown
 from memfis.render.rules import Refusal
 from memfis.render.visitors import Visitors
 
@@ -45,15 +48,23 @@ class Figures(msgspec.Struct):
 
     def refuse(self, path: str, refusal: Refusal) -> None:
         """Count that `path` (for people) was not stored."""
-        reason = refusal.reason
+        self.leave_out(refusal.reason, 1, {path: refusal.detail})
+
+    def leave_out(self, reason: str, number: int, examples: Mapping[str, str]) -> None:
+        """Count `number` pages that were not stored: some paths (for people), what was particular.
+
+        Applications say what is particular, so it is shown as what is not plain text always is.
+        """
+        reason = shown(reason.encode())
         if reason not in self.refusals and len(self.refusals) >= REASONS:
             reason = "others"
-        self.refusals[reason] = self.refusals.get(reason, 0) + 1
+        self.refusals[reason] = self.refusals.get(reason, 0) + number
         named = self.examples.setdefault(reason, {})
-        named.pop(path, None)
-        named[path] = refusal.detail
-        if len(named) > EXAMPLES:
-            del named[next(iter(named))]
+        for path, detail in examples.items():
+            named.pop(path, None)
+            named[path] = shown(detail.encode("utf-8", "surrogateescape"))
+            if len(named) > EXAMPLES:
+                del named[next(iter(named))]
 
 
 class RenderingStatus(msgspec.Struct, frozen=True, kw_only=True):

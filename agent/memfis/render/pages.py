@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from memfis.layout.identity import decoded, is_spelled
 from memfis.layout.records import Entry
 from memfis.render.patterns import Pattern
 
@@ -22,8 +23,12 @@ class RenderedPage(msgspec.Struct, gc=False):
     """Until when it may be shown while PHP is in trouble."""
     recorded: float
     """When its record was written."""
+    rendered: float
+    """When it was rendered, or before."""
     due: float = 0.0
     """When it is checked: is it asked for, does it expire?"""
+    again: bool = False
+    """It is to be rendered again, fresh or not."""
     asked: bool = False
     """Visitors asked for it since it was written."""
     failing: bool = False
@@ -35,13 +40,15 @@ class RenderedPage(msgspec.Struct, gc=False):
 
 
 class RenderedPages:
-    """All of a site, by URL path (bytes, as nginx's $uri). Times are of the event loop's clock."""
+    """All of a site, by the path that each is kept under. Times are of the event loop's clock."""
 
     def __init__(self) -> None:
         """Begin with none."""
         self.sooner = asyncio.Event()
         """Set when `next_due` is sooner than it was."""
         self._pages: dict[bytes, RenderedPage] = {}
+        self._spelled: dict[bytes, set[bytes]] = {}
+        """Paths that are targets as they were sent, by the decoded path."""
         self._heap: list[tuple[float, int, bytes]] = []
         self._numbers = itertools.count()
 
@@ -64,6 +71,8 @@ class RenderedPages:
     def add(self, path: bytes, page: RenderedPage, due: float) -> None:
         """Add `page`, or put it in place of the one at `path`; it is checked at `due`."""
         self._pages[path] = page
+        if is_spelled(path):
+            self._spelled.setdefault(decoded(path), set()).add(path)
         self.schedule(path, due)
 
     def schedule(self, path: bytes, due: float) -> None:
@@ -76,12 +85,23 @@ class RenderedPages:
     def discard(self, path: bytes) -> None:
         """Take the page at `path` out, if it is there; the store is not touched."""
         self._pages.pop(path, None)
+        if is_spelled(path):
+            plain = decoded(path)
+            spelled = self._spelled.get(plain, set())
+            spelled.discard(path)
+            if not spelled:
+                self._spelled.pop(plain, None)
 
-    def fitting(self, pattern: Pattern) -> list[bytes]:
-        """Return the paths that `pattern` fits."""
-        if pattern.exact is not None:
-            return [pattern.exact] if pattern.exact in self._pages else []
-        return [path for path in self._pages if pattern.fits(path)]
+    def of(self, plain: bytes) -> list[bytes]:
+        """Return the paths whose decoded path is `plain`."""
+        return [plain] * (plain in self._pages) + sorted(self._spelled.get(plain, ()))
+
+    def fitting(self, pattern: Pattern) -> Iterator[list[bytes]]:
+        """Yield the paths that `pattern` fits, in lists: other things may happen in between."""
+        if pattern.exact:
+            yield [path for plain in pattern.exact for path in self.of(plain)]
+        else:
+            yield from pattern.slices(list(self._pages))
 
     def schedule_all(self, due: float) -> None:
         """Have all of them checked at `due`, or before."""

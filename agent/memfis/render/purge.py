@@ -1,23 +1,26 @@
 """Purging: which pages of a site a pattern is for, and their removal, with an agent or without."""
 
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 
 import msgspec
 
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.source import check_may_be_purged
+from memfis.layout.identity import may_be_spelled
 from memfis.layout.keys import page_key, page_path
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.paths import shown_url
-from memfis.nginx.microcache import cache_key, remove
+from memfis.layout.records import Entry
+from memfis.nginx.microcache import file_names, remove
 from memfis.render.figures import Purged
-from memfis.render.patterns import Pattern, as_kept
-from memfis.render.shelf import Shelf
+from memfis.render.patterns import AT_ONCE, TURN, Pattern, as_kept
+from memfis.render.shelf import Shelf, now
 from memfis.settings.values import Site
 from memfis.store import Store
 
 BATCH = 64
-"""Directories whose records are read at once."""
+"""Directories whose records are read at once at most."""
 
 
 class Batch(msgspec.Struct):
@@ -29,30 +32,71 @@ class Batch(msgspec.Struct):
     """Where those files are."""
 
 
-def find(catalog: Catalog, pattern: Pattern, index: bytes | None) -> Iterator[Batch]:
+def find(
+    catalog: Catalog,
+    pattern: Pattern,
+    index: bytes | None,
+    known: Container[bytes] = frozenset(),
+) -> Iterator[Batch]:
     """Yield the pages of a site that `pattern` fits, as the records of `catalog` name them.
 
-    `index` is the name whose page is kept under the directory's URL. Raises StoreError.
+    `index` is the name whose page is kept under the directory's URL. Rendered pages that are
+    `known` are left out. Raises StoreError.
     """
-    pending = [b"/" if pattern.exact is None else _holder(pattern.exact)]
+    pending = sorted(_holders(pattern))
+    number = BATCH
     while pending:
-        paths, pending = pending[:BATCH], pending[BATCH:]
-        batch = Batch()
-        for directory, log in zip(paths, catalog.logs(paths), strict=True):
-            for entry in log.entries.values() if log else ():
-                if entry.is_directory:
-                    below = directory + entry.raw + b"/"
-                    if pattern.exact is None and pattern.may_hold(below):
-                        pending.append(below)
-                elif entry.is_rendered:
-                    if pattern.fits(path := directory + entry.in_url):
-                        batch.rendered.append(path)
-                elif not entry.flags & NO_PAGE:
-                    path = page_path(directory, entry.raw, index)
-                    if pattern.fits(path):
-                        batch.files.append(path)
-                        batch.directories.append(directory)
-        yield batch
+        paths, pending = pending[:number], pending[number:]
+        began = time.monotonic()
+        logs = catalog.logs(paths)
+        # some directories are large
+        number = max(1, number // 2) if time.monotonic() - began > TURN else min(BATCH, 2 * number)
+        for directory, log in zip(paths, logs, strict=True):
+            entries = list(log.entries.values()) if log else []
+            for batch, below in _fitting(directory, entries, pattern, index, known):
+                pending += below
+                yield batch
+
+
+def _holders(pattern: Pattern) -> set[bytes]:
+    """Return the directories to begin with, from which all others are found."""
+    if not pattern.exact:
+        return {b"/"}
+    found = {path[: path.rfind(b"/") + 1] for path in pattern.exact}
+    if any(map(may_be_spelled, pattern.exact)):
+        found.add(b"/")  # which has those whose target is kept as it was sent
+    return found
+
+
+def _fitting(
+    directory: bytes,
+    entries: Iterable[Entry],
+    pattern: Pattern,
+    index: bytes | None,
+    known: Container[bytes],
+) -> Iterator[tuple[Batch, list[bytes]]]:
+    """Yield which of `entries`, of `directory`, `pattern` fits, and directories to look into."""
+    batch, below = Batch(), list[bytes]()
+    end = time.monotonic() + TURN
+    for number, entry in enumerate(entries, 1):
+        if entry.is_directory:
+            path = directory + entry.raw + b"/"
+            if not pattern.exact and pattern.may_hold(path):
+                below.append(path)
+        elif entry.is_rendered:
+            path = directory + entry.in_url
+            if path not in known and pattern.fits(path):
+                batch.rendered.append(path)
+        elif not entry.flags & NO_PAGE:
+            path = page_path(directory, entry.raw, index)
+            if pattern.fits(path):
+                batch.files.append(path)
+                batch.directories.append(directory)
+        if not number % AT_ONCE or time.monotonic() > end:
+            yield batch, below
+            batch, below = Batch(), list[bytes]()
+            end = time.monotonic() + TURN
+    yield batch, below
 
 
 class Purge:
@@ -96,28 +140,36 @@ class Purge:
         item = catalog.site_item()
         check_may_be_purged(self._site, item)
         for pattern in self._patterns:
-            self._purge_shelf(pattern)
-            for batch in find(catalog, pattern, self._site.index_name):
-                self._purge_recorded(batch)
+            began, known = 0.0, frozenset[bytes]()
+            if self._shelf is not None:
+                began = now()
+                known = frozenset() if pattern.exact else frozenset(self._shelf.pages)
+            for paths in self._on_shelf(pattern):
+                self.done.rendered += len(paths)
+                self._paths.update(paths)
+                yield
+            for batch in find(catalog, pattern, self._site.index_name, known):
+                self._purge_recorded(batch, began)
                 yield
             if not self._dry_run:
-                self._purge_unrecorded(pattern)
+                yield from self._purge_unrecorded(pattern)
         if self._dry_run:
             self.done.paths = sorted(map(shown_url, self._paths))
 
-    def _purge_shelf(self, pattern: Pattern) -> None:
+    def _on_shelf(self, pattern: Pattern) -> Iterator[list[bytes]]:
+        """Yield pages that are known to the agent, and were not counted before; they go."""
         if self._shelf is None:
             return
-        dry_run = self._dry_run
-        found = self._shelf.pages.fitting(pattern) if dry_run else self._shelf.purge(pattern)
-        new = [path for path in found if path not in self._paths]
-        self.done.rendered += len(new)
-        self._paths.update(new)
+        shelf = self._shelf
+        found = shelf.pages.fitting(pattern) if self._dry_run else shelf.purge(pattern)
+        for paths in found:
+            yield [path for path in paths if path not in self._paths]
 
-    def _purge_recorded(self, batch: Batch) -> None:
+    def _purge_recorded(self, batch: Batch, began: float) -> None:
+        """Purge what `batch` names, but for what was rendered since the purge `began`."""
         left = [path for path in batch.rendered if path not in self._paths]
-        if self._shelf is not None:  # what was rendered since the purge began stays
-            left = [path for path in left if path not in self._shelf.pages]
+        if self._shelf is not None:
+            left = [path for path in left if not self._is_newer(path, began)]
         rendered = self._in_store(left)
         files = self._in_store([path for path in batch.files if path not in self._paths])
         if not self._dry_run:
@@ -128,14 +180,27 @@ class Purge:
         self.done.files += len(files)
         self._paths.update(rendered, files)
 
-    def _purge_unrecorded(self, pattern: Pattern) -> None:
+    def _is_newer(self, path: bytes, began: float) -> bool:
+        """Whether the page was rendered since the purge `began`; an older one leaves the shelf."""
+        assert self._shelf is not None
+        page = self._shelf.pages.get(path)
+        if page is None or page.rendered > began:
+            return page is not None
+        if not self._dry_run:
+            self._shelf.pages.discard(path)
+        return False
+
+    def _purge_unrecorded(self, pattern: Pattern) -> Iterator[None]:
         """Remove what no record names: the page itself, and what nginx has without an agent."""
         site = self._site
-        if pattern.exact is not None:
-            self._remove([pattern.exact])
+        unknown = [path for path in pattern.exact if not self._is_on_shelf(path)]
+        self._remove(unknown)
         if self._shelf is None and site.php is not None and site.php.microcache is not None:
-            key = None if pattern.exact is None else cache_key(site.name, pattern.exact)
-            remove(site.php.microcache, key)
+            names = file_names(site.name, pattern.exact, time.time())
+            yield from remove(site.php.microcache, names)
+
+    def _is_on_shelf(self, path: bytes) -> bool:
+        return self._shelf is not None and path in self._shelf.pages
 
     def _remove(self, paths: Sequence[bytes]) -> None:
         self._store.delete_many([page_key(self._site.name, path) for path in paths])
@@ -144,7 +209,3 @@ class Purge:
         """Return those of `paths` whose pages are in the store."""
         states = self._store.states([page_key(self._site.name, path) for path in paths])
         return [path for path, state in zip(paths, states, strict=True) if state is not None]
-
-
-def _holder(path: bytes) -> bytes:
-    return path[: path.rfind(b"/") + 1]

@@ -20,7 +20,10 @@ class Priority(IntEnum):
     """It is always to be in memory."""
     HINT = 2
     """Somebody asked for it and PHP answered."""
-    SITEMAP = 3
+    KEPT = 3
+    """It is always to be in memory and about to expire, and nobody asked for it."""
+    SITEMAP = 4
+    """A sitemap names it, and it is not in memory."""
 
 
 class Job:

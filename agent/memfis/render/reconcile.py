@@ -37,6 +37,7 @@ class Reconciliation:
                 continue
             try:
                 await self._compare()
+                self._shelf.is_known.set()
             except StoreError as error:
                 self._shelf.store_failed(error)
                 await asyncio.sleep(RETRY)
@@ -100,10 +101,10 @@ class Reconciliation:
         moment = now()
         fresh = moment + max(ttl, 0)
         stale = fresh
+        rendered = min(moment, moment - (time.time() - entry.mtime_ns / 10**9))
         if NO_STALE not in (entry.extended or {}):
-            rendered = moment - (time.time() - entry.mtime_ns / 10**9)
             stale = max(fresh, rendered + self._php.lifetime + self._php.stale_if_error)
-        page = RenderedPage(entry, fresh, stale, moment)
+        page = RenderedPage(entry, fresh, stale, moment, rendered)
         self._shelf.pages.add(path, page, moment + max(0, ttl) / 4)
 
     def _record_again(self, paths: Sequence[bytes], began: float) -> None:

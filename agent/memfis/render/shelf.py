@@ -7,17 +7,17 @@ import asyncio
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import Protocol
 
 from memfis.errors import StoreError
-from memfis.layout.keys import normal_path
+from memfis.layout.identity import decoded, page_of
 from memfis.layout.pages import Page
 from memfis.layout.paths import shown_url
-from memfis.nginx.microcache import Microcache, cache_key
+from memfis.nginx.microcache import Microcache
 from memfis.render.figures import Figures
 from memfis.render.pages import RenderedPage, RenderedPages
-from memfis.render.paths import is_file, kept_at
+from memfis.render.paths import NOT_CANONICAL, as_target, is_file
 from memfis.render.patterns import Pattern
 from memfis.render.queue import Priority, Queue
 from memfis.render.records import Records
@@ -74,16 +74,36 @@ class Shelf:
         self.pages = RenderedPages()
         self.queue = Queue()
         self.records = Records(site, store)
-        self.listed = frozenset(kept_at(site, normal_path(path)) for path in php.render)
-        """The pages that are always to be in memory."""
+        self.listed = self._listed(php.render)
+        """The pages of the list, which are always to be in memory."""
+        self.named: Mapping[bytes, str] = {}
+        """Those that the sitemaps name now, which are kept too, with the time of their last change
+        as it is written there."""
+        self._in_vain: set[bytes] = set()
+        """Those of them that could not be stored since the sitemaps were read."""
+        self.is_known = asyncio.Event()
+        """Set when the pages are known that an earlier agent left in the store."""
         self.valid_from = 0.0
         """Pages rendered before (seconds since the epoch) were made with other code."""
         self._site, self._php = site, php
         self._health = health
         self._rewrite_files = rewrite_files
-        self._microcache = Microcache(php.microcache)
+        self._microcache = Microcache(php.microcache, site.name)
         self._refused: dict[bytes, float] = {}
         """Until when hints of a page are ignored, as it could not be stored."""
+
+    def _listed(self, texts: Iterable[str]) -> frozenset[bytes]:
+        """Return where the pages of the list are kept; what has no page is counted."""
+        listed = set()
+        for text in texts:
+            target = as_target(text)
+            path = page_of(target)
+            if path is None:
+                shown = target.decode("ascii")
+                self.figures.refuse(shown, Refusal(NOT_CANONICAL, "in 'render'"))
+            else:
+                listed.add(path)
+        return frozenset(listed)
 
     # -- the store -----------------------------------------------------------------------------
 
@@ -108,7 +128,35 @@ class Shelf:
         if self.records.visits([path])[0] is None:
             self.pages.discard(path)  # evicted, or removed with its records by a sync
             return False
-        return page.fresh > now()
+        return page.fresh > now() and not page.again
+
+    def is_kept(self, path: bytes) -> bool:
+        """Whether the page is to be in memory although nobody may ask for it."""
+        return path in self.listed or path in self.named
+
+    def name(self, pages: Mapping[bytes, str]) -> None:
+        """Take `pages` for those that the sitemaps name now; see `named`."""
+        self.named = pages
+        self._in_vain.clear()
+
+    def want(self, path: bytes) -> bool:
+        """Have a page that is to be kept rendered, which is not in memory; False: it cannot be."""
+        if self.is_refused(path) or is_file(self._site, path):
+            return False
+        if path in self.listed:
+            return self.queue.add(path, Priority.LISTED)
+        if path not in self.named or path in self._in_vain:
+            return False
+        if len(self.pages) + len(self.queue) >= self._php.max_pages:
+            return False
+        return self.queue.add(path, Priority.SITEMAP)
+
+    def renew(self, path: bytes, priority: Priority) -> None:
+        """Have the page rendered again, fresh or not."""
+        page = self.pages.get(path)
+        if page is not None:
+            page.again = True
+            self.queue.add(path, priority)
 
     def put(self, path: bytes, page: Page, size: int, freshness: Freshness) -> None:
         """Write the page at `path`, of `size` bytes of content, and its record.
@@ -135,7 +183,7 @@ class Shelf:
         stale = self._php.stale_if_error if freshness.stale is None else freshness.stale
         entry = self.records.entry(path, flags, size, now=time.time(), stale=stale > 0)
         fresh = moment + freshness.lifetime
-        return RenderedPage(entry, fresh, fresh + stale, moment)
+        return RenderedPage(entry, fresh, fresh + stale, moment, moment)
 
     def make_way(self, path: bytes) -> None:
         """Take the page away; if there is a file now, its own page is written at once, if any.
@@ -145,7 +193,8 @@ class Shelf:
         self.pages.discard(path)
         self.records.remove([path])
         if is_file(self._site, path):
-            self._rewrite_files(path[: path.rfind(b"/") + 1])
+            plain = decoded(path)
+            self._rewrite_files(plain[: plain.rfind(b"/") + 1])
 
     def make_way_for_files(self, names: Iterable[bytes], trees: tuple[bytes, ...]) -> None:
         """Take the pages away whose URL a file has now, which may stay out of memory itself.
@@ -153,12 +202,12 @@ class Shelf:
         `names`: what changed, below the web root, without a slash in front; `trees`: URL paths of
         new directories.
         """
-        paths = [path for path in self.pages if path.startswith(trees)] if trees else []
+        paths = [path for path in self.pages if decoded(path).startswith(trees)] if trees else []
         for name in names:
             directory, _, last = (b"/" + name).rpartition(b"/")
-            paths.append(b"/" + name)
+            paths += self.pages.of(b"/" + name)
             if os.fsdecode(last) in self._site.index:
-                paths.append(directory + b"/")
+                paths += self.pages.of(directory + b"/")
         try:
             for path in paths:
                 if path in self.pages and is_file(self._site, path):
@@ -175,6 +224,8 @@ class Shelf:
         """
         self.figures.refuse(shown_url(path), refusal)
         self.postpone(path, self._php.lifetime)
+        if path in self.named:
+            self._in_vain.add(path)
         if path in self.pages:
             self.make_way(path)
 
@@ -191,28 +242,49 @@ class Shelf:
 
     # -- purges ----------------------------------------------------------------------------------
 
-    def purge(self, pattern: Pattern) -> list[bytes]:
+    def purge(self, pattern: Pattern) -> Iterator[list[bytes]]:
         """Remove the pages that `pattern` fits; what is being rendered of them is not stored.
 
-        Returns their paths. nginx's microcache is purged too, and pages of the list are queued
-        again. Raises StoreError.
+        It begins at once, and is done when all was iterated over: yields the paths of those that
+        went, where other things may be done in between. What is rendered from now on stays. nginx's
+        microcache is purged too, and pages that are to be kept are queued again. Raises StoreError.
         """
         self.queue.purge(pattern)
-        paths = self.pages.fitting(pattern)
-        for path in paths:
+        return self._purge(pattern, now())
+
+    def _purge(self, pattern: Pattern, began: float) -> Iterator[list[bytes]]:
+        for paths in self.pages.fitting(pattern):
+            yield self._take_off(paths, began)
+        for _ in self._microcache.purge(pattern.exact):
+            yield []
+        for paths in pattern.among(self._refused):
+            for path in paths:
+                self._refused.pop(path, None)
+            yield []
+        for paths in pattern.among(self._in_vain):
+            self._in_vain.difference_update(paths)
+            yield []
+        for kept in (self.listed, self.named):
+            for paths in pattern.among(kept):
+                for path in paths:
+                    if path not in self.pages:
+                        self.want(path)
+                yield []
+
+    def _take_off(self, paths: Collection[bytes], began: float) -> list[bytes]:
+        """Remove those of `paths` that were rendered before `began`; return what was there."""
+        newer = {path for path in paths if self._is_newer(path, began)}
+        old = [path for path in paths if path not in newer]
+        known = [path for path in old if path in self.pages]
+        for path in known:
             self.pages.discard(path)
-        self.records.remove(paths)
-        if pattern.exact is not None:
-            self._refused.pop(pattern.exact, None)
-            self._microcache.purge(cache_key(self._site.name, pattern.exact))
-        else:
-            self._refused = {p: until for p, until in self._refused.items() if not pattern.fits(p)}
-            self._microcache.purge(None)
-        for path in self.listed:
-            if pattern.fits(path):
-                self.queue.add(path, Priority.LISTED)
-        self.figures.purged += len(paths)
-        return paths
+        self.records.remove(old)
+        self.figures.purged += len(known)
+        return known
+
+    def _is_newer(self, path: bytes, began: float) -> bool:
+        page = self.pages.get(path)
+        return page is not None and page.rendered > began
 
 
 def _is_same(old: RenderedPage, new: RenderedPage) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from memfis.errors import StoreError, UsageError
 from memfis.nginx.hints import Bucket
@@ -13,7 +13,6 @@ from memfis.render.expiring import Expiring
 from memfis.render.fetch import Origin
 from memfis.render.figures import RenderingStatus
 from memfis.render.page_renderer import PageRenderer
-from memfis.render.paths import kept_at
 from memfis.render.patterns import EVERYTHING
 from memfis.render.preload import Preload
 from memfis.render.queue import Job, Priority
@@ -47,6 +46,7 @@ class SiteRenderer:
         self._trouble = Trouble(now)
         self._reconciliation = Reconciliation(site, php, self.shelf)
         self._bucket = Bucket(now)
+        self._purges: set[asyncio.Task[None]] = set()
 
     @property
     def status(self) -> RenderingStatus:
@@ -65,15 +65,18 @@ class SiteRenderer:
         assert site.origin is not None
         origin = Origin(site.origin, php)
         pages = PageRenderer(site, php, self.shelf, origin, self._media_types(), self._trouble)
-        preload = Preload(site, php, self.shelf, origin.fetch)
+        preload = Preload(site, php, self.shelf, origin.fetch_target)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._reconciliation.run())
                 tasks.create_task(preload.keep_listed())
+                tasks.create_task(preload.keep_named())
                 tasks.create_task(preload.read_sitemaps())
                 tasks.create_task(Expiring(self.shelf, self._trouble).run())
                 await self._render_all(tasks, pages)
         finally:
+            for task in self._purges:
+                task.cancel()
             await origin.close()
 
     def _media_types(self) -> MediaTypes:
@@ -113,7 +116,6 @@ class SiteRenderer:
     def hint(self, path: bytes) -> None:
         """Hear that PHP answered for `path`, and that others might get it from memory."""
         shelf = self.shelf
-        path = kept_at(self._site, path)
         if not self._bucket.let():
             outcome = "dropped"
         elif shelf.is_refused(path):
@@ -133,10 +135,18 @@ class SiteRenderer:
         self.shelf.valid_from = moment
 
     def purge_all(self, why: str) -> None:
-        """Remove everything rendered, and say `why`."""
+        """Begin to remove everything rendered, and say `why`; nothing older is stored from now."""
         self.distrust_before(time.time())
+        task = asyncio.create_task(self._purge(self.shelf.purge(EVERYTHING), why))
+        self._purges.add(task)
+        task.add_done_callback(self._purges.discard)
+
+    async def _purge(self, steps: Iterator[list[bytes]], why: str) -> None:
+        number = 0
         try:
-            paths = self.shelf.purge(EVERYTHING)
+            for paths in steps:
+                number += len(paths)
+                await asyncio.sleep(0)
         except StoreError as error:
             # what is left of them is found, and removed, when the store is back
             self.reconcile_soon()
@@ -144,4 +154,4 @@ class SiteRenderer:
                 "%s: %s, and nothing could be purged: %s", self._site.name, why, error
             )
         else:
-            log.info("%s: %s: %d rendered pages purged", self._site.name, why, len(paths))
+            log.info("%s: %s: %d rendered pages purged", self._site.name, why, number)

@@ -97,7 +97,7 @@ def _any_of(texts: Iterable[bytes]) -> re.Pattern[bytes]:
 
 _DEFAULTS = _Defaults(DEFAULT_PATTERNS)
 
-_REFUSED = re.compile(rb"\A\.|\.(?:php\d?|phtml|phar|phps|inc)(?:[.~]|\Z)")
+_SOURCE = re.compile(rb"\.(?:php\d?|phtml|phar|phps|inc)(?:[.~]|\Z)")
 
 # Nearly all names are fit to be published, and this finds out fast, for all names of a directory at
 # once, each between two slashes: it finds something in every name that is refused or that a default
@@ -107,9 +107,14 @@ _SUSPECT = _any_of([b"/.", b".ph", b".inc", *_DEFAULTS.signs()])
 
 def is_refused(directory: bytes, name: bytes) -> bool:
     """Whether nginx refuses every URL of `name` in `directory` (a path that ends with `/`)."""
-    if not _REFUSED.search(name.lower()):
-        return False
-    return not (directory == b"/" and name == b".well-known")
+    if name.startswith(b"."):
+        return not (directory == b"/" and name == b".well-known") or is_source(name)
+    return is_source(name)
+
+
+def is_source(name: bytes) -> bool:
+    """Whether `name` is that of a program's source, or of a copy of one."""
+    return _SOURCE.search(name.lower()) is not None
 
 
 class Exclusions:
