@@ -22,6 +22,8 @@ def at(seconds: float) -> str:
 
 Headers = list[tuple[str, str]]
 
+ACCEL, CDN, SURROGATE = "X-Accel-Expires", "CDN-Cache-Control", "Surrogate-Control"
+
 STORED: list[tuple[str, Headers, int]] = [
     ("nothing said: the site's default", [], 300),
     ("max-age", [("Cache-Control", "max-age=60")], 60),
@@ -76,6 +78,70 @@ STORED: list[tuple[str, Headers, int]] = [
     ("Pragma beside Cache-Control", [("Pragma", "no-cache"), ("Cache-Control", "max-age=60")], 60),
     ("another Pragma", [("Pragma", "public")], 300),
     ("two max-age: the smaller", [("Cache-Control", "max-age=60, max-age=50")], 50),
+    ("zeros in front", [("Cache-Control", f"max-age={'0' * 20}60")], 60),
+    (
+        "Vary in three lines",
+        [("Vary", "Accept-Encoding"), ("Vary", ""), ("Vary", "accept-encoding")],
+        300,
+    ),
+    ("X-Accel-Expires", [(ACCEL, "60")], 60),
+    ("X-Accel-Expires before Cache-Control", [(ACCEL, "60"), ("Cache-Control", "no-store")], 60),
+    ("X-Accel-Expires after it", [("Cache-Control", "private, max-age=9"), (ACCEL, "60")], 60),
+    (
+        "X-Accel-Expires before Expires, Pragma",
+        [(ACCEL, "60"), ("Expires", "0"), ("Pragma", "no-cache")],
+        60,
+    ),
+    (
+        "X-Accel-Expires before other targets",
+        [(ACCEL, "60"), (CDN, "no-store"), (SURROGATE, "no-store")],
+        60,
+    ),
+    ("X-Accel-Expires before what cannot be read", [(ACCEL, "60"), ("Cache-Control", '"')], 60),
+    ("X-Accel-Expires, absolute", [(ACCEL, f"@{NOW + 60:.0f}")], 60),
+    (
+        "X-Accel-Expires twice: the smaller",
+        [(ACCEL, "900"), (ACCEL.lower(), f"@{NOW + 60:.0f}")],
+        60,
+    ),
+    ("X-Accel-Expires counts from now", [(ACCEL, "60"), ("Age", "20"), ("Date", at(-30))], 60),
+    ("X-Accel-Expires, too large", [(ACCEL, "9" * 30)], YEAR),
+    ("CDN-Cache-Control", [(CDN, "max-age=60")], 60),
+    (
+        "CDN-Cache-Control before Cache-Control",
+        [(CDN, "max-age=60"), ("Cache-Control", "no-store")],
+        60,
+    ),
+    (
+        "CDN-Cache-Control before Surrogate-Control",
+        [(CDN, "max-age=60"), (SURROGATE, "no-store")],
+        60,
+    ),
+    (
+        "CDN-Cache-Control without a lifetime",
+        [(CDN, "public"), ("Cache-Control", "max-age=9"), ("Expires", "0")],
+        300,
+    ),
+    ("CDN-Cache-Control: s-maxage", [(CDN, "max-age=9, s-maxage=60")], 60),
+    ("CDN-Cache-Control in two lines", [(CDN, "max-age=600"), (CDN.lower(), "max-age=60")], 60),
+    ("CDN-Cache-Control with parameters", [(CDN, 'max-age=60;a="x, y";b=1.5, x=(1 "2");c')], 60),
+    ("CDN-Cache-Control less Age", [(CDN, "max-age=60"), ("Age", "20")], 40),
+    ("an empty CDN-Cache-Control", [(CDN, ""), (CDN, " "), ("Cache-Control", "max-age=60")], 60),
+    ("Surrogate-Control", [(SURROGATE, "max-age=60"), ("Cache-Control", "private")], 60),
+    ("Surrogate-Control with an extension", [(SURROGATE, 'max-age=60+600, content="ESI/1.0"')], 60),
+    (
+        "Surrogate-Control: the smaller",
+        [(SURROGATE, "max-age=600"), (SURROGATE, "max-age=60+1")],
+        60,
+    ),
+    ("Surrogate-Control less Age", [(SURROGATE, "max-age=60"), ("Age", "20")], 40),
+    (
+        "a Surrogate-Control that says nothing",
+        [(SURROGATE, 'content="ESI/1.0", x=1'), ("Cache-Control", "max-age=60")],
+        60,
+    ),
+    ("an empty Surrogate-Control", [(SURROGATE, ""), ("Cache-Control", "max-age=60")], 60),
+    ("fields for other caches", [("Netlify-CDN-Cache-Control", "no-store")], 300),
 ]
 
 REFUSED: list[tuple[str, Headers, str]] = [
@@ -122,6 +188,133 @@ REFUSED: list[tuple[str, Headers, str]] = [
     ("Vary: Cookie", [("Vary", "Accept-Encoding, Cookie")], "Vary"),
     ("Vary: *", [("Vary", "*")], "Vary"),
     ("Vary in a second line", [("Vary", "Accept-Encoding"), ("Vary", "User-Agent")], "Vary"),
+    ("Vary in a third line", [("Vary", ""), ("Vary", "Accept-Encoding"), ("Vary", "*")], "Vary"),
+    ("zeros", [("Cache-Control", "max-age=" + "0" * 20)], "expired"),
+    ("X-Accel-Expires: 0", [(ACCEL, "0"), ("Cache-Control", "max-age=60")], "expired"),
+    ("one X-Accel-Expires is 0", [(ACCEL, "60"), (ACCEL, "0")], "expired"),
+    (
+        "X-Accel-Expires in the past",
+        [(ACCEL, f"@{NOW:.0f}"), ("Cache-Control", "max-age=60")],
+        "expired",
+    ),
+    ("X-Accel-Expires: @0", [(ACCEL, "@0")], "expired"),
+    *(
+        (
+            f"X-Accel-Expires: {text}",
+            [(ACCEL, text), ("Cache-Control", "max-age=60")],
+            f"{ACCEL} that cannot be read",
+        )
+        for text in ("", "off", "-1", "+60", "1.5", "60, 60", "@", "@x", "@ 60", "1h", "6 0")
+    ),
+    (
+        "one X-Accel-Expires cannot be read",
+        [(ACCEL, "60"), (ACCEL, "x")],
+        f"{ACCEL} that cannot be read",
+    ),
+    ("Set-Cookie beside X-Accel-Expires", [(ACCEL, "60"), ("Set-Cookie", "a=b")], "Set-Cookie"),
+    ("Vary beside X-Accel-Expires", [(ACCEL, "60"), ("Vary", "Cookie")], "Vary"),
+    (
+        "Set-Cookie beside CDN-Cache-Control",
+        [(CDN, "max-age=60"), ("Set-Cookie", "a=b")],
+        "Set-Cookie",
+    ),
+    ("Vary beside Surrogate-Control", [(SURROGATE, "max-age=60"), ("Vary", "*")], "Vary"),
+    *(
+        (
+            f"CDN-Cache-Control: {text}",
+            [(CDN, text), ("Cache-Control", "max-age=60")],
+            f"{CDN}: {name}",
+        )
+        for text, name in (
+            *(
+                ("no-store", "no-store"),
+                ("private, max-age=60", "private"),
+                ("no-cache", "no-cache"),
+            ),
+            *(('no-cache="x"', "no-cache"), ("max-age=60, no-store;x=1", "no-store")),
+            *(("private=?0, max-age=60", "private"),),
+        )
+    ),
+    *(
+        (f"CDN-Cache-Control: {text}", [(CDN, text), ("Cache-Control", "max-age=60")], "expired")
+        for text in (
+            "max-age=0",
+            "max-age",
+            "max-age=60.5",
+            'max-age="60"',
+            "max-age=-60",
+            "max-age=?1",
+            "max-age=x",
+            "max-age=(60)",
+        )
+    ),
+    *(
+        (
+            f"CDN-Cache-Control: {text}",
+            [(CDN, text), ("Cache-Control", "max-age=60")],
+            f"{CDN} that cannot be read",
+        )
+        for text in (
+            "max-age=60,",
+            ",",
+            "Max-Age=60",
+            'x="',
+            "max-age =60",
+            "max-age= 60",
+            "max-age=60 public",
+            "max-age=60 ;x",
+            "é",
+            "max-age=1234567890123456",
+            "x=1.",
+            "x=:a",
+            "x=(1",
+        )
+    ),
+    (
+        "CDN-Cache-Control with a second line",
+        [(CDN, "max-age=60"), (CDN, "private")],
+        f"{CDN}: private",
+    ),
+    ("Age over CDN-Cache-Control", [(CDN, "max-age=60"), ("Age", "60")], "expired"),
+    *(
+        (f"Surrogate-Control: {name}", [(SURROGATE, f"max-age=60, {name}")], f"{SURROGATE}: {name}")
+        for name in ("no-store", "no-store-remote", "private", "no-cache")
+    ),
+    (
+        "Surrogate-Control with a second line",
+        [(SURROGATE, "max-age=60"), (SURROGATE, "no-store")],
+        f"{SURROGATE}: no-store",
+    ),
+    *(
+        (
+            f"Surrogate-Control: {text}",
+            [(SURROGATE, text), ("Cache-Control", "max-age=60")],
+            "expired",
+        )
+        for text in (
+            "max-age=0",
+            "max-age=0+60",
+            "max-age",
+            "max-age=x",
+            "max-age=+60",
+            "max-age=60;other",
+        )
+    ),
+    (
+        "Surrogate-Control that cannot be read",
+        [(SURROGATE, 'max-age=60, x="')],
+        f"{SURROGATE} that cannot be read",
+    ),
+    (
+        "no-store for another surrogate",
+        [(SURROGATE, "no-store;other")],
+        f"{SURROGATE} that cannot be read",
+    ),
+    (
+        "Cache-Control beside a Surrogate-Control that says nothing",
+        [(SURROGATE, "content=x"), ("Cache-Control", "private")],
+        "Cache-Control: private",
+    ),
     ("an open string", [("Cache-Control", 'max-age=60, x="')], "Cache-Control that cannot be read"),
     ("a string in a token", [("Cache-Control", 'a"private"')], "Cache-Control that cannot be read"),
     (
@@ -164,20 +357,32 @@ def test_only_status_200_is_stored(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("control", "stale"),
+    ("headers", "stale"),
     [
-        ("max-age=60", None),
-        ("max-age=60, must-revalidate", 0),
-        ("max-age=60, proxy-revalidate", 0),
-        ("s-maxage=60", 0),
-        ("max-age=60, stale-if-error=30", 30),
-        ("s-maxage=60, stale-if-error=30", 30),
-        ("max-age=60, stale-if-error=30, must-revalidate", 0),
-        ("max-age=60, stale-if-error=x", 0),
+        ([("Cache-Control", "max-age=60")], None),
+        ([("Cache-Control", "max-age=60, must-revalidate")], 0),
+        ([("Cache-Control", "max-age=60, proxy-revalidate")], 0),
+        ([("Cache-Control", "s-maxage=60")], 0),
+        ([("Cache-Control", "max-age=60, stale-if-error=30")], 30),
+        ([("Cache-Control", "s-maxage=60, stale-if-error=30")], 30),
+        ([("Cache-Control", "max-age=60, stale-if-error=30, must-revalidate")], 0),
+        ([("Cache-Control", "max-age=60, stale-if-error=x")], 0),
+        ([(ACCEL, "60"), ("Cache-Control", "max-age=9, must-revalidate")], None),
+        ([(CDN, "max-age=60"), ("Cache-Control", "must-revalidate")], None),
+        ([(CDN, "max-age=60, stale-if-error=30"), ("Cache-Control", "must-revalidate")], 30),
+        ([(CDN, "max-age=60, must-revalidate, stale-if-error=30")], 0),
+        ([(CDN, "s-maxage=60")], 0),
+        ([(SURROGATE, "max-age=60"), ("Cache-Control", "must-revalidate")], None),
+        ([(SURROGATE, "max-age=60+30, stale-if-error=90")], 30),
+        ([(SURROGATE, "max-age=60+30, max-age=90+20")], 20),
+        ([(SURROGATE, "max-age=60+x")], 0),
+        ([(SURROGATE, "max-age=60+0")], 0),
+        ([(SURROGATE, "max-age=60, stale-if-error=30")], 30),
+        ([(SURROGATE, "content=x"), ("Cache-Control", "max-age=60, stale-if-error=30")], 30),
     ],
 )
-def test_how_long_a_page_may_be_stale(control: str, stale: int | None) -> None:
-    verdict = judge(200, fields([("Cache-Control", control)]), 300, NOW)
+def test_how_long_a_page_may_be_stale(headers: Headers, stale: int | None) -> None:
+    verdict = judge(200, fields(headers), 300, NOW)
     assert verdict == Freshness(60, stale)
 
 
@@ -223,6 +428,10 @@ REPRODUCIBLE: list[tuple[str, str, Headers]] = [
         ],
     ),
     ("identity", "/", [HTML, ("Content-Encoding", "identity")]),
+    *(
+        (name, "/", [HTML, (name, "x")])
+        for name in (ACCEL, CDN, SURROGATE, "Surrogate-Key", "Cache-Tag", "Fastly-Cache-Control")
+    ),
 ]
 
 LOST: list[tuple[str, str, Headers, str]] = [
@@ -299,6 +508,7 @@ def test_every_combination_through_a_real_server(rendered: Rendered, origin: Ori
     def now(headers: Headers) -> Headers:
         """Return `headers` with their dates as they are seen from now."""
         dates = {at(s): formatdate(NOW + s + moved, usegmt=True) for s in range(-200, 1000)}
+        dates |= {f"@{NOW + s:.0f}": f"@{NOW + s + moved:.0f}" for s in (0, 60)}
         old = {"Friday, 15-Jan-27 08:10:00 GMT", "Fri Jan 15 08:10:00 2027"}
         return [(n, dates.get(v, dates[at(600)] if v in old else v)) for n, v in headers]
 

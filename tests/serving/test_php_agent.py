@@ -79,7 +79,7 @@ def test_a_miss_is_rendered_and_comes_from_memory(site: Site) -> None:
     # The page in memory was made for nobody, canonically.
     said = json.loads(found.body)
     assert (said["host"], said["cookie"], said["uri"]) == (
-        "www.site.example:8443",
+        "site.example",
         None,
         "/page",
     )

@@ -25,6 +25,9 @@ class Reply:
     delay: float = 0.0
     length: int | None = None
     """What it claims its length to be; None: what it is."""
+    chunked: bool = False
+    cut: bool = False
+    """The connection ends before the answer does."""
 
 
 @dataclass
@@ -107,10 +110,17 @@ class Origin:
             handler.send_header("Content-Type", reply.type)
         for name, value in [*reply.headers, *self.own]:
             handler.send_header(name, value)
-        handler.send_header("Content-Length", str(reply.length or len(reply.body)))
+        body = reply.body
+        if reply.chunked:
+            handler.send_header("Transfer-Encoding", "chunked")
+            body = b"%x\r\n%b\r\n" % (len(body), body) if body else b""
+            body += b"" if reply.cut else b"0\r\n\r\n"
+        else:
+            length = reply.length or len(body) + reply.cut
+            handler.send_header("Content-Length", str(length))
         handler.end_headers()
-        handler.wfile.write(reply.body)
-        if reply.length:
+        handler.wfile.write(body)
+        if reply.length or reply.cut:
             handler.close_connection = True
 
     def end(self) -> None:

@@ -12,9 +12,10 @@ from memfis.render.fetch import Origin, OriginAnswer, OriginError
 from memfis.render.paths import is_file, obstacle
 from memfis.render.queue import Job, Priority
 from memfis.render.reproducible import check
-from memfis.render.rules import Fields, Refusal, judge
+from memfis.render.rules import Fields, Refusal, judge, values
 from memfis.render.shelf import HOLD, Shelf, now
 from memfis.render.trouble import Trouble
+from memfis.render.whole import Wholeness
 from memfis.settings.values import PhpSettings, Site
 
 FAILED = 10.0
@@ -47,6 +48,7 @@ class PageRenderer:
         self._origin = origin
         self._types = types
         self._trouble = trouble
+        self._wholeness = Wholeness(php.page_end)
         self._own: tuple[float, Fields] = (0.0, [])
         self._own_lock = asyncio.Lock()
 
@@ -101,6 +103,12 @@ class PageRenderer:
         if refusal is not None:
             shelf.refuse(path, refusal)
             return
+        if answer.whole:
+            [media_type] = values(answer.fields, "content-type")
+            lack = self._wholeness.check(media_type, answer.body)
+            if lack is not None:
+                self._unfinished(path, lack)
+                return
         page = make_page(_file_name(path), answer.body, site.compression) if answer.whole else None
         if page is None or len(page.value) > site.max_page:
             shelf.refuse(path, Refusal(f"larger than {site.max_page} bytes as stored"))
@@ -127,7 +135,28 @@ class PageRenderer:
                 self._php.stale_if_error,
             )
         elif not self._trouble.is_there:
-            log.warning("%s: %s could not be rendered: %s", self._site.name, shown_url(path), why)
+            self._warn(path, why)
+        self._keep_old(path)
+
+    def _unfinished(self, path: bytes, lack: Refusal) -> None:
+        """Note that the application failed halfway at `path`, though it answered.
+
+        It is no sign of trouble for the others: some applications end pages so for good.
+        """
+        shelf = self._shelf
+        shelf.figures.failures += 1
+        shelf.figures.refuse(shown_url(path), lack)
+        page = shelf.pages.get(path)
+        if page is not None and not page.failing:
+            self._warn(path, str(lack))
+        self._keep_old(path)
+
+    def _warn(self, path: bytes, why: str) -> None:
+        log.warning("%s: %s could not be rendered: %s", self._site.name, shown_url(path), why)
+
+    def _keep_old(self, path: bytes) -> None:
+        """Leave the page at `path` as it is for a while, and try it again, less and less often."""
+        shelf = self._shelf
         page = shelf.pages.get(path)
         if page is not None:
             page.failing = True

@@ -15,7 +15,8 @@ _LEFT_OUT = frozenset(
         *("content-type", "set-cookie", "vary"),
         # about caching: nginx says of a page from memory what the site's settings say
         *("cache-control", "expires", "pragma", "last-modified", "etag", "accept-ranges"),
-        *("surrogate-control", "surrogate-key", "cdn-cache-control", "cache-tag", "cache-status"),
+        *("x-accel-expires", "surrogate-control", "surrogate-key", "xkey", "edge-control"),
+        *("cache-tag", "edge-cache-tag", "cache-groups", "cache-status"),
         *("server-timing", "p3p"),
     }
 )
@@ -43,6 +44,8 @@ def check(path: bytes, fields: Fields, types: MediaTypes, own: Fields) -> Refusa
     for name in dict.fromkeys(key.decode("latin-1").lower() for key, _ in fields):
         if name in _LEFT_OUT or (name.startswith("x-") and name not in _MATTERS):
             continue
+        if name.endswith("-cache-control"):
+            continue  # for a cache that is none of ours (RFC 9213, section 2)
         said = values(fields, name)
         if name == "content-encoding" and all(each.lower() == "identity" for each in said):
             continue

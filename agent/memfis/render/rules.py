@@ -1,7 +1,11 @@
 """Whether a shared cache may store an answer, and for how long (RFC 9111, sections 3 and 4.2).
 
-Stricter than the RFC in three things: only status 200 is stored, `private` and `no-cache` that name
-fields keep out the whole answer, and a header that cannot be read keeps it out too.
+Of what is said to caches in front of an application, the first that says something decides, and
+those after it say nothing: `X-Accel-Expires`, `CDN-Cache-Control`, `Surrogate-Control`, then
+`Cache-Control` and `Expires`. Set-Cookie and Vary keep a page out whatever they say.
+
+Stricter than the RFCs in three things: only status 200 is stored, `private` and `no-cache` that
+name fields keep out the whole answer, and a header that cannot be read keeps it out too.
 """
 
 import re
@@ -9,6 +13,8 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
+
+from memfis.render.structured import dictionary
 
 FOREVER = 366 * 24 * 3600
 """Seconds that a page lives at most, whatever it says (what is larger may be cut: 1.2.2)."""
@@ -89,23 +95,97 @@ def judge(status: int, fields: Fields, default: int, now: float) -> Freshness | 
         return Refusal(f"status {status}")
     if values(fields, "set-cookie") or values(fields, "set-cookie2"):
         return Refusal("Set-Cookie")
+    varying = [name for name in _list(values(fields, "vary")) if name != "accept-encoding"]
+    if varying:
+        return Refusal("Vary", ", ".join(varying)[:200])
+    age = _age(fields, now)
+    return (
+        _by_accel_expires(fields, now)
+        or _by_cdn_cache_control(fields, default, age)
+        or _by_surrogate_control(fields, age)
+        or _by_cache_control(fields, default, now, age)
+    )
+
+
+def _by_accel_expires(fields: Fields, now: float) -> Freshness | Refusal | None:
+    """Return what X-Accel-Expires says: seconds from now, or `@` and seconds since the epoch.
+
+    nginx's documentation of `proxy_cache_valid`: it counts before other fields, 0: do not keep.
+    """
+    lifetimes = []
+    for text in values(fields, "x-accel-expires"):
+        match = re.fullmatch(r"(@?)([0-9]+)", text)
+        if match is None:
+            return Refusal("X-Accel-Expires that cannot be read", text[:200])
+        number = _number(match[2])
+        lifetimes.append(number - now if match[1] else number)
+    return _fresh(min(lifetimes), None) if lifetimes else None
+
+
+def _by_cdn_cache_control(fields: Fields, default: int, age: float) -> Freshness | Refusal | None:
+    """Return what CDN-Cache-Control says; empty, it says nothing (RFC 9213, section 2)."""
+    lines = values(fields, "cdn-cache-control")
+    try:
+        control = dictionary(", ".join(filter(None, lines)))
+    except ValueError:
+        return Refusal("CDN-Cache-Control that cannot be read", ", ".join(lines)[:200])
+    if not control:
+        return None
+    told = _told_lifetime(control)
+    lifetime = default if told is None else told
+    return _forbidden("CDN-Cache-Control", control) or _fresh(lifetime - age, _stale(control))
+
+
+def _by_surrogate_control(fields: Fields, age: float) -> Freshness | Refusal | None:
+    """Return what Surrogate-Control says: W3C note Edge Architecture, section 2.3.
+
+    `max-age=N+M`: fresh for N seconds, stale for M. What the note does not know says nothing, but
+    that `private` and `no-cache` mean to surrogates of today what they mean in Cache-Control.
+    """
+    lines = values(fields, "surrogate-control")
+    try:
+        control = directives(", ".join(lines))
+    except ValueError:
+        return Refusal("Surrogate-Control that cannot be read", ", ".join(lines)[:200])
+    refusal = _forbidden("Surrogate-Control", control)
+    if refusal is not None or "max-age" not in control:
+        return refusal
+    parts = [(each or "").partition("+") for each in control["max-age"]]
+    lifetime = min(_seconds(fresh) for fresh, _, _ in parts)
+    extensions = [_seconds(stale) for _, plus, stale in parts if plus]
+    return _fresh(lifetime - age, min(extensions) if extensions else _stale(control))
+
+
+def _by_cache_control(fields: Fields, default: int, now: float, age: float) -> Freshness | Refusal:
+    """Return what Cache-Control, Pragma and Expires say (RFC 9111, section 5)."""
     lines = values(fields, "cache-control")
     try:
         control = directives(", ".join(lines))
     except ValueError:
         return Refusal("Cache-Control that cannot be read", ", ".join(lines)[:200])
-    for name in ("no-store", "private", "no-cache"):
-        if name in control:
-            return Refusal(f"Cache-Control: {name}")
+    refusal = _forbidden("Cache-Control", control)
+    if refusal is not None:
+        return refusal
     if not lines and any("no-cache" in each.lower() for each in values(fields, "pragma")):
         return Refusal("Pragma: no-cache")
-    varying = [name for name in _list(values(fields, "vary")) if name != "accept-encoding"]
-    if varying:
-        return Refusal("Vary", ", ".join(varying)[:200])
-    lifetime = _lifetime(control, fields, default, now) - _age(fields, now)
+    told = _told_lifetime(control)
+    lifetime = _until_expires(fields, default, now) if told is None else told
+    return _fresh(lifetime - age, _stale(control))
+
+
+def _forbidden(field: str, control: dict[str, list[str | None]]) -> Refusal | None:
+    """Return which of the directives of `field` keeps the answer out, None if none does."""
+    for name in ("no-store", "no-store-remote", "private", "no-cache"):
+        if name in control:
+            return Refusal(f"{field}: {name}")
+    return None
+
+
+def _fresh(lifetime: float, stale: int | None) -> Freshness | Refusal:
+    """Return the verdict for an answer that is fresh for `lifetime` seconds from now."""
     if lifetime < 1:
         return Refusal("expired")
-    return Freshness(min(int(lifetime), FOREVER), _stale(control))
+    return Freshness(min(int(lifetime), FOREVER), stale)
 
 
 def _list(lines: Iterable[str]) -> list[str]:
@@ -113,13 +193,16 @@ def _list(lines: Iterable[str]) -> list[str]:
     return [member for member in members if member]
 
 
-def _lifetime(
-    control: dict[str, list[str | None]], fields: Fields, default: int, now: float
-) -> float:
-    """Return the freshness lifetime in seconds (RFC 9111, 4.2.1)."""
+def _told_lifetime(control: dict[str, list[str | None]]) -> int | None:
+    """Return the lifetime in seconds that directives name, None if none does (RFC 9111, 4.2.1)."""
     for name in ("s-maxage", "max-age"):
         if name in control:
             return min(map(_seconds, control[name]))
+    return None
+
+
+def _until_expires(fields: Fields, default: int, now: float) -> float:
+    """Return the lifetime in seconds by Expires, `default` without it (RFC 9111, 4.2.1)."""
     expires = values(fields, "expires")
     if not expires:
         return default
@@ -134,7 +217,12 @@ def _seconds(text: str | None) -> int:
     """Return delta-seconds (RFC 9111, 1.2.2); what is none counts as expired (4.2.1)."""
     if text is None or not re.fullmatch(r"[0-9]+", text):
         return 0
-    return min(int(text[:12]), FOREVER) if len(text) <= 12 else FOREVER
+    return min(_number(text), FOREVER)
+
+
+def _number(digits: str) -> int:
+    """Return the number, or one that is about as large as no time is: it may have any length."""
+    return int(digits.lstrip("0")[:15] or "0")
 
 
 def _or_zero(date: float | None) -> float:
