@@ -1,5 +1,6 @@
 """`memfis ls`, `cat`, `stat` and `key`: what is in the store."""
 
+import os
 import stat as modes
 import sys
 import time
@@ -16,9 +17,10 @@ from memfis.catalog.source import Source, source_of
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.errors import MemfisError
 from memfis.layout import keys
+from memfis.layout.identity import is_spelled, page_of
 from memfis.layout.keys import check_site_name, normal_path
 from memfis.layout.pages import GZIP, NO_PAGE, Page, content_of
-from memfis.layout.paths import page_url, shown
+from memfis.layout.paths import page_url, shown, split
 from memfis.layout.records import Entry
 from memfis.settings.values import Site
 from memfis.store import ItemState, Store
@@ -40,7 +42,23 @@ def _index(item: SiteItem | None, site: Site) -> bytes | None:
     return structs.replace(site, index=item.index).index_name
 
 
+def _asked(site: Site, opened: Store, text: str) -> bytes:
+    """Return the decoded URL path `text`, or, where its page is kept as it was sent, that."""
+    path = page_of(os.fsencode(text)) if site.php is not None else None
+    if path is not None and is_spelled(path) and opened.states([keys.page_key(site.name, path)])[0]:
+        return path
+    return normal_path(text)
+
+
+def _page_url(path: bytes, index: bytes | None) -> bytes:
+    return path if is_spelled(path) else page_url(path, index)
+
+
 def _entry(catalog: Catalog, path: bytes, index: bytes | None) -> Entry | None:
+    if is_spelled(path):
+        directory, name = split(path)
+        [log] = catalog.logs([directory])
+        return log.entries.get("/" + name.decode("latin-1")) if log else None
     directory, slash, name = path.rstrip(b"/").rpartition(b"/")
     if path.endswith(b"/"):
         [log] = catalog.logs([path])
@@ -107,7 +125,7 @@ def cat(
 ) -> int:
     """Print the page at PATH, as a browser gets it."""
     site, opened, _, item = _open(flags)
-    url = page_url(normal_path(path), _index(item, site))
+    url = _page_url(_asked(site, opened, path), _index(item, site))
     found = opened.get(keys.page_key(site.name, url))
     if found is None and source_of(site, item) is Source.STORE:
         kept = keys.private_key(site.name, url)
@@ -135,8 +153,8 @@ def stat(
     site, opened, catalog, item = _open(flags)
     first = _index(item, site)
     stored = source_of(site, item) is Source.STORE
-    wanted = normal_path(path)
-    url = page_url(wanted, first)
+    wanted = _asked(site, opened, path)
+    url = _page_url(wanted, first)
     key = keys.page_key(site.name, url)
     page, private = map(_state, opened.states([key, keys.private_key(site.name, url)]))
     entry = _entry(catalog, wanted, first)
@@ -190,7 +208,14 @@ def key(
         flags = replace(flags, name=flags.name or check_site_name(host or authority))
         uri = slash + path or "/"
     chosen = flags.site()
-    url = page_url(normal_path(uri), chosen.index_name)
+    if chosen.php is None:
+        url = page_url(normal_path(uri), chosen.index_name)
+    else:
+        target = uri.partition("?")[0]
+        asked = page_of(os.fsencode(target))
+        if asked is None:
+            raise MemfisError(f"{target}: is no URL of a page for everybody: PHP is asked")
+        url = asked
     wanted = keys.page_key(chosen.name, url)
     click.echo(wanted.decode("utf-8", "surrogateescape"))
     if len(wanted) > keys.KEY_LIMIT:

@@ -69,6 +69,9 @@ class PageRenderer:
             return
         if job.priority is not Priority.REFRESH and self._shelf.is_fresh(path):
             return
+        old = self._shelf.pages.get(path)
+        if old is not None and old.failing and old.retry > now():
+            return  # nginx has it still: whoever hints at it is not a visitor
         try:
             own = await self._own_fields()
             answer = await self._origin.fetch(path, min(BODY, self._site.max_page * DENSEST))
@@ -103,13 +106,14 @@ class PageRenderer:
         if refusal is not None:
             shelf.refuse(path, refusal)
             return
+        [media_type] = values(answer.fields, "content-type")
         if answer.whole:
-            [media_type] = values(answer.fields, "content-type")
             lack = self._wholeness.check(media_type, answer.body)
             if lack is not None:
                 self._unfinished(path, lack)
                 return
-        page = make_page(_file_name(path), answer.body, site.compression) if answer.whole else None
+        name = _file_name(path, media_type)
+        page = make_page(name, answer.body, site.compression) if answer.whole else None
         if page is None or len(page.value) > site.max_page:
             shelf.refuse(path, Refusal(f"larger than {site.max_page} bytes as stored"))
             return
@@ -167,7 +171,7 @@ class PageRenderer:
             shelf.postpone(path, FAILED)
 
 
-def _file_name(path: bytes) -> bytes:
+def _file_name(path: bytes, media_type: str) -> bytes:
     """Return a file name that says how well the page compresses."""
-    name = path.rpartition(b"/")[2]
-    return name if b"." in name else b"page.html"
+    is_html = media_type.partition(";")[0].strip().lower() == "text/html"
+    return b"page.html" if is_html else path.rpartition(b"/")[2]
