@@ -393,3 +393,16 @@ def test_what_php_says_of_caching_stays(web: Web, php: PhpFpm) -> None:
         assert answer.header("Cache-Control") == "private"
         assert (answer.header("X-Other"), answer.source) == ("1", "FALLBACK")
         assert answer.header("Expires") is None
+
+
+def test_what_lines_of_the_sites_own_rewrite_comes_not_from_memory(web: Web, php: PhpFpm) -> None:
+    """Neither a page of the path that it had, nor one of the path that it has then."""
+    site = site_with(web, php, extra="rewrite ^/de/(.*)$ /$1;")
+    site.write("a.html", b"disk")
+    for path in ("/de/a.html", "/a.html", "/de/page", "/page"):
+        site.put(path, b"memory")
+    answer = site.get("/de/a.html")
+    assert (answer.source, answer.body) == ("FALLBACK", b"disk")
+    found = told(site.get("/de/page"))
+    assert (found["uri"], found["shared"]) == ("/de/page", None)
+    assert site.get("/a.html").source == site.get("/page").source == "HIT"
