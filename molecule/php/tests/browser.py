@@ -6,10 +6,17 @@ from dataclasses import dataclass
 
 # Asks for one thing after the other, and keeps cookies as a browser does.
 _BROWSE = """
-import http.client, json, sys, urllib.parse
+import http.client, json, ssl, sys, urllib.parse
 jar, answers = json.loads(sys.argv[1]), []
+port, source = json.loads(sys.argv[4])
 for method, path, form, headers in json.loads(sys.argv[2]):
-    connection = http.client.HTTPConnection("127.0.0.1", 80, timeout=60)
+    options = {"timeout": 60, "source_address": (source, 0)}
+    if port == 80:
+        connection = http.client.HTTPConnection("127.0.0.1", port, **options)
+    else:
+        # The certificate is nobody's.
+        context = ssl._create_unverified_context()
+        connection = http.client.HTTPSConnection("127.0.0.1", port, context=context, **options)
     headers = {"Host": sys.argv[3], **headers}
     if jar:
         headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in jar.items())
@@ -49,18 +56,20 @@ class Answer:
 
 
 class Browser:
-    """A visitor of `site` with his cookies."""
+    """A visitor of `site` with his cookies, who comes from `source`; by TLS, but for port 80."""
 
     site = ""
+    port = 80
 
-    def __init__(self, host):
+    def __init__(self, host, source="127.0.0.1"):
         self._host = host
+        self._from = json.dumps([self.port, source])
         self.cookies = {}
 
     def ask(self, method, path, form=None, **headers):
         step = json.dumps([[method, path, form, headers]])
         jar = json.dumps(self.cookies)
-        done = self._host.run("python3 -c %s %s %s %s", _BROWSE, jar, step, self.site)
+        done = self._host.run("python3 -c %s %s %s %s %s", _BROWSE, jar, step, self.site, self._from)
         assert done.rc == 0, done.stderr
         self.cookies, [(status, fields, body)] = json.loads(done.stdout)
         names = [name.lower() for name, _ in fields]
