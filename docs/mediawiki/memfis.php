@@ -5,7 +5,7 @@
 // MediaWiki says which pages may be kept, and for how long ($wgCdnMaxAge), and sends PURGE for what
 // changes: as to a proxy, by plain HTTP, to this host's nginx, wherever the wiki's name leads to.
 $wgUseCdn = true;
-$wgCdnServers = $wgCdnServers ?: ['127.0.0.1'];
+$wgCdnServers = $wgCdnServers ?: ['127.0.0.1:80'];
 $wgInternalServer = 'http://' . parse_url($wgServer, PHP_URL_HOST);
 
 // The first page has two URLs where $wgMainPageIsDomainRoot is set, and PURGE would name one.
