@@ -69,18 +69,18 @@ _WORDPRESS = Application(
     (
         # wp-includes/default-constants.php: AUTH_COOKIE, SECURE_AUTH_COOKIE, LOGGED_IN_COOKIE and
         # RECOVERY_MODE_COOKIE, each with COOKIEHASH, which a site may define; they are set in
-        # wp-includes/pluggable.php and class-wp-recovery-mode-cookie-service.php. TEST_COOKIE, which
-        # everybody has who ever saw wp-login.php, is read there alone.
+        # wp-includes/pluggable.php and class-wp-recovery-mode-cookie-service.php. TEST_COOKIE, of
+        # all who ever saw wp-login.php, is read there alone.
         r"wordpress_(?!test_cookie)[^=;]*",
         # wp-login.php, wp-includes/post-template.php: the password of a post.
         r"wp-postpass_[^=;]*",
-        # wp-includes/comment.php: name, e-mail and URL of who commented, and his comments that wait.
+        # wp-includes/comment.php: who commented; he also sees what of his is not approved yet.
         r"comment_author_[^=;]*",
-        # Not wp-settings-… (wp-includes/option.php) and wp-saving-post (wp-admin/post.php), read below
-        # wp-admin; wp_lang (wp-includes/l10n.php) and wp-resetpass-…, read in wp-login.php; and
-        # wp-activate-…, read in wp-activate.php.
+        # Not wp-settings-… (wp-includes/option.php) and wp-saving-post (wp-admin/post.php), read
+        # below wp-admin; wp_lang (wp-includes/l10n.php) and wp-resetpass-…, read in wp-login.php;
+        # and wp-activate-…, read in wp-activate.php.
     ),
-    # wp-includes/template-canvas.php, theme-compat/footer.php and footer-embed.php, footer.php of themes.
+    # wp-includes/template-canvas.php, theme-compat/footer.php and footer-embed.php, and themes.
     "</html>",
 )
 
@@ -99,11 +99,10 @@ _DOKUWIKI = Application(
 
 _MEDIAWIKI = Application(
     (
-        # All but those without a prefix begin with $wgCookiePrefix: by default the name of the database
-        # (includes/MainConfigSchema.php), and that of WebRequest::getCrossSiteCookie with ss0- after it.
-        # includes/session/CookieSessionProvider.php, getVaryCookies and provideSessionInfo. UserName,
-        # which stays for half a year after a logout, only fills in Special:UserLogin; UserID means
-        # nothing without Token.
+        # Most begin with $wgCookiePrefix, by default the name of the database
+        # (includes/MainConfigSchema.php), and perhaps ss0- (includes/WebResponse.php).
+        # includes/session/CookieSessionProvider.php: getVaryCookies. UserName, which stays for half
+        # a year after a logout, only fills in Special:UserLogin, and UserID is nothing by itself.
         *(r"[^=;]*_session", r"[^=;]*Token", r"[^=;]*LoggedOut", r"(?:ss0-)?forceHTTPS"),
         # includes/session/BotPasswordSessionProvider.php
         r"[^=;]*_BPsession",
@@ -111,12 +110,13 @@ _MEDIAWIKI = Application(
         r"[^=;]*BlockID",
         # includes/EditPage.php, includes/page/Article.php: who has just saved is told so.
         r"[^=;]*PostEditRevision\d+",
-        # includes/MediaWiki.php, includes/db/MWLBFactory.php: who has just written something is to see
-        # it, past what is kept.
+        # includes/MediaWiki.php, includes/db/MWLBFactory.php: who has just written something is to
+        # see it, past what is kept.
         *(r"UseCDNCache", r"UseDC", r"cpPosIndex"),
-        # includes/specialpage/ChangesListSpecialPage.php, includes/specials/SpecialRecentChanges.php
+        # includes/specialpage/ChangesListSpecialPage.php and specials/SpecialRecentChanges.php:
+        # what is folded.
         *(r"[^=;]*changeslist-state", r"[^=;]*rcfilters-toplinks-collapsed-state"),
-        # includes/ResourceLoader/ResourceLoader.php, inDebugMode
+        # includes/ResourceLoader/ResourceLoader.php: inDebugMode
         r"resourceLoaderDebug",
         # extensions/VisualEditor/includes/Hooks.php: which tabs to edit there are.
         r"VEE",
@@ -124,7 +124,7 @@ _MEDIAWIKI = Application(
         # logged (includes/session/SessionManager.php); nor hidetoc (mediawiki.toc/toc.js) and
         # codeEditor-… (extensions/CodeEditor), read in the browser.
     ),
-    # includes/OutputPage.php, tailElement, of all skins.
+    # includes/OutputPage.php: tailElement, of all skins.
     "</html>",
 )
 

@@ -69,7 +69,8 @@ class Browser:
     def ask(self, method, path, form=None, **headers):
         step = json.dumps([[method, path, form, headers]])
         jar = json.dumps(self.cookies)
-        done = self._host.run("python3 -c %s %s %s %s %s", _BROWSE, jar, step, self.site, self._from)
+        arguments = (jar, step, self.site, self._from)
+        done = self._host.run("python3 -c %s %s %s %s %s", _BROWSE, *arguments)
         assert done.rc == 0, done.stderr
         self.cookies, [(status, fields, body)] = json.loads(done.stdout)
         names = [name.lower() for name, _ in fields]

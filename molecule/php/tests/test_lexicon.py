@@ -209,6 +209,12 @@ def test_an_edit_is_seen_at_once(host, browser, ada, eventually):
                 found = eventually(lambda path=path: hit(browser, path))
                 assert found
                 assert f"number {text}" in found.body
+    browser.get("/wiki/News_of_old")
+    move = {"action": "move", "format": "json", "from": "News", "to": "News of old"}
+    assert '"redirectcreated"' in ada.ask("POST", "/api.php", move | {"token": ada.token()}).body
+    assert "Redirected from" in browser.get("/wiki/News").body
+    assert "number two" in browser.get("/wiki/News_of_old").body
+    assert eventually(lambda: hit(browser, "/wiki/News"))
     delete = {"action": "delete", "format": "json", "title": "News", "token": ada.token()}
     assert '"logid"' in ada.ask("POST", "/api.php", delete).body
     assert browser.get("/wiki/News").status == 404

@@ -44,9 +44,9 @@ def ada(host):
 
 @pytest.fixture
 def remote(host):
-    """The path of a script that says who it thinks asks."""
+    """The URL of a script that says who it thinks asks; its argument makes it nobody else's."""
     host.check_output("printf %s > /srv/www/blog/remote.php", REMOTE)
-    yield "/remote.php"
+    yield "/remote.php?who=asks"
     host.check_output("rm /srv/www/blog/remote.php")
 
 
@@ -98,8 +98,8 @@ def test_php_sees_who_asks_the_proxy_and_how(browser, remote):
 
 
 def test_the_log_has_who_asks_the_proxy(host, browser, remote):
-    browser.get(f"{remote}?who=proxied", **{"X-Forwarded-For": "192.0.2.7"})
-    [line] = host.check_output("grep -F who=proxied /var/log/nginx/access.log").splitlines()[-1:]
+    browser.get(f"{remote}&by=proxy", **{"X-Forwarded-For": "192.0.2.7"})
+    [line] = host.check_output("grep -F by=proxy /var/log/nginx/access.log").splitlines()[-1:]
     assert line.split()[0] == VISITOR
 
 
