@@ -57,18 +57,80 @@ class Application(NamedTuple):
     """What is known of an application."""
 
     cookies: tuple[str, ...]
-    """Names, as regular expressions, of the cookies by which it knows a visitor."""
+    """Names, as regular expressions, of the cookies by which it chooses what a page says."""
     page_end: str
     """What every whole page of HTML ends with."""
 
 
+# From the applications' own files, which are named. Left out are cookies that only scripts of their
+# own read, or only the browser: whoever has one would get no page from memory, some for a year.
+
+_WORDPRESS = Application(
+    (
+        # wp-includes/default-constants.php: AUTH_COOKIE, SECURE_AUTH_COOKIE, LOGGED_IN_COOKIE and
+        # RECOVERY_MODE_COOKIE, each with COOKIEHASH, which a site may define; they are set in
+        # wp-includes/pluggable.php and class-wp-recovery-mode-cookie-service.php. TEST_COOKIE, of
+        # all who ever saw wp-login.php, is read there alone.
+        r"wordpress_(?!test_cookie)[^=;]*",
+        # wp-login.php, wp-includes/post-template.php: the password of a post.
+        r"wp-postpass_[^=;]*",
+        # wp-includes/comment.php: who commented; he also sees what of his is not approved yet.
+        r"comment_author_[^=;]*",
+        # Not wp-settings-… (wp-includes/option.php) and wp-saving-post (wp-admin/post.php), read
+        # below wp-admin; wp_lang (wp-includes/l10n.php) and wp-resetpass-…, read in wp-login.php;
+        # and wp-activate-…, read in wp-activate.php.
+    ),
+    # wp-includes/template-canvas.php, theme-compat/footer.php and footer-embed.php, and themes.
+    "</html>",
+)
+
+_DOKUWIKI = Application(
+    (
+        # inc/init.php: DOKU_SESSION_NAME, with the trail of pages that a visitor saw, and messages.
+        r"DokuWiki",
+        # inc/init.php: DOKU_COOKIE, set in inc/auth.php for who is logged in.
+        r"DW[0-9a-f]{32}",
+        # inc/common.php: get_doku_pref, for plugins and templates too; lib/scripts/cookie.js.
+        r"DOKU_PREFS",
+    ),
+    # lib/tpl/dokuwiki/main.php, detail.php and mediamanager.php.
+    "</html>",
+)
+
+_MEDIAWIKI = Application(
+    (
+        # Most begin with $wgCookiePrefix, by default the name of the database
+        # (includes/MainConfigSchema.php), and perhaps ss0- (includes/WebResponse.php).
+        # includes/session/CookieSessionProvider.php: getVaryCookies. UserName, which stays for half
+        # a year after a logout, only fills in Special:UserLogin, and UserID is nothing by itself.
+        *(r"[^=;]*_session", r"[^=;]*Token", r"[^=;]*LoggedOut", r"(?:ss0-)?forceHTTPS"),
+        # includes/session/BotPasswordSessionProvider.php
+        r"[^=;]*_BPsession",
+        # includes/block/BlockManager.php: who is blocked sees no tab to edit.
+        r"[^=;]*BlockID",
+        # includes/EditPage.php, includes/page/Article.php: who has just saved is told so.
+        r"[^=;]*PostEditRevision\d+",
+        # includes/MediaWiki.php, includes/db/MWLBFactory.php: who has just written something is to
+        # see it, past what is kept.
+        *(r"UseCDNCache", r"UseDC", r"cpPosIndex"),
+        # includes/specialpage/ChangesListSpecialPage.php and specials/SpecialRecentChanges.php:
+        # what is folded.
+        *(r"[^=;]*changeslist-state", r"[^=;]*rcfilters-toplinks-collapsed-state"),
+        # includes/ResourceLoader/ResourceLoader.php: inDebugMode
+        r"resourceLoaderDebug",
+        # extensions/VisualEditor/includes/Hooks.php: which tabs to edit there are.
+        r"VEE",
+        # Not mwuser-sessionId (resources/src/mediawiki.user.js), which many have and which is only
+        # logged (includes/session/SessionManager.php); nor hidetoc (mediawiki.toc/toc.js) and
+        # codeEditor-… (extensions/CodeEditor), read in the browser.
+    ),
+    # includes/OutputPage.php: tailElement, of all skins.
+    "</html>",
+)
+
 APPLICATIONS: Mapping[str, Application] = {
-    "wordpress": Application(
-        (r"wordpress_[^=;]*", r"wp-[^=;]*", r"comment_author_[^=;]*"), "</html>"
-    ),
-    "dokuwiki": Application((r"DokuWiki", r"DW[0-9a-f]+", r"DOKU_PREFS"), "</html>"),
-    "mediawiki": Application(
-        (r"[^=;]*_session", r"[^=;]*User(?:ID|Name)", r"[^=;]*Token"), "</html>"
-    ),
+    "wordpress": _WORDPRESS,
+    "dokuwiki": _DOKUWIKI,
+    "mediawiki": _MEDIAWIKI,
 }
 """By name."""

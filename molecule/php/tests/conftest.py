@@ -1,4 +1,4 @@
-"""Hosts that site.yml has set up, a wiki on one and a blog on the other."""
+"""Hosts that site.yml has set up: DokuWiki on one, WordPress on another, MediaWiki on the third."""
 
 import os
 import time
@@ -17,6 +17,11 @@ def wiki_host():
 @pytest.fixture(scope="session")
 def blog_host():
     return testinfra.get_host(f"{ENGINE}://blog.memfis")
+
+
+@pytest.fixture(scope="session")
+def lexicon_host():
+    return testinfra.get_host(f"{ENGINE}://lexicon.memfis")
 
 
 @pytest.fixture(scope="session")

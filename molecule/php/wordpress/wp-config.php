@@ -6,8 +6,10 @@ define('DB_PASSWORD', '');
 define('DB_HOST', 'localhost:/run/mysqld/mysqld.sock');
 define('DB_CHARSET', 'utf8mb4');
 define('DB_COLLATE', '');
-define('WP_HOME', 'http://blog.example.org');
-define('WP_SITEURL', 'http://blog.example.org');
+// By the second name it is behind a proxy that ends TLS.
+$secure = ($_SERVER['HTTP_HOST'] ?? '') === 'secure.example.org';
+define('WP_HOME', $secure ? 'https://secure.example.org' : 'http://blog.example.org');
+define('WP_SITEURL', WP_HOME);
 // There is no network to ask, nor a visitor to work for.
 define('WP_HTTP_BLOCK_EXTERNAL', true);
 define('DISABLE_WP_CRON', true);
