@@ -19,7 +19,7 @@ from memfis.settings.load import settings_from
 from memfis.settings.php import PHP
 from memfis.settings.play import complete_sites, for_agent, site_problems, store_url
 from memfis.settings.play import mount_problems as role_mount_problems
-from memfis.settings.site import MAX_PAGE, SITE
+from memfis.settings.site import MAX_PAGE, SITE, defaults_twice
 from memfis.settings.values import GatewaySettings, PhpSettings, Settings, Site
 
 ROOT = Path(__file__).parents[2]
@@ -280,3 +280,18 @@ def test_mounts_do_not_share() -> None:
 def test_two_sites_of_one_name_are_refused() -> None:
     [problem] = site_problems([GOOD, GOOD])
     assert "also the name of memfis_sites[0]" in problem
+
+
+def test_one_site_is_the_default_at_a_listener() -> None:
+    def said(*sites: dict[str, Any]) -> list[str]:
+        return list(defaults_twice(sites, ["80"], ["443"], "memfis_sites"))
+
+    first = {"default_server": True}
+    assert said(first, {}, {**first, "listen": ["8080"]}) == []
+    assert said({}, first, {**first, "listen": [80]}) == [
+        "memfis_sites[2].default_server: memfis_sites[1] is the default at 80 already"
+    ]
+    secure = {**first, "listen": ["81"], "tls": {}}
+    assert said(secure, {**first, "tls": {}}) == [
+        "memfis_sites[1].default_server: memfis_sites[0] is the default at 443 already"
+    ]

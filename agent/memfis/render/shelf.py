@@ -301,7 +301,7 @@ def check_after(lifetime: int) -> float:
 
     The store counts whole seconds: an item may end nearly two before we would think so.
     """
-    return max(lifetime / 2, min(lifetime * AHEAD, lifetime - 2))
+    return max(lifetime / 3, min(lifetime * AHEAD, lifetime - 2))
 
 
 def now() -> float:

@@ -13,7 +13,7 @@ from memfis.settings.host import HOST, couchbase_problems, store_problems
 from memfis.settings.kinds import nearest
 from memfis.settings.mount import MOUNT, mounts_together
 from memfis.settings.php import PHP, canonical_of
-from memfis.settings.site import SITE, names_twice, site_name
+from memfis.settings.site import SITE, defaults_twice, names_twice, site_name
 from memfis.settings.site_parts import TLS
 from memfis.settings.visitors import APPLICATIONS, HARMLESS_COOKIES, OWN_HEADERS
 
@@ -87,6 +87,7 @@ def _together(values: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[st
     """Yield what does not go together in `values`, the variables as programs get them."""
     sites, mounts = values["memfis_sites"], values["memfis_mounts"]
     yield from _pools(sites, own_pool=values["memfis_php"])
+    yield from defaults_twice(sites, ["80"], ["443"], "memfis_sites")
     yield from mounts_together(mounts, sites, "memfis_mounts")
     yield from store_problems(values, publishes=host["publishes"])
     if values["memfis_php"] and values["memfis_php_user"] in host["users"]:

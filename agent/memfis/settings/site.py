@@ -312,6 +312,29 @@ SITE = Table(
 )
 
 
+def defaults_twice(
+    sites: Sequence[Mapping[str, Any]], listen: Sequence[str], tls_listen: Sequence[str], where: str
+) -> Iterator[str]:
+    """Yield a line for every site of the list `where` that another one is the default beside.
+
+    `listen` and `tls_listen` are those of a site that says nothing.
+    """
+    seen: dict[str, int] = {}
+    for number, site in enumerate(sites):
+        if not site.get("default_server"):
+            continue
+        tls = site.get("tls")
+        addresses = [*(site.get("listen") or listen)]
+        addresses += [*(tls.get("listen") or tls_listen)] if isinstance(tls, Mapping) else []
+        for address in {str(each).split()[0] for each in addresses}:
+            if seen.setdefault(address, number) != number:
+                yield (
+                    f"{where}[{number}].default_server: {where}[{seen[address]}] is the default"
+                    f" at {address} already"
+                )
+                break
+
+
 def names_twice(sites: Sequence[Mapping[str, Any]], where: str) -> Iterator[str]:
     """Yield a line for every site of the list `where` that has the name of an earlier one."""
     seen: dict[str, int] = {}
