@@ -6,6 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 
+from support.agent import Agent
 from support.command import memfis, memfis_json
 from support.memcached import Memcached
 from support.mount import mounted
@@ -22,6 +23,8 @@ from support.old_store import (
     make_root,
     read_dump,
 )
+from support.origin import Origin, Reply
+from support.process import wait_for
 
 
 @pytest.fixture
@@ -113,6 +116,33 @@ def test_rendered_pages_are_known(old: Memcached) -> None:
     for path, body in RENDERED.items():
         found = memfis("cat", *named, path.replace("%C3%A9", "\u00e9"))
         assert (found.returncode, found.stdout) == (0, body.decode()), path
+
+
+def test_an_agent_has_rendered_pages_made_again(old: Memcached, directory: Path) -> None:
+    """A page of that version may be one of another target: `/index.html`, kept for `/`."""
+    root = directory / "root"
+    make_root(root)
+    made = {f"memfis://{PHP_SITE}".encode() + unquote_to_bytes(path) for path in RENDERED}
+    files = pages(written(old, PHP_SITE)).keys() - made
+    about = f"memfis://{PHP_SITE}/about".encode()
+    origin = Origin(directory / "origin.sock")
+    origin.pages["/about"] = Reply(b"<h1>made again</h1>")
+    origin.start()
+    site = {
+        **{"name": PHP_SITE, "root": str(root), "index": list(PHP_INDEX), "charset": "utf-8"},
+        **{"default_type": "text/html", "origin": str(origin.socket)},
+        "php": {"canonical": f"https://{PHP_SITE}", "render": ["/about"]},
+    }
+    agent = Agent(directory, {"store": f"memcached://{old.socket}"}, [site])
+    agent.start()
+    try:
+        wait_for(lambda: pages(written(old, PHP_SITE)).keys() - {about} == files, "others to go")
+        cat = ("cat", *flags(old, PHP_SITE), "/about")
+        wait_for(lambda: memfis(*cat).stdout == "<h1>made again</h1>", "it to be made again")
+        assert pages(written(old, PHP_SITE)).keys() == files | {about}
+    finally:
+        agent.end()
+        origin.end()
 
 
 def test_a_mount_has_all_files(old: Memcached, directory: Path) -> None:
