@@ -125,6 +125,7 @@ def test_it_is_gone_when_its_file_is(web: Web, php: PhpFpm) -> None:
         (["Surrogate-Control: no-store"], False),
         (["Surrogate-Control: no-store", "Cache-Control: max-age=60"], False),
         (["Surrogate-Control: max-age=60", "Cache-Control: private"], True),
+        (["Surrogate-Control: max-age=60, private"], False),
         (['Surrogate-Control: content="ESI/1.0"'], True),
         (['Surrogate-Control: content="ESI/1.0"', "Cache-Control: private"], False),
         (["Surrogate-Control: max-age=0"], False),
