@@ -133,7 +133,7 @@ def couchbase(session: nox.Session) -> None:
 
 @nox.session
 def php(session: nox.Session) -> None:
-    """Test the role with PHP: two wikis and a blog from Debian's packages, from nothing to removed."""
+    """Test the role with PHP: Debian's wikis and blog, from nothing to removed."""
     install(session, "molecule", project=False)
     molecule(session, DISTRIBUTIONS[0], "php")
 
