@@ -23,7 +23,7 @@ from support.old_store import (
     make_root,
     read_dump,
 )
-from support.origin import Origin, Reply
+from support.origin import Origin
 from support.process import wait_for
 
 
@@ -118,28 +118,29 @@ def test_rendered_pages_are_known(old: Memcached) -> None:
         assert (found.returncode, found.stdout) == (0, body.decode()), path
 
 
-def test_an_agent_has_rendered_pages_made_again(old: Memcached, directory: Path) -> None:
-    """A page of that version may be one of another target: `/index.html`, kept for `/`."""
+def test_an_agent_takes_rendered_pages_up(old: Memcached, directory: Path) -> None:
+    """It asked for each by the target that its path gives, as is done today."""
     root = directory / "root"
     make_root(root)
-    made = {f"memfis://{PHP_SITE}".encode() + unquote_to_bytes(path) for path in RENDERED}
-    files = pages(written(old, PHP_SITE)).keys() - made
-    about = f"memfis://{PHP_SITE}/about".encode()
     origin = Origin(directory / "origin.sock")
-    origin.pages["/about"] = Reply(b"<h1>made again</h1>")
     origin.start()
     site = {
         **{"name": PHP_SITE, "root": str(root), "index": list(PHP_INDEX), "charset": "utf-8"},
         **{"default_type": "text/html", "origin": str(origin.socket)},
-        "php": {"canonical": f"https://{PHP_SITE}", "render": ["/about"]},
+        "php": {"canonical": f"https://{PHP_SITE}"},
     }
+    before = pages(written(old, PHP_SITE))
     agent = Agent(directory, {"store": f"memcached://{old.socket}"}, [site])
     agent.start()
     try:
-        wait_for(lambda: pages(written(old, PHP_SITE)).keys() - {about} == files, "others to go")
-        cat = ("cat", *flags(old, PHP_SITE), "/about")
-        wait_for(lambda: memfis(*cat).stdout == "<h1>made again</h1>", "it to be made again")
-        assert pages(written(old, PHP_SITE)).keys() == files | {about}
+
+        def rendered() -> int:
+            [status] = memfis_json("status", "--config", agent.config)["sites"]
+            return int(status["agent"]["rendering"]["pages"])
+
+        wait_for(lambda: rendered() == len(RENDERED), "the pages to be taken up")
+        assert pages(written(old, PHP_SITE)) == before
+        assert origin.paths() == []
     finally:
         agent.end()
         origin.end()

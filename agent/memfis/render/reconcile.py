@@ -9,7 +9,7 @@ from memfis.errors import StoreError
 from memfis.layout.records import Entry
 from memfis.render.pages import RenderedPage
 from memfis.render.paths import is_file
-from memfis.render.records import NO_STALE, OF_TARGET, SLICE
+from memfis.render.records import NO_STALE, SLICE
 from memfis.render.shelf import RETRY, Shelf, now
 from memfis.settings.values import PhpSettings, Site
 
@@ -89,17 +89,12 @@ class Reconciliation:
                     gone.append(entry)
             elif path in shelf.pages:
                 continue
-            elif self._is_outdated(entry):
+            elif entry.mtime_ns < shelf.valid_from * 10**9:
                 shelf.records.remove([path])
                 gone.append(entry)
             else:
                 self._adopt(path, entry, visit.ttl)
         return gone
-
-    def _is_outdated(self, entry: Entry) -> bool:
-        """Whether a page was made with other code of the application, or by version 0.1.0."""
-        of_target = OF_TARGET in (entry.extended or {})
-        return not of_target or entry.mtime_ns < self._shelf.valid_from * 10**9
 
     def _adopt(self, path: bytes, entry: Entry, ttl: int) -> None:
         """Put a page on the shelf that an earlier agent rendered."""

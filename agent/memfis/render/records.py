@@ -20,12 +20,6 @@ from memfis.store import Item, Store, Visit
 NO_STALE = "memfis.no-stale"
 """Extended attribute of a page that may not be shown when it is expired, whatever happens."""
 
-OF_TARGET = "memfis.of-target"
-"""Extended attribute of a page that is for the one target that `identity.target_of` gives.
-
-Version 0.1.0 did not write it: its page of `/` may be that of `/index.html`, for example.
-"""
-
 SLICE = 500
 """Pages that are dealt with before other things may happen."""
 
@@ -56,7 +50,7 @@ class Records:
             int(now * 10**9),
             flags=flags,
             origin="rendered",
-            extended={OF_TARGET: ""} | ({} if stale else {NO_STALE: ""}),
+            extended=None if stale else {NO_STALE: ""},
         )
 
     def record(self, path: bytes, entry: Entry) -> None:
