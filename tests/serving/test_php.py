@@ -320,7 +320,7 @@ def test_names_with_a_dot_in_front(web: Web, php: PhpFpm) -> None:
 def test_names_with_a_dot_in_front_where_lines_of_the_sites_own_send_files(
     web: Web, php: PhpFpm
 ) -> None:
-    site = site_with(web, php, extra=f"location /own/ {{ alias {web.directory}/own/; }}")
+    site = site_with(web, php, extra=f"location /own/ {{\talias\n{web.directory}/own/; }}")
     (web.directory / "own").mkdir()
     (web.directory / "own" / ".secret").write_bytes(b"secret")
     (web.directory / "own" / "x.txt").write_bytes(b"x")
