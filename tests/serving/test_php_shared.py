@@ -286,7 +286,7 @@ def test_the_last_old_answer_of_a_page_that_changed(
         changed = time.time()
         if takes is None:
             php.freeze()
-        time.sleep(6)
+        time.sleep(4)
         over.set()
         php.thaw()
     slow = takes or 0.3
