@@ -269,7 +269,7 @@ def test_hosts_that_no_site_names(web: Web, php: PhpFpm, default_server: bool) -
     site = site_with(
         web,
         php,
-        server_names=[*names, "default"],
+        server_names=[*names, "default", "www.*", "a" * 40 + ".example"],
         default_server=default_server,
         error_pages=[{"codes": [404], "uri": "/lost.php"}],
     )
@@ -278,7 +278,8 @@ def test_hosts_that_no_site_names(web: Web, php: PhpFpm, default_server: bool) -
     site.put("/kept", b"memory")
     for host in ("site.example", "a.wild.example", "dot.example", "a.dot.example", "r12.example"):
         assert site.get("/page", host=host).status == 200, host
-    assert site.get("/page", host="default").status == 200
+    for host in ("default", "www.anything", "a" * 40 + ".example", "SITE.example"):
+        assert site.get("/page", host=host).status == 200, host
     before = len(asked(site))
     for host in ("evil.example", "127.0.0.1", "[::1]", "wild.example", "r.example", "default.x"):
         for target in ("/", "/page", "/index.php", "/x.php/y", "/.dotted", "/kept", "/none.php"):
