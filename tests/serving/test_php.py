@@ -407,3 +407,12 @@ def test_what_lines_of_the_sites_own_rewrite_comes_not_from_memory(web: Web, php
     found = told(site.get("/de/page"))
     assert (found["uri"], found["shared"]) == ("/de/page", None)
     assert site.get("/a.html").source == site.get("/page").source == "HIT"
+
+
+@pytest.mark.parametrize("piece", ["/a", "/%C3%A9", "/a%2Bb", "/.a", "//", "/a+b.c", "/x.php", "%"])
+def test_long_targets_cost_nobody_an_error(web: Web, php: PhpFpm, piece: str) -> None:
+    """nginx takes 8 KiB: patterns must not give up on them."""
+    site = site_with(web, php)
+    target = "/" + piece * (7900 // len(piece))
+    assert site.get(target).status in (200, 400, 404)
+    assert "pcre" not in web.nginx.log.read_text()
