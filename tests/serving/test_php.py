@@ -257,8 +257,10 @@ def test_another_name_than_the_canonical_one_is_asked_as_it_is(
     assert site.get("/page", headers=headers, host=host).source == ("HIT" if shared else "FALLBACK")
 
 
-@pytest.mark.parametrize("default_server", [False, True])
-def test_hosts_that_no_site_names(web: Web, php: PhpFpm, default_server: bool) -> None:
+@pytest.mark.parametrize("how", ["", "setting", "listen"])
+def test_hosts_that_no_site_names(web: Web, php: PhpFpm, how: str) -> None:
+    default_server = how != ""
+    listen = f"unix:{web.directory}/site.example.public"
     names = [
         "site.example",
         "*.wild.example",
@@ -270,7 +272,8 @@ def test_hosts_that_no_site_names(web: Web, php: PhpFpm, default_server: bool) -
         web,
         php,
         server_names=[*names, "default", "www.*", "a" * 40 + ".example"],
-        default_server=default_server,
+        default_server=how == "setting",
+        listen=[f"{listen} default_server" if how == "listen" else listen],
         error_pages=[{"codes": [404], "uri": "/lost.php"}],
     )
     site.write("lost.php", FRONT)

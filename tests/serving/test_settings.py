@@ -280,3 +280,16 @@ def test_nginx_has_nothing_to_warn_about(web: Web) -> None:
     )
     web.start()
     assert web.nginx.log.read_text() == ""
+
+
+def test_the_default_server_is_the_one_that_says_so(web: Web) -> None:
+    first, second = (
+        web.site(name, listen=[f"unix:{web.directory}/shared"], default_server=name == "b.example")
+        for name in ("a.example", "b.example")
+    )
+    web.start()
+    first.write("x.txt", b"a")
+    second.write("x.txt", b"b")
+    for host, body in {"a.example": b"a", "b.example": b"b", "unknown.example": b"b"}.items():
+        with Connection(web.directory / "shared") as connection:
+            assert connection.ask("/x.txt", host=host).body == body

@@ -114,8 +114,9 @@ SITE = Table(
         Setting(
             "default_server",
             Flag(),
-            "answer also for hosts that no site names, at all that it listens to. A site with `php`"
-            " that is not so answers them 421 where PHP would be asked",
+            "answer also for hosts that no site names, at all that it listens to; `default_server`"
+            " in `listen` says so of one address. A site with `php` that does neither answers them"
+            " 421 where PHP would be asked",
             False,
             read_by=BY_NGINX,
             since="0.2.0",
