@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 
 from memfis.keeper.code import STALE_CODE, Code
 from memfis.keeper.health import Health
+from memfis.keeper.times import now
 from memfis.nginx.hints import Hint
 from memfis.render.figures import Purged, RenderingStatus
-from memfis.render.patterns import Pattern
+from memfis.render.patterns import TURN, Pattern
 from memfis.render.purge import Purge
 from memfis.render.site import SiteRenderer
 from memfis.settings.addresses import StoreAddress
@@ -109,6 +110,9 @@ class DynamicPages:
             shelf=shelf,
             rewrite_files=self._rewrite_files,
         )
+        turn = now() + TURN
         for _ in purge.steps():
-            await asyncio.sleep(0)
+            if now() > turn:  # others take their time, too: not for each step
+                await asyncio.sleep(0)
+                turn = now() + TURN
         return purge.done

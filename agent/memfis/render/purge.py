@@ -31,6 +31,12 @@ class Batch(msgspec.Struct):
     directories: list[bytes] = msgspec.field(default_factory=list)
     """Where those files are."""
 
+    def add(self, other: "Batch") -> None:
+        """Take what `other` names, too."""
+        self.rendered += other.rendered
+        self.files += other.files
+        self.directories += other.directories
+
 
 def find(
     catalog: Catalog,
@@ -51,11 +57,16 @@ def find(
         logs = catalog.logs(paths)
         # some directories are large
         number = max(1, number // 2) if time.monotonic() - began > TURN else min(BATCH, 2 * number)
+        whole, end = Batch(), began + TURN
         for directory, log in zip(paths, logs, strict=True):
             entries = list(log.entries.values()) if log else []
             for batch, below in _fitting(directory, entries, pattern, index, known):
                 pending += below
-                yield batch
+                whole.add(batch)
+                if time.monotonic() > end or len(whole.files) + len(whole.rendered) > AT_ONCE:
+                    yield whole
+                    whole, end = Batch(), time.monotonic() + TURN
+        yield whole
 
 
 def _holders(pattern: Pattern) -> set[bytes]:
@@ -128,17 +139,27 @@ class Purge:
         self._shelf = shelf
         self._rewrite_files = rewrite_files
         self._paths: set[bytes] = set()
+        self._directories: set[bytes] = set()
+        """Where pages of files went."""
 
     def steps(self) -> Iterator[None]:
         """Do it, and yield where other things may be done in between.
 
-        Raises StoreError, and UsageError for a site that is not filled from a web root: what is
+        Files are written again when it is over: before, that would only hold it up. Raises
+        StoreError, and UsageError for a site that is not filled from a web root: what is
         purged there is nowhere else. Raises OSError where there is no shelf and the microcache may
         not be changed.
         """
         catalog = Catalog(self._store, self._site.name)
         item = catalog.site_item()
         check_may_be_purged(self._site, item)
+        try:
+            yield from self._purge_all(catalog)
+        finally:
+            for directory in self._directories:
+                self._rewrite_files(directory)
+
+    def _purge_all(self, catalog: Catalog) -> Iterator[None]:
         for pattern in self._patterns:
             began, known = 0.0, frozenset[bytes]()
             if self._shelf is not None:
@@ -174,8 +195,7 @@ class Purge:
         files = self._in_store([path for path in batch.files if path not in self._paths])
         if not self._dry_run:
             self._remove([*rendered, *files])
-            for directory in set(batch.directories):
-                self._rewrite_files(directory)
+            self._directories.update(batch.directories)
         self.done.rendered += len(rendered)
         self.done.files += len(files)
         self._paths.update(rendered, files)
