@@ -10,6 +10,8 @@ import pytest
 
 from memfis.layout.compression import Compression
 from memfis.layout.pages import make_page
+from memfis.render.patterns import parse
+from memfis.render.purge import Purge
 from memfis.render.records import Records
 from render.conftest import Rendered
 from support.command import memfis, memfis_json
@@ -457,3 +459,22 @@ def test_code_that_changed_while_the_agent_was_away(rendered: Rendered, origin: 
     code.write_text("new")
     rendered.agent.start()
     wait_for(lambda: rendered.ttl("/page") is None, "the page to go")
+
+
+def test_files_are_written_again_when_a_purge_is_over(filled: Rendered) -> None:
+    """Before, that would hold it up, and an application waits for its answer."""
+    filled.agent.end()
+    rewritten: list[bytes] = []
+    one = Purge(
+        filled.site,
+        filled.store,
+        [parse("/**")],
+        dry_run=False,
+        rewrite_files=rewritten.append,
+    )
+    steps = one.steps()
+    next(steps)
+    for _ in steps:
+        assert rewritten == []
+    assert one.done.files > 0
+    assert b"/" in rewritten
