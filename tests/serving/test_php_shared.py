@@ -263,7 +263,8 @@ def test_the_last_old_answer_of_a_page_that_changed(
     (beside / "usleep").write_text(str(int((takes or 0.3) * 1e6)))
     (beside / "headers").write_text("X-Version: old\n")
     over = threading.Event()
-    old: list[tuple[float, float]] = []
+    old: list[float] = []
+    """When those came who got the old page."""
 
     def visit() -> None:
         while not over.is_set():
@@ -273,7 +274,7 @@ def test_the_last_old_answer_of_a_page_that_changed(
             except OSError:
                 continue  # PHP hangs for longer than we wait
             if answer.header("X-Version") == "old":
-                old.append((came, time.time()))
+                old.append(came)
 
     with ThreadPoolExecutor(4) as pool:
         for _ in range(4):
@@ -289,10 +290,9 @@ def test_the_last_old_answer_of_a_page_that_changed(
         time.sleep(4)
         over.set()
         php.thaw()
-    slow = takes or 0.3
-    # PHP was asked before the change, and what it said then is for those who came in that second.
-    assert max(came for came, _ in old) < int(changed + slow) + 1
-    assert max(got for _, got in old) < changed + 1 + 2 * slow + 1
+    # PHP was asked before the change, and what it said then is for those who came in that second, as
+    # nginx counts seconds: at the beginning of each turn of its events.
+    assert max(old) < changed + 2
 
 
 def test_php_that_ends_under_load_costs_nobody_a_page_in_memory(web: Web, php: PhpFpm) -> None:
