@@ -290,8 +290,8 @@ def test_the_last_old_answer_of_a_page_that_changed(
         time.sleep(4)
         over.set()
         php.thaw()
-    # PHP was asked before the change, and what it said then is for those who came in that second, as
-    # nginx counts seconds: at the beginning of each turn of its events.
+    # PHP was asked before the change, and what it said then is for those who came in that second,
+    # as nginx counts seconds: at the beginning of each turn of its events.
     assert max(old) < changed + 2
 
 
