@@ -47,20 +47,26 @@ def pattern_problem(pattern: str) -> str | None:
     body = pattern.removeprefix("!")
     if not body:
         return "does not parse: '!' has nothing behind it"
-    for part in body.split("/"):
-        for expression in _expressions(part):
-            if expression == "\\":
-                return "does not parse: '\\' has nothing behind it"
-            try:
-                with _brackets_are_plain():
-                    re.compile(expression)
-            except re.error as error:
-                return f"does not parse: {error.msg}"
+    found = [each for part in body.split("/") for each in _expressions(part)]
+    for expression in found:
+        if expression == "[":
+            return None  # no bracket ends it: git takes no notice of such a pattern
+        if expression == "\\":
+            return "does not parse: '\\' has nothing behind it"
+    for expression in found:
+        try:
+            with _brackets_are_plain():
+                re.compile(expression)
+        except re.error as error:
+            return f"does not parse: {error.msg}"
     return None
 
 
 def _expressions(part: str) -> Iterator[str]:
-    """Yield the bracket expressions of one name in a pattern, and a backslash at its end."""
+    """Yield the bracket expressions of one name in a pattern, and a backslash at its end.
+
+    A bracket that nothing ends is yielded alone.
+    """
     at = 0
     while at < len(part):
         if part[at] == "\\":
@@ -76,7 +82,8 @@ def _expressions(part: str) -> Iterator[str]:
             end += 1
         end = part.find("]", end + 1)
         if end < 0:
-            return  # git takes no notice of such a pattern
+            yield "["
+            return
         inside = part[at + 1 : end].replace("\\", "\\\\")
         yield f"[{'^' + inside[1:] if inside[0] in '!^' else inside}]"
         at = end + 1
