@@ -211,10 +211,12 @@ def key(
     if chosen.php is None:
         url = page_url(normal_path(uri), chosen.index_name)
     else:
-        target = uri.partition("?")[0]
+        target = uri.partition("#")[0].partition("?")[0]  # no browser sends a fragment
         asked = page_of(os.fsencode(target))
         if asked is None:
-            raise MemfisError(f"{target}: is no URL of a page for everybody: PHP is asked")
+            raise MemfisError(
+                f"{shown(os.fsencode(target))}: is no URL of a page for everybody: PHP is asked"
+            )
         url = asked
     wanted = keys.page_key(chosen.name, url)
     click.echo(wanted.decode("utf-8", "surrogateescape"))
