@@ -2,7 +2,11 @@
 
 MemfisError
 ├── UsageError             2  a flag, a setting or the configuration is wrong
-│   └── ConfigurationError    every problem of one configuration, by key path
+│   ├── ConfigurationError    every problem of one configuration, by key path
+│   └── RootError             a web root cannot be used
+│       ├── MissingRootError     nothing is there, or no directory
+│       ├── ClosedRootError      nginx's user, or this one, may not enter it
+│       └── BrokenRootError      its file system fails: what is there is not known
 ├── StoreError             3  the store cannot be reached, or answers nonsense
 │   └── StoreRefusedError     the store is there and said no to one item
 ├── SafetyError            4  a safety limit refused the work; nothing was changed
@@ -30,6 +34,22 @@ class ConfigurationError(UsageError):
         self.source = source
         self.problems = problems
         super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+
+
+class RootError(UsageError):
+    """A web root cannot be used."""
+
+
+class MissingRootError(RootError):
+    """Nothing is where a web root should be, or no directory."""
+
+
+class ClosedRootError(RootError):
+    """Nobody can be served what is in the web root: nginx's user, or this one, may not enter it."""
+
+
+class BrokenRootError(RootError):
+    """The file system of a web root fails, so what is there is not known."""
 
 
 class StoreError(MemfisError):

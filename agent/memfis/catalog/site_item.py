@@ -20,6 +20,8 @@ class SiteItem(msgspec.Struct, frozen=True, kw_only=True):
     epoch: str
     """Random; a site item with another epoch, or none, means a store that began anew."""
     root: str = ""
+    reader: str = ""
+    """Whom the pages are for, by numbers: nginx's user and its groups; empty: not recorded."""
     index: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     max_page: int = 0

@@ -103,6 +103,7 @@ def _examine_webroot(
 ) -> Census | None:
     try:
         webroot = WebRoot(site)
+        webroot.check_open()
     except UsageError as error:
         advice = "correct the site's 'root', or let nginx's user and this one into it"
         found.findings.append(Finding(site.name, "web root", "problem", str(error), advice))

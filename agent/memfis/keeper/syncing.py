@@ -140,6 +140,7 @@ class Syncing:
                     schedule.sync_soon(much=much, after=RETRY)
                 else:
                     self._synced_all(one)
+                    one.webroot.check_open()
         except BaseException:
             schedule.sync_soon(much=much, after=RETRY)
             raise

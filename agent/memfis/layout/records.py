@@ -35,7 +35,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `flags`: client flags of the stored page (see `pages`), 0 for a directory. `racy`: the file was
     read so soon after its last change that a later one may have left the same modification time.
     `extended`: extended attributes, names and values as ISO-8859-1; a mount keeps them. `ctime_ns`,
-    `inode`: of the file that was read, as stat(2) has them; 0: not recorded. `tags`: names by which
+    `inode`: of the file that was read, as stat(2) has them; 0: not recorded, as by
+    version 0.1.0, or an `inode` that its file system makes up. `tags`: names by which
     a rendered page can be purged.
 
     The name of a rendered page begins with `/`, which no file's does: `/blog` may be a page and a
@@ -77,10 +78,15 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         """Whether this is a directory, with an item of its own."""
         return self.mode is not None and stat.S_ISDIR(self.mode)
 
-    def is_as(self, status: os.stat_result) -> bool:
-        """Whether this is the record of a file that is still as `status` says."""
+    def is_as(self, status: os.stat_result, inode: int) -> bool:
+        """Whether this is the record of a file that is still as `status` says.
+
+        `inode`: its number, 0 where the file system makes numbers up.
+        """
         return (
-            self.mtime_ns == status.st_mtime_ns
+            self.ctime_ns == status.st_ctime_ns
+            and self.inode == inode
+            and self.mtime_ns == status.st_mtime_ns
             and self.size == status.st_size
             and self.mode == status.st_mode
             and self.uid == status.st_uid
@@ -88,8 +94,18 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         )
 
     def same_content(self, other: "Entry") -> bool:
-        """Quick check: size and modification time agree, and can be relied upon."""
-        return self.size == other.size and self.mtime_ns == other.mtime_ns and not other.racy
+        """Quick check: what git's index keeps of a file agrees, and can be relied upon.
+
+        Size and modification time may be those of another content: copies, archives and images keep
+        them. The time of change is the kernel's own, and another file has another number.
+        """
+        return (
+            self.ctime_ns == other.ctime_ns
+            and self.inode == other.inode
+            and self.size == other.size
+            and self.mtime_ns == other.mtime_ns
+            and not other.racy
+        )
 
     def same_attributes(self, other: "Entry") -> bool:
         """Whether everything but the stored page's flags agrees."""
@@ -99,6 +115,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
             and self.mode == other.mode
             and self.uid == other.uid
             and self.gid == other.gid
+            and self.ctime_ns == other.ctime_ns
+            and self.inode == other.inode
             and self.target == other.target
         )
 

@@ -65,7 +65,7 @@ def serve(
     """
     user = _worker()
     site = replace(site, root=os.path.abspath(directory), reader=user)
-    WebRoot(site)  # says what is wrong with the directory before anything is started
+    WebRoot(site).check_open()  # says what is wrong with the directory before anything is started
     find("nginx"), find("memcached")
     with ExitStack() as stack:
         runtime = Path(tempfile.mkdtemp(prefix="memfis-"))

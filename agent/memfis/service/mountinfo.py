@@ -1,5 +1,6 @@
 """What is mounted where, as the kernel tells this process (proc_pid_mountinfo(5))."""
 
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -18,6 +19,8 @@ class MountLine(NamedTuple):
     """Such as `ext4`, `fuse.sshfs`."""
     source: bytes
     """A device, a network path, or whatever the file system calls itself."""
+    device: int = 0
+    """Its number, as `st_dev` of stat(2) has it on most file systems."""
 
 
 def read_mountinfo() -> list[MountLine]:
@@ -31,8 +34,10 @@ def parse_mountinfo(text: bytes) -> list[MountLine]:
     for line in text.splitlines():
         fields, _, rest = line.partition(b" - ")
         kind, source, *_ = rest.split(b" ")
-        point = fields.split(b" ")[4]
-        lines.append(MountLine(_plain(point), kind.decode("ascii", "replace"), _plain(source)))
+        _, _, device, _, point, *_ = fields.split(b" ")
+        number = os.makedev(*map(int, device.split(b":")))
+        type_ = kind.decode("ascii", "replace")
+        lines.append(MountLine(_plain(point), type_, _plain(source), number))
     return lines
 
 

@@ -51,9 +51,10 @@ class Writer:
 
     def apply(self, difference: Difference, report: Report) -> None:
         """Make the store equal to the disk in one directory, and count in `report`."""
-        self._delete(difference.gone + difference.gone_rendered)
-        report.removed += len(difference.gone)
-        self._catalog.remove(difference.gone_directories)
+        for removal in (difference.withdrawn, difference.gone):
+            self._delete(removal.pages + removal.rendered)
+            report.removed += len(removal.pages)
+            self._catalog.remove(removal.directories)
         try:
             self._write(difference, report)
         except StoreRefusedError as error:
@@ -70,8 +71,8 @@ class Writer:
         for record in difference.records:
             recorded[record.name] = record
         if not difference.rebuild:
-            records = [*difference.tombstones, *difference.records]
-            self._catalog.append(difference.path, records, recorded)
+            tombstones = difference.withdrawn.tombstones + difference.gone.tombstones
+            self._catalog.append(difference.path, tombstones + difference.records, recorded)
         for chunk in self._chunks(difference, report):
             records = [made.entry for made in chunk]
             recorded |= {record.name: record for record in records}
@@ -170,6 +171,8 @@ class Writer:
                     status.st_gid,
                     flags=page.flags if page else NO_PAGE,
                     racy=is_racy(status, before),
+                    ctime_ns=status.st_ctime_ns,
+                    inode=found.inode and status.st_ino,
                 )
                 chunk.append(_Made(kind, name, entry, page))
                 held += len(content)

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from msgspec.structs import replace
 
 from memfis.layout.pages import FINGERPRINT, GZIP, NO_PAGE, fingerprint, may_fit
-from memfis.layout.records import Entry, Log, tombstone
+from memfis.layout.records import Entry, Log
 from memfis.store import Expected, ItemState
-from memfis.sync.difference import Difference, Task, has_file_page, too_large
+from memfis.sync.difference import Difference, Removal, Task, has_file_page, too_large
 from memfis.sync.options import Options
 from memfis.sync.racy import is_racy
 from memfis.sync.target import Target
-from memfis.webroot import Listing, Skipped
+from memfis.webroot import Files, Listing, Skipped
 
 _Unchanged = list[tuple[Entry, Entry]]
 """Files that are to be confirmed in the store: as they were found, and as they are recorded."""
@@ -58,6 +58,8 @@ class Comparison:
         unconfirmed: _Unchanged,
     ) -> Difference:
         """Compare `listing` with what is recorded; add the entries to confirm to `unconfirmed`."""
+        if listing.is_broken:
+            return self._left(listing, log)
         difference = Difference(
             listing.path,
             dict(log.entries) if log else {},
@@ -75,13 +77,15 @@ class Comparison:
             if task.deep or not has_record:
                 difference.below.append(Task(below, has_record, deep=True))
         entries = listing.entries
-        for name in recorded.keys() - entries.keys():
+        doubtful: _Unchanged = []
+        for name in recorded.keys() - entries.keys() - listing.unknown:
             if recorded[name].origin == "file":
-                self._remove(difference, recorded[name])
+                removal = difference.gone if listing.lacks(name) else difference.withdrawn
+                self._remove(difference, recorded[name], removal)
         for name, new in entries.items():
             old = recorded.get(name)
             if old is not None and old.mode != new.mode and old.is_directory != new.is_directory:
-                self._remove(difference, old)
+                self._remove(difference, old, difference.withdrawn)
                 old = None
             if new.is_directory:
                 if old is None or not new.same_attributes(old):
@@ -95,10 +99,12 @@ class Comparison:
                 difference.read.append(("added", new))
             elif new.same_content(old) and not self._checksum:
                 unconfirmed.append((new, old))
-            elif same := self._same_content(difference, new, old):
-                unconfirmed.append((same, old))
+            elif new.size == old.size:
+                doubtful.append((new, old))
             else:
                 difference.read.append(("changed", new))
+        if doubtful:
+            self._compare_content(difference, doubtful, unconfirmed)
         return difference
 
     def _should_be_recorded(self, task: Task) -> bool:
@@ -111,26 +117,33 @@ class Comparison:
         [log] = self._catalog.logs([above + b"/"])
         return log is not None and name.decode("latin-1") in log.entries
 
-    def _remove(self, difference: Difference, old: Entry) -> None:
+    def _left(self, listing: Listing, log: Log | None) -> Difference:
+        """Return the difference of a directory that cannot be compared: nothing is changed."""
+        recorded = dict(log.entries) if log else {}
+        difference = Difference(listing.path, recorded, rebuild=False, problems=listing.problems)
+        pages = [entry for entry in recorded.values() if has_file_page(entry)]
+        difference.unchanged = len(pages)
+        difference.bytes = sum(entry.size for entry in pages)
+        return difference
+
+    def _remove(self, difference: Difference, old: Entry, removal: Removal) -> None:
         """Plan that the file or directory `old` goes, with all that is recorded below it."""
         del difference.recorded[old.name]
-        difference.tombstones.append(tombstone(old.name))
+        removal.entries.append(old)
         if not old.is_directory:
             if not old.flags & NO_PAGE:
-                difference.gone.append(self._webroot.url(difference.path, old.raw))
+                removal.pages.append(self._webroot.url(difference.path, old.raw))
             return
         for path, log in self._catalog.tree(difference.path + old.raw + b"/"):
-            difference.gone_directories.append(path)
+            removal.directories.append(path)
             if log is None:
                 difference.lost = True
                 continue
             entries = log.entries.values()
-            difference.gone += [
+            removal.pages += [
                 self._webroot.url(path, entry.raw) for entry in entries if has_file_page(entry)
             ]
-            difference.gone_rendered += [
-                path + entry.in_url for entry in entries if entry.is_rendered
-            ]
+            removal.rendered += [path + entry.in_url for entry in entries if entry.is_rendered]
 
     def _being_written(self, difference: Difference, new: Entry, old: Entry | None) -> bool:
         """Whether somebody writes the file, and what that means for its page."""
@@ -161,23 +174,26 @@ class Comparison:
     ) -> None:
         difference.skipped.append(reason)
         if old is not None and not old.flags & NO_PAGE:
-            difference.gone.append(self._webroot.url(difference.path, new.raw))
+            difference.withdrawn.pages.append(self._webroot.url(difference.path, new.raw))
         if old is None or not old.flags & NO_PAGE or not new.same_attributes(old):
             difference.records.append(replace(new, flags=NO_PAGE))
 
-    def _same_content(self, difference: Difference, new: Entry, old: Entry) -> Entry | None:
-        """Read the file where size and time say too little; return it if it is what is recorded."""
-        if new.size != old.size or not (self._checksum or old.racy):
-            return None
-        before = time.time_ns()
+    def _compare_content(
+        self, difference: Difference, doubtful: _Unchanged, unconfirmed: _Unchanged
+    ) -> None:
+        """Read files of which size, times and number say too little, to see which are unchanged."""
         try:
-            with self._webroot.files(difference.path) as files:
-                content, status = files.read(new)
-        except OSError:
-            return None  # reading it once more, to store it, reports what is wrong
-        if fingerprint(content) != old.flags & FINGERPRINT:
-            return None
-        return replace(new, racy=is_racy(status, before))
+            files = self._webroot.files(difference.path)
+        except OSError:  # opening it once more, to store what it has, reports what is wrong
+            difference.read += (("changed", new) for new, _ in doubtful)
+            return
+        with files:
+            for new, old in doubtful:
+                same = _read_same(files, new, old)
+                if same is None:
+                    difference.read.append(("changed", new))
+                else:
+                    unconfirmed.append((same, old))
 
     def _confirm(self, unconfirmed: list[tuple[Difference, _Unchanged]]) -> None:
         """Ask the store for the pages of unchanged files; presence is never assumed."""
@@ -215,3 +231,24 @@ class Comparison:
     def _lease_ends(self, state: ItemState) -> bool:
         # a second more: the store's clock ticks once a second
         return not self._lease // 3 <= state.ttl <= self._lease + 1
+
+
+def _read_same(files: Files, new: Entry, old: Entry) -> Entry | None:
+    """Return the file `new` as it was when read, if it has the content that `old` records."""
+    before = time.time_ns()
+    try:
+        content, status = files.read(new)
+    except OSError:
+        return None  # reading it once more, to store it, reports what is wrong
+    if fingerprint(content) != old.flags & FINGERPRINT:
+        return None
+    return replace(
+        new,
+        mode=status.st_mode,
+        mtime_ns=status.st_mtime_ns,
+        uid=status.st_uid,
+        gid=status.st_gid,
+        ctime_ns=status.st_ctime_ns,
+        inode=new.inode and status.st_ino,
+        racy=is_racy(status, before),
+    )

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from memfis.layout.pages import NO_PAGE
-from memfis.layout.records import Entry, Log
+from memfis.layout.records import Entry, Log, tombstone
 from memfis.sync.report import Kind
 from memfis.webroot import Directory, Link, Problem, Skipped
 
@@ -17,6 +17,27 @@ class Task(NamedTuple):
     """A record names it, so the store should have its own; None: ask the store whether one does."""
     deep: bool
     """All that is below it is to be compared too; else only what no record names."""
+
+
+@dataclass(eq=False)
+class Removal:
+    """What is to be taken out of the store, whole directories included. Paths are URL paths."""
+
+    pages: list[bytes] = field(default_factory=list)
+    directories: list[bytes] = field(default_factory=list)
+    rendered: list[bytes] = field(default_factory=list)
+    """Rendered pages below such directories: they are rendered again when somebody asks."""
+    entries: list[Entry] = field(default_factory=list)
+    """What was recorded in the directory itself of what goes."""
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.pages or self.directories or self.entries)
+
+    @property
+    def tombstones(self) -> list[Entry]:
+        """The records that take `entries` out of their directory."""
+        return [tombstone(entry.name) for entry in self.entries]
 
 
 @dataclass(eq=False)
@@ -35,12 +56,11 @@ class Difference:
     """Files whose content is to be read and stored, as they were found."""
     records: list[Entry] = field(default_factory=list)
     """Entries of which only the record changes."""
-    gone: list[bytes] = field(default_factory=list)
-    """Pages that the web root does not publish any more, those of whole directories included."""
-    gone_directories: list[bytes] = field(default_factory=list)
-    gone_rendered: list[bytes] = field(default_factory=list)
-    """Rendered pages below such directories: they are rendered again when somebody asks."""
-    tombstones: list[Entry] = field(default_factory=list)
+    gone: Removal = field(default_factory=Removal)
+    """What is missing on disk: limits protect it, and it may be kept."""
+    withdrawn: Removal = field(default_factory=Removal)
+    """What is there and may not be served from memory: nginx's user may not read it, settings do
+    not publish it, or it became something else. No limit keeps it."""
     renew: list[bytes] = field(default_factory=list)
     """Keys of pages whose lease is in its last third."""
     unchanged: int = 0
@@ -56,7 +76,7 @@ class Difference:
     def recorded_pages(self) -> int:
         """Pages that the store should have had here before."""
         stays = sum(1 for e in self.recorded.values() if has_file_page(e))
-        return stays + len(self.gone)
+        return stays + len(self.gone.pages) + len(self.withdrawn.pages)
 
     @property
     def published_pages(self) -> int:
@@ -71,16 +91,15 @@ class Difference:
             or self.read
             or self.records
             or self.gone
-            or self.gone_directories
-            or self.tombstones
+            or self.withdrawn
             or self.renew
             or (self.compact and self.compact.is_grown)
         )
 
     def keep(self) -> None:
-        """Leave what the web root does not have any more (`--no-delete`)."""
-        self.gone, self.gone_directories, self.tombstones = [], [], []
-        self.gone_rendered = []
+        """Leave what is missing on disk, pages and records, as it is."""
+        self.recorded.update((entry.name, entry) for entry in self.gone.entries)
+        self.gone = Removal()
 
 
 def has_file_page(entry: Entry) -> bool:

@@ -26,7 +26,7 @@ class Walk:
     """A walk through directories of a site, a step at a time, so that other things can be done too.
 
     `decide` is called when all is compared, before anything is changed, and says whether to keep
-    the pages that the web root has no more; it may raise to change nothing.
+    the pages whose files are missing; it may raise to change nothing.
     """
 
     def __init__(
@@ -46,7 +46,10 @@ class Walk:
         """
         self.report = Report.of(target.site, target.store, dry_run=options.dry_run)
         self.gone = 0
-        """Pages that are to be removed; as the next two, of the directories compared so far."""
+        """Pages that are to be removed, as their files are missing; as the next three, of the
+        directories compared so far."""
+        self.withdrawn = 0
+        """Pages that are to be removed, whatever limits say."""
         self.recorded = 0
         """Pages that the store should have had before."""
         self.published = 0
@@ -174,6 +177,7 @@ class Walk:
         self._add(outcome.below)
         self.links |= outcome.links
         self.gone += outcome.gone
+        self.withdrawn += outcome.withdrawn
         self.recorded += outcome.recorded
         self.published += outcome.published
         self.lost = self.lost or outcome.lost

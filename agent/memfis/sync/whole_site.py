@@ -64,12 +64,14 @@ class Sync:
     def begin(cls, site: Site, store: Store, options: Options) -> Self:
         """Return a sync of `site` as disk and `store` are now; nothing is changed yet.
 
-        Raises UsageError for a web root that cannot be one or a site that is not filled from one,
-        StoreError when the store cannot be asked.
+        Raises RootError for a web root that cannot be one, UsageError for a site that is not filled
+        from one, StoreError when the store cannot be asked.
         """
         target = Target.of(site, WebRoot(site), store)
         item = target.catalog.site_item()
         check_filled_from_root(item, site.name)
+        reader = target.webroot.reader.numbers
+        target.webroot.trusts_records = item is not None and item.reader == reader
         forgotten = item is None and store.statistics().items > 0
         return cls(target, target.webroot.top(), options, item, forgotten=forgotten)
 
@@ -92,7 +94,7 @@ class Sync:
         """Do it; yield after each step whether there is nothing to do but to wait for helpers.
 
         Raises SafetyError when too much would be deleted, StoreError when the store cannot be
-        asked. Single files that fail are in the report.
+        asked. Single files that fail are in the report, and so is a closed web root.
         """
         with self.walk:
             yield from self.walk.steps()
@@ -129,7 +131,8 @@ class Sync:
                 error,
             )
             return 0
-        if published == 0:  # else they are what the disk, seen whole, does not have
+        # else they are what the disk, seen whole, does not have
+        if published == 0 and not self.walk.withdrawn and self.webroot.closed is None:
             limit = self._options.max_delete
             limit.check(site.name, len(strays), len(strays), published)
         store.delete_many(strays)
@@ -140,6 +143,7 @@ class Sync:
         return SiteItem(
             epoch=self._item.epoch if self._item else secrets.token_hex(8),
             root=site.root,
+            reader=self._target.webroot.reader.numbers,
             index=site.index,
             exclude=site.exclude,
             max_page=site.max_page,
@@ -152,9 +156,14 @@ class Sync:
 
 
 def sync(site: Site, store: Store, options: Options) -> Report:
-    """Make `store` equal to the web root of `site`, once; raises what `Sync` raises."""
+    """Make `store` equal to the web root of `site`, once; raises what `Sync` raises.
+
+    Raises ClosedRootError when nginx's user may not enter the web root: no page of it is in memory
+    then.
+    """
     one = Sync.begin(site, store, options)
     for waiting in one.steps():
         if waiting:
             one.walk.wait()
+    one.webroot.check_open()
     return one.report

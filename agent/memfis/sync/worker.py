@@ -27,7 +27,7 @@ class Compare(NamedTuple):
 
 
 class Apply(NamedTuple):
-    """A request to apply all that is held; `keep` what the web root has no more."""
+    """A request to apply all that is held; `keep` what is missing on disk."""
 
     keep: bool
 
@@ -41,7 +41,9 @@ class Outcome(msgspec.Struct):
     links: dict[bytes, list[Link]] = {}
     """The symbolic links of each directory, by URL path."""
     gone: int = 0
-    """Pages that are to be removed."""
+    """Pages that are to be removed, as their files are missing."""
+    withdrawn: int = 0
+    """Pages that are to be removed, whatever limits say."""
     recorded: int = 0
     """Pages that the store should have had before."""
     published: int = 0
@@ -72,7 +74,8 @@ class Worker:
                 difference.keep()
             outcome.below += difference.below
             outcome.links[difference.path] = difference.links
-            outcome.gone += len(difference.gone)
+            outcome.gone += len(difference.gone.pages)
+            outcome.withdrawn += len(difference.withdrawn.pages)
             outcome.recorded += difference.recorded_pages
             outcome.published += difference.published_pages
             outcome.lost = outcome.lost or difference.lost
@@ -118,12 +121,13 @@ def _foresee(difference: Difference, outcome: Outcome) -> None:
         report.count(kind)
         report.bytes += entry.size
         report.bytes_written += entry.size
-    report.removed += len(difference.gone)
+    removed = difference.gone.pages + difference.withdrawn.pages
+    report.removed += len(removed)
     report.renewed += len(difference.renew)
     outcome.changes += chain(
         (
             Change("+" if kind == "added" else "~", difference.path + entry.raw, entry.size)
             for kind, entry in difference.read
         ),
-        (Change("-", path, None) for path in difference.gone),
+        (Change("-", path, None) for path in removed),
     )

@@ -41,8 +41,9 @@ def mounts_among(lines: Iterable[MountLine], root: bytes) -> list[Mount]:
     """Return those of `lines`, in the kernel's order, that `mounts_of` is about."""
     holding: Mount | None = None
     below: dict[bytes, Mount] = {}
-    for point, kind, _ in lines:
-        mount = Mount(point, kind)
+    for line in lines:
+        point = line.point
+        mount = Mount(point, line.type)
         if _is_in(root, point):
             if holding is None or len(point) >= len(holding.point):
                 holding = mount

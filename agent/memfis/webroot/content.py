@@ -6,11 +6,13 @@ import os
 import signal
 import stat
 import time
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from memfis.layout.records import Entry
 from memfis.webroot.reader import READ, Reader
+from memfis.webroot.way import Tree, check_place, check_way
 
 READS = 4
 """How often a file is read that changes meanwhile, before it is left to the next pass."""
@@ -19,6 +21,7 @@ YOUNG = 60 * 10**9
 """Nanoseconds since the last change of a file after which nobody is taken to be still writing."""
 
 _READ = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+_OPEN_DIRECTORY = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class BeingWrittenError(OSError):
@@ -28,16 +31,17 @@ class BeingWrittenError(OSError):
 class Files:
     """The files of one directory of a web root, to be read; close it, or use it with `with`."""
 
-    def __init__(self, root: bytes, reader: Reader, path: bytes) -> None:
-        """Open the directory at URL path `path` below `root`; raises OSError."""
-        self._root = root
-        self._below = root.rstrip(b"/") + b"/"
+    def __init__(self, trees: Sequence[Tree], reader: Reader, path: bytes) -> None:
+        """Open the directory at URL path `path`; raises OSError.
+
+        `trees`: the web root, and the directories outside of it that links may lead into.
+        """
+        self._trees = trees
         self._reader = reader
-        self._path = path
         self._young = time.time_ns() - YOUNG
-        self._descriptor = os.open(root + path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self._descriptor = os.open(trees[0].path + path, _OPEN_DIRECTORY)
         try:
-            self._check_inside(self._descriptor)
+            check_way(self._descriptor, trees, reader)
         except OSError:
             self.close()
             raise
@@ -74,11 +78,9 @@ class Files:
             content = os.read(descriptor, found.size + 1)
             status = os.fstat(descriptor)
             unchanged = (
-                len(content) == found.size == status.st_size
-                and status.st_mtime_ns == found.mtime_ns
-                and status.st_mode == found.mode
-                and status.st_uid == found.uid
-                and status.st_gid == found.gid
+                len(content) == found.size
+                and found.is_as(status, found.inode and status.st_ino)
+                and self._reader.may(READ, descriptor, status)
             )
             if unchanged and status.st_mtime_ns > self._young:
                 _check_writers(descriptor, status)
@@ -88,7 +90,7 @@ class Files:
 
     def _read_carefully(self, found: Entry) -> tuple[bytes, os.stat_result]:
         for _ in range(READS):
-            descriptor = os.open(self._root + self._path + found.raw, _READ)
+            descriptor = os.open(found.raw, _READ, dir_fd=self._descriptor)
             try:
                 before = os.fstat(descriptor)
                 self._check(descriptor, before)
@@ -98,21 +100,16 @@ class Files:
                     _check_writers(descriptor, after)
             finally:
                 os.close(descriptor)
-            if (before.st_size, before.st_mtime_ns) == (len(content), after.st_mtime_ns):
+            if len(content) == before.st_size and before.st_ctime_ns == after.st_ctime_ns:
                 return content, after
         raise OSError(errno.EAGAIN, "changes while it is read")
 
     def _check(self, descriptor: int, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EAGAIN, f"became a {kind_of(status.st_mode)} since it was found")
-        self._check_inside(descriptor)
+        check_place(descriptor, self._trees, self._reader)
         if not self._reader.may(READ, descriptor, status):
             raise OSError(errno.EAGAIN, f"not readable for nginx's user {self._reader.name}")
-
-    def _check_inside(self, descriptor: int) -> None:
-        place = os.readlink(b"/proc/self/fd/%d" % descriptor)
-        if not (place + b"/").startswith(self._below):
-            raise OSError(errno.EAGAIN, "leads out of the web root since it was found")
 
 
 def _check_writers(descriptor: int, status: os.stat_result) -> None:

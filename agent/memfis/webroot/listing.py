@@ -57,9 +57,21 @@ class Listing(msgspec.Struct):
     """URL path, begins and ends with `/`."""
     is_gone: bool = False
     """The directory went after it was found."""
+    is_broken: bool = False
+    """Its file system failed: what it holds is not known, and a problem says so."""
+    is_closed: bool = False
+    """Nobody may be served anything of it, whatever it holds, and a problem says why."""
     entries: dict[str, Entry] = msgspec.field(default_factory=dict)
     below: list[Directory] = msgspec.field(default_factory=list)
     """The published directories among them, in their order."""
     links: list[Link] = msgspec.field(default_factory=list)
     problems: list[Problem] = msgspec.field(default_factory=list)
     skipped: list[Skipped] = msgspec.field(default_factory=list)
+    withheld: set[str] = msgspec.field(default_factory=set)
+    """Names that are there and may not be published, as those of entries."""
+    unknown: set[str] = msgspec.field(default_factory=set)
+    """Names of which the file system tells nothing just now."""
+
+    def lacks(self, name: str) -> bool:
+        """Whether what was recorded as `name` is missing, and not only withheld."""
+        return not self.is_closed and name not in self.withheld

@@ -42,6 +42,15 @@ class Reader:
         groups = (group.gr_gid for group in grp.getgrall() if name in group.gr_mem)
         return cls(name, user.pw_uid, frozenset([user.pw_gid, *groups]))
 
+    @property
+    def numbers(self) -> str:
+        """The user as the kernel knows it, `UID:GID,GID…`: whoever has the same reads the same."""
+        return f"{self.uid}:{','.join(map(str, sorted(self.gids)))}"
+
+    def reads_by_mode(self, status: os.stat_result) -> bool:
+        """Whether mode bits let the user read what has `status`; an ACL may say otherwise."""
+        return self.may_by_mode(READ, status.st_mode, status.st_uid, status.st_gid)
+
     def certainly_reads(self, path: bytes, status: os.stat_result) -> bool:
         """Whether mode bits alone let the user read the file `path`: fast, and True is certain.
 
@@ -50,9 +59,8 @@ class Reader:
         """
         if self.uid == 0:
             return True
-        shift = 6 if status.st_uid == self.uid else 3 if status.st_gid in self.gids else 0
         try:
-            return bool(status.st_mode >> shift & READ) and not os.listxattr(path)
+            return self.reads_by_mode(status) and not os.listxattr(path)
         except OSError:
             return False
 

@@ -7,15 +7,28 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from memfis.errors import UsageError
+from memfis.errors import MissingRootError, UsageError
 from memfis.layout.keys import KEY_LIMIT, longest_key, page_keys, page_path
+from memfis.layout.paths import shown
 from memfis.layout.records import Entry
+from memfis.service.mountinfo import read_mountinfo
 from memfis.settings.values import Site
 from memfis.webroot.content import Files, kind_of
-from memfis.webroot.exclusions import Exclusions, is_refused
+from memfis.webroot.exclusions import Exclusions
 from memfis.webroot.links import names_on_the_way
 from memfis.webroot.listing import Ancestor, Directory, Link, Listing, Problem, Skipped
+from memfis.webroot.place import CLOSED, MISSING, closed_on_the_way, find_root, root_error
 from memfis.webroot.reader import READ, SEARCH, Reader
+from memfis.webroot.way import Tree, refused_below, tree_of
+
+MADE_UP = frozenset(
+    (
+        *("9p", "afs", "cifs", "exfat", "fuse", "fuseblk", "msdos", "prl_fs", "smb3", "smbfs"),
+        *("vboxsf", "vfat", "virtiofs"),
+    )
+)
+"""File systems that may make up the numbers of files anew, at each mount or whenever the kernel
+forgot them."""
 
 EXPANSION = 3
 """A byte of a name takes at most so many in a key (`%XX`)."""
@@ -54,52 +67,48 @@ class WebRoot:
     """A site's directory on disk, seen with the rights of nginx's user."""
 
     def __init__(self, site: Site) -> None:
-        """Check the web root of `site`; raises UsageError when it cannot be one."""
+        """Find the web root of `site`; raises MissingRootError or BrokenRootError."""
         self._site = site
         self._index = site.index_name
         self._exclusions = Exclusions(site.exclude)
         self.reader = Reader.called(site.reader)
         self.given = os.fsencode(site.root)
-        self.root = self._checked_root()
+        self.root, self.closed = find_root(self.given, self.reader)
+        """`closed`: why nobody can be served anything of it; it publishes nothing then."""
+        self.trusts_records = True
+        """A file that is as its record says may be read by nginx's user, whose rights are the same
+        as when the record was made."""
         self._below = self.root.rstrip(b"/") + b"/"
+        self._trees = [] if self.closed else self._find_trees()
+        self._made_up = _devices_with_made_up_inodes()
 
-    def _checked_root(self) -> bytes:
-        shown = os.fsdecode(self.given)
+    def _find_trees(self) -> list[Tree]:
+        """Return the web root, and what links may lead into that is there; raises RootError."""
         try:
-            root = os.path.realpath(self.given, strict=True)
-            if not stat.S_ISDIR(os.stat(root).st_mode):
-                raise UsageError(f"web root {shown}: not a directory")
-            os.scandir(root).close()
-            closed = self._closed_directory(b"/", root)
-            mode = stat.filemode(os.stat(closed).st_mode) if closed else ""
-        except OSError as error:
-            raise UsageError(f"web root {shown}: {error.strerror}") from error
-        if closed:
-            raise UsageError(
-                f"web root {shown}: nginx's user {self.reader.name} may not enter"
-                f" {os.fsdecode(closed)} ({mode}); nginx could serve nothing of it"
-            )
-        return root
+            trees = [Tree.at(self.root)]
+        except OSError as error:  # it went just now
+            raise MissingRootError(f"web root {shown(self.given)}: {error.strerror}") from error
+        for path in map(os.fsencode, self._site.follow):
+            try:
+                if closed_on_the_way(path, self.reader) is None:
+                    trees.append(Tree.at(os.path.realpath(path, strict=True)))
+            except OSError:
+                continue  # a link that leads there is told as one that leads nowhere
+        return trees
 
-    def _closed_directory(self, above: bytes, directory: bytes) -> bytes | None:
-        """Return the first directory from `above` down to `directory` that the reader cannot enter.
-
-        Both are absolute and free of links.
-        """
-        steps = [directory]
-        while steps[-1] != above and steps[-1] != b"/":
-            steps.append(os.path.dirname(steps[-1]))
-        for step in reversed(steps):
-            if not self.reader.may(SEARCH, step, os.stat(step)):
-                return step
-        return None
+    def check_open(self) -> None:
+        """Raise ClosedRootError when nobody can be served anything of the web root."""
+        if self.closed is not None:
+            raise self.closed
 
     def top(self) -> Directory:
-        """Return the directory of `/`; raises UsageError when it is gone."""
+        """Return the directory of `/`; raises RootError when it is gone, or cannot be looked at."""
+        if self.closed is not None:
+            return Directory(b"/", self.root, ())
         try:
             status = os.stat(self.root)
         except OSError as error:
-            raise UsageError(f"web root {os.fsdecode(self.given)}: {error.strerror}") from error
+            raise root_error(self.given, error) from error
         return Directory(b"/", self.root, (Ancestor(status.st_dev, status.st_ino),))
 
     def directory(self, path: bytes) -> Directory | None:
@@ -132,25 +141,33 @@ class WebRoot:
         A file that is as one of the `recorded` entries says is in it as that very entry.
         """
         listing = Listing(directory.path)
+        if self.closed is not None:
+            listing.is_closed = True
+            listing.problems.append(Problem(listing.path, str(self.closed)))
+            return listing
         try:
             with os.scandir(directory.disk) as names:
                 children = sorted(names, key=lambda child: child.name)
-        except (FileNotFoundError, NotADirectoryError):
-            listing.is_gone = True
-            return listing
         except OSError as error:
+            if error.errno in MISSING:
+                listing.is_gone = True
+                return listing
+            listing.is_closed = error.errno in CLOSED
+            listing.is_broken = not listing.is_closed
             listing.problems.append(Problem(listing.path, f"cannot be listed: {error.strerror}"))
             return listing
         room = (KEY_LIMIT - longest_key(self._site.name, directory.path)) // EXPANSION
         fit = self._exclusions.leaves_out_none([child.name for child in children])
+        made_up = directory.ancestors[-1].device in self._made_up
         for child in children:
             try:
-                if not fit or not self._add_plain(listing, child, room, recorded):
-                    self._add(listing, child, directory)
+                if fit and self._add_plain(listing, child, room, recorded, made_up):
+                    continue
+                self._add(listing, child, directory)
+                if child.name.decode("latin-1") not in listing.entries:
+                    listing.withheld.add(child.name.decode("latin-1"))
             except OSError as error:
-                if not isinstance(error, FileNotFoundError) or child.is_symlink():
-                    path = listing.path + child.name
-                    listing.problems.append(Problem(path, _link_reason(error)))
+                _note_failed(listing, child, error)
         return listing
 
     def _add_plain(
@@ -159,31 +176,32 @@ class WebRoot:
         child: "os.DirEntry[bytes]",
         room: int,
         recorded: Mapping[str, Entry],
+        made_up: bool,
     ) -> bool:
         """Put `child`, whose name is fit, into `listing` if it certainly may be published.
 
         That is a regular file of a name of `room` bytes at most that nginx's user reads by its mode
-        bits: nearly every one, and nothing else needs to be asked about it.
+        bits: nearly every one, and nothing else needs to be asked about it. An ACL is not asked for
+        again where the file is as it was: a new one leaves another time of change.
         """
         name = child.name
         if len(name) > room or not child.is_file(follow_symlinks=False):
             return False
         status = child.stat(follow_symlinks=False)
-        if not self.reader.certainly_reads(child.path, status):
-            return False
         text = name.decode("latin-1")
         old = recorded.get(text)
-        if old is not None and old.is_as(status):
+        inode = 0 if made_up else status.st_ino
+        if (
+            old is not None
+            and old.is_as(status, inode)
+            and self.trusts_records
+            and self.reader.reads_by_mode(status)
+        ):
             listing.entries[text] = old
             return True
-        listing.entries[text] = Entry(
-            text,
-            status.st_mode,
-            status.st_size,
-            status.st_mtime_ns,
-            status.st_uid,
-            status.st_gid,
-        )
+        if not self.reader.certainly_reads(child.path, status):
+            return False
+        listing.entries[text] = _entry(text, status, inode)
         return True
 
     def _add(self, listing: Listing, child: _Child, parent: Directory) -> None:
@@ -207,13 +225,8 @@ class WebRoot:
             listing.problems.append(Problem(parent.path + name, reason))
             return
         text = name.decode("latin-1")
-        listing.entries[text] = Entry(
-            text,
-            status.st_mode,
-            0 if is_directory else status.st_size,
-            status.st_mtime_ns,
-            status.st_uid,
-            status.st_gid,
+        listing.entries[text] = _entry(
+            text, status, 0 if status.st_dev in self._made_up else status.st_ino
         )
         if is_directory:
             here = Ancestor(status.st_dev, status.st_ino, linked)
@@ -241,24 +254,22 @@ class WebRoot:
         self, child: _Child, parent: Directory, status: os.stat_result
     ) -> str | None:
         target = os.path.realpath(child.path, strict=True)
-        if target != self.root and not target.startswith(self._below):
-            return f"symbolic link out of the web root, to {os.fsdecode(target)}"
+        if tree_of(target, self._trees) is None:
+            return f"symbolic link out of the web root, to {shown(target)}"
         if any((status.st_dev, status.st_ino) == each[:2] for each in parent.ancestors):
             return "circular symbolic link"
-        directory, _, name = target[len(self._below) - 1 :].rpartition(b"/")
-        if any(
-            is_refused(b"/" if depth == 0 else b"/x/", part)
-            for depth, part in enumerate([*directory.split(b"/")[1:], name])
-        ):
-            return f"symbolic link to a name that is never served, {os.fsdecode(target)}"
-        closed = self._closed_directory(self.root, os.path.dirname(target))
+        if refused_below(target, self._trees):
+            return f"symbolic link to a name that is never served, {shown(target)}"
+        closed = closed_on_the_way(child.path, self.reader)
         if closed:
-            return f"nginx's user {self.reader.name} may not enter {os.fsdecode(closed)}"
+            return f"nginx's user {self.reader.name} may not enter {shown(closed)}"
         return None
 
     def files(self, path: bytes) -> Files:
         """Return the files of the directory at URL path `path`, to be read; raises OSError."""
-        return Files(self.root, self.reader, path)
+        if self.closed is not None:
+            raise PermissionError(errno.EACCES, str(self.closed))
+        return Files(self._trees, self.reader, path)
 
     def url(self, directory: bytes, name: bytes) -> bytes:
         """Return the URL path that the file `name` in `directory` is stored for."""
@@ -279,9 +290,46 @@ def _link(child: _Child) -> Link:
     return Link(child.name, way, os.path.realpath(child.path))
 
 
-def _link_reason(error: OSError) -> str:
-    if isinstance(error, FileNotFoundError):
-        return "dangling symbolic link"
+def _entry(name: str, status: os.stat_result, inode: int) -> Entry:
+    """Return what a record keeps of the file or directory `name`; of directories only who may."""
+    if stat.S_ISDIR(status.st_mode):
+        return Entry(name, status.st_mode, 0, status.st_mtime_ns, status.st_uid, status.st_gid)
+    return Entry(
+        name,
+        status.st_mode,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_uid,
+        status.st_gid,
+        ctime_ns=status.st_ctime_ns,
+        inode=inode,
+    )
+
+
+def _note_failed(listing: Listing, child: _Child, error: OSError) -> None:
+    """Note in `listing` that what `child` is could not be found out, for `error`."""
+    text = child.name.decode("latin-1")
+    if error.errno in CLOSED:
+        listing.withheld.add(text)
+    elif error.errno not in MISSING:
+        listing.unknown.add(text)
+    elif not child.is_symlink():
+        return  # it went just now
     if error.errno == errno.ELOOP:
-        return "circular symbolic link"
-    return error.strerror or str(error)
+        reason = "circular symbolic link"
+    elif error.errno in MISSING:
+        reason = "dangling symbolic link"
+    else:
+        reason = error.strerror or str(error)
+    listing.problems.append(Problem(listing.path + child.name, reason))
+
+
+def _devices_with_made_up_inodes() -> frozenset[int]:
+    """Return the devices whose file systems give a file another number now and then."""
+    try:
+        mounted = read_mountinfo()
+    except FileNotFoundError:  # no /proc
+        return frozenset()
+    return frozenset(
+        line.device for line in mounted if line.type in MADE_UP or line.type.startswith("fuse.")
+    )

@@ -1,0 +1,87 @@
+"""What was opened, and not what was named: where it lies, and whether nginx's user gets there.
+
+Names may be swapped between two calls of the kernel; an open file and its directory may not.
+"""
+
+import errno
+import os
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from memfis.layout.paths import shown
+from memfis.webroot.exclusions import is_refused
+from memfis.webroot.reader import SEARCH, Reader
+
+_DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class Tree(NamedTuple):
+    """A directory that may be published with what is below: a web root, or one to follow to."""
+
+    path: bytes
+    """Absolute, free of links."""
+    device: int
+    inode: int
+
+    @classmethod
+    def at(cls, path: bytes) -> "Tree":
+        """Return the directory at `path` (free of links) as it is now; raises OSError."""
+        status = os.stat(path)
+        return cls(path, status.st_dev, status.st_ino)
+
+    def holds(self, path: bytes) -> bool:
+        """Whether the absolute `path`, free of links, is in the tree."""
+        return path == self.path or path.startswith(self.path.rstrip(b"/") + b"/")
+
+
+def check_way(descriptor: int, trees: Sequence[Tree], reader: Reader) -> None:
+    """Raise OSError unless the open directory lies in one of `trees` and `reader` may get to it.
+
+    It and the directories above are asked one by one, by `..` (path_resolution(7)).
+    """
+    tops = {tree[1:] for tree in trees}
+    here = os.open(b".", _DIRECTORY, dir_fd=descriptor)
+    below: tuple[int, int] | None = None
+    try:
+        while True:
+            status = os.fstat(here)
+            if not reader.may(SEARCH, b"/proc/self/fd/%d" % here, status):
+                raise OSError(errno.EAGAIN, f"lies where nginx's user {reader.name} may not go")
+            this = status.st_dev, status.st_ino
+            if this in tops:
+                return
+            if this == below:  # the `..` of `/` is `/`
+                raise OSError(errno.EAGAIN, "leads out of the web root since it was found")
+            above = os.open(b"..", _DIRECTORY, dir_fd=here)
+            os.close(here)
+            here, below = above, this
+    finally:
+        os.close(here)
+
+
+def check_place(descriptor: int, trees: Sequence[Tree], reader: Reader) -> None:
+    """Raise OSError unless the open file, reached by a link, could be published where it lies."""
+    place = os.readlink(b"/proc/self/fd/%d" % descriptor)
+    directory, name = os.path.split(place)
+    above = os.open(directory, _DIRECTORY)
+    try:
+        there = os.stat(name, dir_fd=above, follow_symlinks=False)
+        if not os.path.samestat(there, os.fstat(descriptor)):
+            raise OSError(errno.EAGAIN, "was moved since it was found")
+        check_way(above, trees, reader)
+    finally:
+        os.close(above)
+    if refused_below(place, trees):
+        raise OSError(errno.EAGAIN, f"leads to a name that is never served, {shown(place)}")
+
+
+def tree_of(path: bytes, trees: Sequence[Tree]) -> Tree | None:
+    """Return the tree that the absolute `path`, free of links, is in."""
+    return next((tree for tree in trees if tree.holds(path)), None)
+
+
+def refused_below(path: bytes, trees: Sequence[Tree]) -> bool:
+    """Whether a name on the way to `path`, from its tree on, is one that is never served."""
+    tree = tree_of(path, trees)
+    below = path[len(tree.path.rstrip(b"/")) :].split(b"/")[1:] if tree else []
+    return any(is_refused(b"/" if depth == 0 else b"/x/", name) for depth, name in enumerate(below))
