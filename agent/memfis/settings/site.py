@@ -180,6 +180,16 @@ SITE = Table(
             read_by=BY_AGENT,
         ),
         Setting(
+            "content_check",
+            Choice(("changed", "always")),
+            "which files a look at the web root reads: those whose size, times or inode changed, or"
+            " `always` all, for file systems that tell nothing of it (a change that is seen as it"
+            " happens is read in any case)",
+            "changed",
+            since="0.2.0",
+            read_by=BY_AGENT,
+        ),
+        Setting(
             "default_type",
             Text("a media type, as text/html", r"[A-Za-z0-9.+_-]+/[A-Za-z0-9.+_-]+"),
             "Content-Type of what has no known extension",

@@ -89,6 +89,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     exclude: tuple[str, ...] = ()
     follow: tuple[str, ...] = ()
     """Directories outside the root that links may lead into."""
+    content_check: Literal["changed", "always"] = _default(SITE_IN_TOML, "content_check")
     max_page: int = _default(SITE_IN_TOML, "max_page")
     origin: str | None = None
     reader: str | None = None

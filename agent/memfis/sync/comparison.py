@@ -29,7 +29,7 @@ class Comparison:
         self._webroot, self._store, self._catalog = target.webroot, target.store, target.catalog
         self._max_page = target.site.max_page
         self._compression = target.compression
-        self._checksum = options.checksum
+        self._checksum = options.checksum or target.site.content_check == "always"
         self._lease = options.lease
         self._writing = options.writing
         self._reconsider = reconsider
