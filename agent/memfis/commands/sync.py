@@ -36,7 +36,9 @@ WAIT = 0.2
     metavar="N|N%",
     help="Refuse to remove more pages than this (exit code 4); default: 50%, or as configured.",
 )
-@click.option("--checksum", is_flag=True, help="Compare content, not size and time.")
+@click.option(
+    "--checksum", is_flag=True, help="Compare the content of every file, not size, times and inode."
+)
 @click.option(
     "--jobs",
     "-j",
@@ -58,7 +60,7 @@ def sync(
     """Make the store equal to the web root, once.
 
     New and changed files are stored, pages of files that are gone are removed, and pages of
-    unchanged files (same size and modification time) are confirmed in the store. What may not be
+    unchanged files (same size, times and inode) are confirmed in the store. What may not be
     published is never stored; what cannot be stored is named, and served by the fallback. Where an
     agent keeps the site, it does the work, and this waits for the result. Sites that a mount
     fills have nothing to sync: of several sites they are left out, and alone they are refused.
