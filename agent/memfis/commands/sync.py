@@ -36,9 +36,7 @@ WAIT = 0.2
     metavar="N|N%",
     help="Refuse to remove more pages than this (exit code 4); default: 50%, or as configured.",
 )
-@click.option(
-    "--checksum", is_flag=True, help="Compare the content of every file, not size, times and inode."
-)
+@click.option("--checksum", is_flag=True, help="Compare the content of every file.")
 @click.option(
     "--jobs",
     "-j",
