@@ -14,14 +14,15 @@ from memfis.catalog.catalog import Catalog
 from memfis.errors import SafetyError, UsageError
 from memfis.layout.heads import Head, encode_head
 from memfis.layout.keys import directory_key, head_key, page_key, site_key
-from memfis.layout.pages import GZIP, NO_PAGE, Page, content_of
+from memfis.layout.pages import GZIP, NO_PAGE, Page, content_of, make_page
 from memfis.layout.records import Entry, Log
 from memfis.store import Item
 from memfis.store.exchange import state
-from memfis.sync import MaxDelete, racy
+from memfis.sync import MaxDelete, Options, Target, Walk, racy
+from memfis.sync.difference import Task
 from memfis.sync.racy import TICK
 from memfis.verify import verify_webroot
-from memfis.webroot import Files
+from memfis.webroot import Files, WebRoot
 
 SITE = "site.example"
 
@@ -168,6 +169,41 @@ def test_the_same_time_and_size_hide_no_change(
     settle()
     assert filled.sync().changed == 0
     assert same(filled)
+
+
+def test_what_the_kernel_named_is_read_whatever_its_times_say(filled: Filled) -> None:
+    """A file system may lie about all that a record keeps: then the name alone tells."""
+    settle()
+    filled.sync()
+    catalog = Catalog(filled.store, SITE)
+    [log] = catalog.logs([b"/"])
+    assert log is not None
+    other = make_page(b"index.html", b"OTHER PAGE", filled.site.compression)
+    filled.store.set_many([Item(page_key(SITE, b"/"), other.value, other.flags)], 0)
+    assert catalog.log(b"/").append([replace(log.entries["index.html"], flags=other.flags)]).done
+    assert filled.sync().changed == 0
+    webroot = WebRoot(filled.site)
+    for named, stored in ((frozenset[str](), b"OTHER PAGE"), ({"index.html"}, b"front page")):
+        target = Target.of(filled.site, webroot, filled.store)
+        task = Task(webroot.top(), None, deep=False, named=frozenset(named))
+        with Walk(target, Options(), [task], lambda _: False) as walk:
+            assert not any(walk.steps())
+        assert content(filled, b"/") == stored
+
+
+def test_content_is_always_checked_where_the_site_says_so(filled: Filled) -> None:
+    settle()
+    filled.sync()
+    page = make_page(b"index.html", b"OTHER PAGE", filled.site.compression)
+    filled.store.set_many([Item(page_key(SITE, b"/"), page.value, page.flags)], 0)
+    catalog = Catalog(filled.store, SITE)
+    [log] = catalog.logs([b"/"])
+    assert log is not None
+    assert catalog.log(b"/").append([replace(log.entries["index.html"], flags=page.flags)]).done
+    assert filled.sync().changed == 0
+    filled.site = replace(filled.site, content_check="always")
+    assert filled.sync().changed == 1
+    assert content(filled, b"/") == b"front page"
 
 
 def test_another_copy_of_the_whole_root_sends_no_page(filled: Filled) -> None:

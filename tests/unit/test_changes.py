@@ -98,6 +98,19 @@ def test_some_can_be_left_for_later(pended: Pended) -> None:
     assert pended.take() == {b"/a/": False, b"/a/b/": True}
 
 
+def test_what_was_named_is_compared_by_content(pended: Pended) -> None:
+    names = pended.disk("/a/x.html", "/c/left.html", "/elsewhere/y.html")
+    pended.pending.add(pended.webroot, Changes(pended.disk("/a", "/c"), names=names))
+    tasks = pended.pending.take(pended.webroot, lambda path: path == b"/c/")
+    assert {task.directory.path: task.named for task in tasks} == {b"/a/": {"x.html"}}
+    pended.pending.add(pended.webroot, Changes(pended.disk("/a")))
+    tasks = pended.pending.take(pended.webroot, lambda path: False)
+    assert {task.directory.path: task.named for task in tasks} == {
+        b"/a/": frozenset(),
+        b"/c/": {"left.html"},
+    }
+
+
 @given(data=st.data())
 def test_the_order_of_changes_is_of_no_account(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

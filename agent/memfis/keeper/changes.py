@@ -55,6 +55,7 @@ class Pending:
         """Begin with none."""
         self.links = Links()
         self._deep: dict[bytes, bool] = {}
+        self._named: dict[bytes, set[str]] = {}
 
     def __len__(self) -> int:
         """Return how many there are."""
@@ -64,6 +65,11 @@ class Pending:
         """Note what `changes` mean."""
         for disk in changes.directories:
             self._add(webroot, disk, deep=False)
+        for name in changes.names:
+            directory, base = os.path.split(name)
+            if directory in changes.directories:
+                for path in self._paths(webroot, directory):
+                    self._named.setdefault(path, set()).add(base.decode("latin-1"))
         for disk in changes.trees:
             self._add(webroot, disk, deep=True)
         for name in changes.names:
@@ -77,6 +83,7 @@ class Pending:
     def clear(self) -> None:
         """Forget them: the whole site is compared anyway."""
         self._deep.clear()
+        self._named.clear()
 
     def take(self, webroot: WebRoot, later: Callable[[bytes], bool]) -> list[Task]:
         """Return what is published of them now, and forget them; but leave some for `later`."""
@@ -85,12 +92,18 @@ class Pending:
         for path, deep in self._deep.items():
             directory = None if path in left else webroot.directory(path)
             if directory is not None:
-                tasks.append(Task(directory, None, deep))
+                named = frozenset(self._named.get(path, ()))
+                tasks.append(Task(directory, None, deep, named))
         self._deep = left
+        self._named = {path: names for path, names in self._named.items() if path in left}
         return tasks
 
     def _add(self, webroot: WebRoot, disk: bytes, *, deep: bool) -> None:
+        for path in self._paths(webroot, disk):
+            self._deep[path] = deep or self._deep.get(path, False)
+
+    def _paths(self, webroot: WebRoot, disk: bytes) -> list[bytes]:
+        """Return every URL path, with a slash at the end, of the directory `disk`."""
         own = webroot.url_path(disk)
         paths = [path + b"/" for path in self.links.also(disk)]
-        for path in paths if own is None else [own, *paths]:
-            self._deep[path] = deep or self._deep.get(path, False)
+        return paths if own is None else [own, *paths]

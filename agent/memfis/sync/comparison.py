@@ -97,7 +97,7 @@ class Comparison:
                 self._leave_to_disk(difference, new, old, reason)
             elif old is None or old.flags & NO_PAGE:
                 difference.read.append(("added", new))
-            elif new.same_content(old) and not self._checksum:
+            elif new.same_content(old) and not self._checksum and name not in task.named:
                 unconfirmed.append((new, old))
             elif new.size == old.size:
                 doubtful.append((new, old))

@@ -17,6 +17,8 @@ class Task(NamedTuple):
     """A record names it, so the store should have its own; None: ask the store whether one does."""
     deep: bool
     """All that is below it is to be compared too; else only what no record names."""
+    named: frozenset[str] = frozenset()
+    """Files of which the kernel told that they changed: their content is compared in any case."""
 
 
 @dataclass(eq=False)
