@@ -67,7 +67,7 @@ class WebRoot:
     """A site's directory on disk, seen with the rights of nginx's user."""
 
     def __init__(self, site: Site) -> None:
-        """Find the web root of `site`; raises MissingRootError or BrokenRootError."""
+        """Find the web root of `site`; raises UsageError, see `find_root`."""
         self._site = site
         self._index = site.index_name
         self._exclusions = Exclusions(site.exclude)
@@ -83,17 +83,24 @@ class WebRoot:
         self._made_up = _devices_with_made_up_inodes()
 
     def _find_trees(self) -> list[Tree]:
-        """Return the web root, and what links may lead into that is there; raises RootError."""
+        """Return the web root, and what links may lead into that is there; raises UsageError."""
         try:
             trees = [Tree.at(self.root)]
         except OSError as error:  # it went just now
             raise MissingRootError(f"web root {shown(self.given)}: {error.strerror}") from error
         for path in map(os.fsencode, self._site.follow):
             try:
-                if closed_on_the_way(path, self.reader) is None:
-                    trees.append(Tree.at(os.path.realpath(path, strict=True)))
+                if closed_on_the_way(path, self.reader) is not None:
+                    continue
+                tree = Tree.at(os.path.realpath(path, strict=True))
             except OSError:
                 continue  # a link that leads there is told as one that leads nowhere
+            if tree.holds(self.root) or trees[0].holds(tree.path):
+                raise UsageError(
+                    f"web root {shown(self.given)}: 'follow' {shown(path)} is {shown(tree.path)},"
+                    " which holds the root or is in it"
+                )
+            trees.append(tree)
         return trees
 
     def check_open(self) -> None:
