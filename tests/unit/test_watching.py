@@ -14,7 +14,7 @@ from memfis.keeper.times import NEVER, RETRY
 from memfis.keeper.watching import POLL, RECONCILE, Watching
 from memfis.watch import Changes, TreeWatcher, WatchLimitError
 from memfis.watch.mounts import Mount
-from memfis.watch.tree import HELD
+from memfis.watch.writing import HELD
 
 PATIENCE = 20.0
 

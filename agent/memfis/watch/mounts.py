@@ -41,15 +41,25 @@ def mounts_among(lines: Iterable[MountLine], root: bytes) -> list[Mount]:
     """Return those of `lines`, in the kernel's order, that `mounts_of` is about."""
     holding: Mount | None = None
     below: dict[bytes, Mount] = {}
-    for point, kind, _ in lines:
-        mount = Mount(point, kind)
-        if _is_in(root, point):
+    for line in lines:
+        point = line.point
+        mount = Mount(point, line.type)
+        if is_in(root, point):
             if holding is None or len(point) >= len(holding.point):
                 holding = mount
-        elif _is_in(point, root):
+        elif is_in(point, root):
             below[point] = mount
     return [*([holding] if holding else []), *below.values()]
 
 
-def _is_in(path: bytes, directory: bytes) -> bool:
+def mount_points() -> list[bytes]:
+    """Return where anything is mounted; nowhere, if the kernel does not tell (no /proc)."""
+    try:
+        return [line.point for line in read_mountinfo()]
+    except FileNotFoundError:
+        return []
+
+
+def is_in(path: bytes, directory: bytes) -> bool:
+    """Whether `path` is `directory` or below it; both are absolute and free of links."""
     return path == directory or path.startswith(directory.rstrip(b"/") + b"/")
