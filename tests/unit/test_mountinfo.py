@@ -10,8 +10,8 @@ MOUNTINFO = rb"""22 1 253:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
 
 def test_place_type_and_source_without_escapes() -> None:
     assert parse_mountinfo(MOUNTINFO) == [
-        MountLine(b"/", "ext4", b"/dev/vda1"),
-        MountLine(b"/srv/a\\b\tc", "cifs", b"//files/my share"),
-        MountLine(b"/mnt", "fuse.memfis", b"site.example"),
-        MountLine(b"/tmp", "tmpfs", b""),
+        MountLine(b"/", "ext4", b"/dev/vda1", b"22 253:1 /"),
+        MountLine(b"/srv/a\\b\tc", "cifs", b"//files/my share", b"41 0:39 /"),
+        MountLine(b"/mnt", "fuse.memfis", b"site.example", b"42 0:40 /"),
+        MountLine(b"/tmp", "tmpfs", b"", b"43 0:41 /"),
     ]

@@ -183,7 +183,9 @@ def test_files_that_are_written_cost_nothing_where_directories_go(
             held.flush()
         watcher.read()
         assert len(list(watcher.writing())) == 200
-        assert calls_to_forget(watcher, tmp_path / "later", 100) < before + 10 * 200  # not 100 * 200
+        assert (
+            calls_to_forget(watcher, tmp_path / "later", 100) < before + 10 * 200
+        )  # not 100 * 200
 
 
 def test_what_is_written_in_a_directory_that_goes_is_forgotten(

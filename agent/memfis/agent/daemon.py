@@ -17,6 +17,7 @@ from memfis.control.messages import SOCKET
 from memfis.control.server import answer_requests
 from memfis.errors import ConfigurationError, MemfisError, UsageError
 from memfis.keeper import SiteKeeper, StoredSite
+from memfis.service.mountinfo import MountTable
 from memfis.service.runtime import runtime_directory
 from memfis.service.signals import Signals
 from memfis.service.sockets import Serve, listen_tcp, listen_unix, passed_sockets
@@ -58,6 +59,7 @@ class Daemon:
         self._stored: dict[str, StoredSite] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._web = WebSockets(self._keepers.get, passed)
+        self._mounts = MountTable()
         self._ready = False
         self._status = ""
 
@@ -142,6 +144,7 @@ class Daemon:
                 self._runtime,
                 jobs=len(os.sched_getaffinity(0)),
                 mime_types=self._settings.mime_types,
+                mounts=self._mounts,
             )
             self._keepers[site.name] = keeper
         self._tasks[site.name] = asyncio.create_task(keeper.keep(), name=site.name)
