@@ -202,3 +202,77 @@ def test_what_is_written_in_a_directory_that_goes_is_forgotten(
         (tmp_path / "a").rename(tmp_path.with_suffix(".away"))
         watcher.read()
         assert list(watcher.writing()) == []
+
+
+class Followed:
+    """A web root, and a directory outside that links in it may lead into."""
+
+    def __init__(self, directory: Path) -> None:
+        self.root = directory / "root"
+        self.root.mkdir()
+        self.shared = directory / "shared"
+        self.watcher = TreeWatcher(
+            os.fsencode(self.root), follow=[os.fsencode(directory / "shared")]
+        )
+
+    def write(self, path: Path) -> None:
+        """Write a file, and hear of it."""
+        path.write_text("page")
+        assert self.watcher.read().names == {os.fsencode(path.resolve())}
+
+
+@pytest.fixture
+def followed(tmp_path: Path) -> Iterator[Followed]:
+    followed = Followed(tmp_path)
+    yield followed
+    followed.watcher.close()
+
+
+def test_what_links_may_lead_into_is_watched(followed: Followed) -> None:
+    (followed.shared / "uploads").mkdir(parents=True)
+    followed.watcher.start()
+    assert followed.watcher.directories == 3
+    followed.write(followed.shared / "uploads" / "photo.html")
+    followed.write(followed.root / "page.html")
+
+
+def test_what_links_may_lead_into_may_come_and_go(followed: Followed) -> None:
+    followed.watcher.start()
+    for _ in range(2):
+        (followed.shared / "uploads").mkdir(parents=True)
+        assert followed.watcher.read().everything
+        followed.write(followed.shared / "uploads" / "photo.html")
+        shutil.rmtree(followed.shared)
+        assert followed.watcher.read().everything
+        followed.write(followed.root / "page.html")
+
+
+def test_what_links_may_lead_into_may_be_switched(followed: Followed, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        followed.shared.unlink(missing_ok=True)
+        followed.shared.symlink_to(name)
+        if name == "one":
+            followed.watcher.start()
+        else:
+            assert str(followed.shared) in followed.watcher.read().everything
+        followed.write(tmp_path / name / "photo.html")
+    (tmp_path / "one" / "photo.html").write_text("nobody looks there any more")
+    assert not followed.watcher.read()
+
+
+@pytest.mark.parametrize("target", ["root", "root/below", ".", "/"])
+def test_links_may_not_be_led_around_the_root(
+    followed: Followed, tmp_path: Path, target: str
+) -> None:
+    (followed.root / "below").mkdir()
+    followed.shared.symlink_to(target)
+    followed.watcher.start()
+    assert followed.watcher.left_out == [os.fsencode(followed.shared)]
+    assert followed.watcher.directories == 2
+    followed.shared.unlink()
+    assert followed.watcher.read().everything
+    followed.shared.mkdir()
+    assert followed.watcher.read().everything
+    assert followed.watcher.left_out == []
+    followed.write(followed.shared / "photo.html")

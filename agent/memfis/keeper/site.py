@@ -55,7 +55,9 @@ class SiteKeeper:
         """Set when the whole site was synced for the first time, well or not."""
         self._locks = locks
         self._schedule = Schedule(self.journal)
-        self._watching = Watching(site.root, self.journal, self, mounts or MountTable())
+        self._watching = Watching(
+            site.root, self.journal, self, mounts or MountTable(), site.follow
+        )
         self._dynamic = DynamicPages(
             site, mime_types, self.health, self._schedule.compare_directory
         )

@@ -93,8 +93,7 @@ class Watching:
         except (OSError, WatchLimitError) as error:
             self._failed(error)
             return
-        asyncio.get_running_loop().add_reader(self._tree.fileno(), self._read)
-        self._find_the_deaf()
+        self._started()
         self._watcher.missed_changes()
 
     def stop(self) -> None:
@@ -104,6 +103,17 @@ class Watching:
         if self._tree.started:
             asyncio.get_running_loop().remove_reader(self._tree.fileno())
         self._tree.close()
+
+    def _started(self) -> None:
+        """Hear what the tree, which is watched anew, has to say."""
+        asyncio.get_running_loop().add_reader(self._tree.fileno(), self._read)
+        self._find_the_deaf()
+        for given in self._tree.left_out:
+            self._journal.once(
+                logging.WARNING,
+                f"follow: {os.fsdecode(given)} leads to the web root, to a directory above it or"
+                " into it, so links to it are not followed",
+            )
 
     def _find_the_deaf(self) -> None:
         """Look often where others change files unseen."""
@@ -151,8 +161,7 @@ class Watching:
             return
         if changes.everything:  # a new descriptor, which may well have the number of the old one
             loop.remove_reader(before)
-            loop.add_reader(self._tree.fileno(), self._read)
-            self._find_the_deaf()
+            self._started()
         self._watcher.changed(changes)
 
     def _failed(self, error: Exception) -> None:

@@ -87,6 +87,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     store: str = _default(SITE_IN_TOML, "store")
     index: tuple[str, ...] = _default(SITE_IN_TOML, "index")
     exclude: tuple[str, ...] = ()
+    follow: tuple[str, ...] = ()
+    """Absolute paths outside the root, as they were given: they may be links, or missing."""
     max_page: int = _default(SITE_IN_TOML, "max_page")
     origin: str | None = None
     reader: str | None = None

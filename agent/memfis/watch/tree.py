@@ -35,6 +35,7 @@ class TreeWatcher:
         self._given = root
         self._follow = follow
         self._roots: list[bytes] = []
+        self._left_out: list[bytes] = []
         self._inotify: Inotify | None = None
         self._names = WatchedNames()
         self._files: set[bytes] = set()
@@ -54,9 +55,7 @@ class TreeWatcher:
             for given in (self._given, *self._follow):
                 self._watch_the_way(given)
             root = os.path.realpath(self._given, strict=True)
-            others = {os.path.realpath(given) for given in self._follow}
-            apart = [each for each in others if not is_in(each, root) and not is_in(root, each)]
-            self._roots = [root, *sorted(apart)]
+            self._roots = [root, *self._apart_from(root)]
             self._way.update(self._roots)
             for each in self._roots:
                 self._add(each)
@@ -80,6 +79,11 @@ class TreeWatcher:
     def directories(self) -> int:
         """How many directories are watched."""
         return len(self._names) - len(self._files)
+
+    @property
+    def left_out(self) -> Sequence[bytes]:
+        """Those of `follow`, as given, that hold the root or are in it now."""
+        return self._left_out
 
     @property
     def roots(self) -> Sequence[bytes]:
@@ -172,6 +176,18 @@ class TreeWatcher:
             # of what happens to a file system's own directory, no event bears its name
             names[b""] = (directory, access_of(directory))
             self._way |= {directory, path}
+
+    def _apart_from(self, root: bytes) -> list[bytes]:
+        """Return what `follow` names now, free of links, but for what holds `root` or is in it."""
+        self._left_out = []
+        apart = set()
+        for given in self._follow:
+            path = os.path.realpath(given)
+            if is_in(path, root) or is_in(root, path):
+                self._left_out.append(given)
+            else:
+                apart.add(path)
+        return sorted(apart)
 
     def _replaced(self, event: Event) -> str:
         """Return what `event` says has become of the whole tree, nothing as a rule."""
