@@ -331,7 +331,10 @@ def test_what_links_may_not_lead_into(follow: str, said: str) -> None:
 
 @pytest.mark.parametrize("follow", ["/srv/a-shared", "/srv/shared", "/var/bb", "/var/b.d/c"])
 def test_what_links_may_lead_into(follow: str) -> None:
-    sites = [{"name": "a", "root": "/srv/a", "follow": [follow]}, {"name": "b", "root": "/var/b"}]
+    sites: list[dict[str, Any]] = [
+        {"name": "a", "root": "/srv/a", "follow": [follow]},
+        {"name": "b", "root": "/var/b"},
+    ]
     assert settings_from({"sites": sites}, "memfis.toml").sites[0].follow == (follow,)
     role = [{**site, "server_names": [site["name"]]} for site in sites]
     assert site_problems(role) == []

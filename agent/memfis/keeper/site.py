@@ -145,6 +145,10 @@ class SiteKeeper:
             for request in self._schedule.requests:
                 request.answer.cancel()
 
+    def watch_no_more(self) -> None:
+        """Hear of no more changes; `keep` is about to be cancelled."""
+        self._watching.stop()
+
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[None]:
         while True:

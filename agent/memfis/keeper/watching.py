@@ -97,9 +97,9 @@ class Watching:
         self._watcher.missed_changes()
 
     def stop(self) -> None:
-        """Watch no more."""
+        """Watch no more, for good."""
         self._listening.close()
-        self._listens = False
+        self._again = NEVER
         if self._tree.started:
             asyncio.get_running_loop().remove_reader(self._tree.fileno())
         self._tree.close()

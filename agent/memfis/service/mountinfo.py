@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import re
 import select
 from collections.abc import Callable, Iterator, Sequence, Set
@@ -23,9 +24,11 @@ class MountLine(NamedTuple):
     """Such as `ext4`, `fuse.sshfs`."""
     source: bytes
     """A device, a network path, or whatever the file system calls itself."""
+    device: int = 0
+    """Its number, as `st_dev` of stat(2) has it on most file systems."""
     mount: bytes = b""
-    """The mount's number, the device's, and what of the device's tree is mounted: one mount is told
-    from another by these, unless the former and all of its file system had gone before."""
+    """The mount's number, and what of the device's tree is mounted: with the device, one mount is
+    told from another by these, unless the former and all of its file system had gone before."""
 
 
 def read_mountinfo() -> list[MountLine]:
@@ -39,13 +42,15 @@ def parse_mountinfo(text: bytes) -> list[MountLine]:
     for line in text.splitlines():
         fields, _, rest = line.partition(b" - ")
         kind, source, *_ = rest.split(b" ")
-        number, _, device, root, point = fields.split(b" ")[:5]
+        mount, _, device, root, point, *_ = fields.split(b" ")
+        number = os.makedev(*map(int, device.split(b":")))
         lines.append(
             MountLine(
                 _plain(point),
                 kind.decode("ascii", "replace"),
                 _plain(source),
-                b"%b %b %b" % (number, device, root),
+                number,
+                b"%b %b" % (mount, root),
             )
         )
     return lines
@@ -98,7 +103,8 @@ class MountTable:
         points = {line.point for line in {*before} ^ {*self._lines}}
         if points:
             for told in list(self._told):
-                told(points)
+                if told in self._told:  # and was not taken away by one before
+                    told(points)
 
     def _begin(self) -> None:
         try:
