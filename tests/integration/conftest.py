@@ -1,18 +1,22 @@
 """A store, and a web root to fill it from."""
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from memfis.catalog.catalog import Catalog
 from memfis.errors import StoreError
-from memfis.layout.keys import page_key
-from memfis.layout.pages import Page, content_of
+from memfis.layout.keys import page_key, page_path
+from memfis.layout.pages import Page, content_of, make_page
 from memfis.settings.addresses import StoreAddress
 from memfis.settings.values import Site
-from memfis.store import Store
+from memfis.store import Item, Store
 from memfis.sync import MaxDelete, Options, Report, sync
+from memfis.sync.racy import TICK
 from memfis.verify import Discrepancy, verify_webroot
 from support.agent import Agent
 from support.directory import reachable_directory
@@ -67,6 +71,20 @@ class Filled:
         prefix = b"memfis://" + self.site.name.encode()
         return {key.removeprefix(prefix) for key in self.store.all_keys() if key.startswith(prefix)}
 
+    def lie(self, name: str, content: bytes) -> None:
+        """Have the store hold `content` as the page of the root's file `name`, and its record so.
+
+        Only the content of the file tells then that it is another one, as on a file system that
+        shows no change.
+        """
+        made = make_page(name.encode(), content, self.site.compression)
+        path = page_path(b"/", name.encode(), self.site.index_name)
+        self.store.set_many([Item(page_key(self.site.name, path), made.value, made.flags)], 0)
+        catalog = Catalog(self.store, self.site.name)
+        [log] = catalog.logs([b"/"])
+        assert log is not None
+        assert catalog.log(b"/").append([replace(log.entries[name], flags=made.flags)]).done
+
     def content(self, path: bytes) -> bytes | None:
         """Return the page at `path` as a browser sees it; None while there is none."""
         try:
@@ -101,6 +119,11 @@ def filled(directory: Path, memcached: Memcached) -> Iterator[Filled]:
     store = Store(StoreAddress.parse(site.store))
     yield Filled(site, store)
     store.close()
+
+
+def settle() -> None:
+    """Wait until a change of a file would show in its times."""
+    time.sleep(2 * TICK / 1e9)
 
 
 class Agents:

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from integration.conftest import Agents, Filled
+from integration.conftest import Filled
 from memfis.errors import UsageError
-from support.process import wait_for
 
 
 @pytest.fixture
@@ -76,16 +75,3 @@ def test_one_that_turns_out_to_hold_the_root_is_refused(filled: Filled, target: 
     filled.site = replace(filled.site, follow=(str(named),))
     with pytest.raises(UsageError, match=r"'follow' .*/named is .* holds the root or is in it"):
         filled.sync()
-
-
-def test_the_agent_sees_what_changes_there(filled: Filled, shared: Path, new_agent: Agents) -> None:
-    agent = new_agent(site={"follow": [str(shared)]})
-    agent.start()
-    assert uploads(filled) == UPLOADS
-    (shared / "a.txt").write_text("changed")
-    wait_for(lambda: filled.content(b"/uploads/a.txt") == b"changed", "the change")
-    wait_for(lambda: filled.content(b"/one.txt") == b"changed", "the change by the other link")
-    (shared / "2026" / "new.txt").write_text("new")
-    wait_for(lambda: filled.content(b"/uploads/2026/new.txt") == b"new", "the new file")
-    (shared / "2026" / "b.txt").unlink()
-    wait_for(lambda: filled.content(b"/uploads/2026/b.txt") is None, "the file to be gone")

@@ -2,25 +2,23 @@
 
 import os
 import shutil
-import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
-from integration.conftest import Filled
+from integration.conftest import Filled, settle
 from memfis.catalog.catalog import Catalog
 from memfis.errors import SafetyError, UsageError
 from memfis.layout.heads import Head, encode_head
 from memfis.layout.keys import directory_key, head_key, page_key, site_key
-from memfis.layout.pages import GZIP, NO_PAGE, Page, content_of, make_page
+from memfis.layout.pages import GZIP, NO_PAGE, Page, content_of
 from memfis.layout.records import Entry, Log
 from memfis.store import Item
 from memfis.store.exchange import state
 from memfis.sync import MaxDelete, Options, Target, Walk, racy
 from memfis.sync.difference import Task
-from memfis.sync.racy import TICK
 from memfis.verify import verify_webroot
 from memfis.webroot import Files, WebRoot
 
@@ -35,11 +33,6 @@ def same(filled: Filled) -> bool:
 def content(filled: Filled, path: bytes) -> bytes | None:
     found = filled.store.get(page_key(SITE, path))
     return content_of(Page(*found)) if found else None
-
-
-def settle() -> None:
-    """Wait until a change of a file would show in its modification time."""
-    time.sleep(2 * TICK / 1e9)
 
 
 def test_a_first_sync_stores_every_page_under_its_url(filled: Filled) -> None:
@@ -175,12 +168,7 @@ def test_what_the_kernel_named_is_read_whatever_its_times_say(filled: Filled) ->
     """A file system may lie about all that a record keeps: then the name alone tells."""
     settle()
     filled.sync()
-    catalog = Catalog(filled.store, SITE)
-    [log] = catalog.logs([b"/"])
-    assert log is not None
-    other = make_page(b"index.html", b"OTHER PAGE", filled.site.compression)
-    filled.store.set_many([Item(page_key(SITE, b"/"), other.value, other.flags)], 0)
-    assert catalog.log(b"/").append([replace(log.entries["index.html"], flags=other.flags)]).done
+    filled.lie("index.html", b"OTHER PAGE")
     assert filled.sync().changed == 0
     webroot = WebRoot(filled.site)
     for named, stored in ((frozenset[str](), b"OTHER PAGE"), ({"index.html"}, b"front page")):
@@ -194,12 +182,7 @@ def test_what_the_kernel_named_is_read_whatever_its_times_say(filled: Filled) ->
 def test_content_is_always_checked_where_the_site_says_so(filled: Filled) -> None:
     settle()
     filled.sync()
-    page = make_page(b"index.html", b"OTHER PAGE", filled.site.compression)
-    filled.store.set_many([Item(page_key(SITE, b"/"), page.value, page.flags)], 0)
-    catalog = Catalog(filled.store, SITE)
-    [log] = catalog.logs([b"/"])
-    assert log is not None
-    assert catalog.log(b"/").append([replace(log.entries["index.html"], flags=page.flags)]).done
+    filled.lie("index.html", b"OTHER PAGE")
     assert filled.sync().changed == 0
     filled.site = replace(filled.site, content_check="always")
     assert filled.sync().changed == 1

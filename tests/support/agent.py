@@ -90,6 +90,11 @@ class Agent:
         """Send a signal to it and its workers."""
         self._process.signal(number)
 
+    @property
+    def pid(self) -> int:
+        """Its process."""
+        return self._process.pid
+
     def end(self, number: Signals = SIGTERM) -> None:
         """End it; by SIGKILL its workers too, otherwise they are its own affair."""
         self._process.end(number)

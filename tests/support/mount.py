@@ -5,7 +5,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from signal import SIGTERM, Signals
+from signal import SIGCONT, SIGSTOP, SIGTERM, Signals
 
 from support.command import COMMAND, environment
 from support.process import PATIENCE, Process, wait_for
@@ -40,6 +40,14 @@ class Mount:
         """Send a signal to its process, and wait until that has ended."""
         self._process.signal(number)
         self.ended()
+
+    def freeze(self) -> None:
+        """Let its process answer nothing, until it is thawed."""
+        self._process.signal(SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let its process go on."""
+        self._process.signal(SIGCONT)
 
     def kill(self) -> None:
         """Let its process end without a word."""

@@ -168,3 +168,41 @@ def test_nothing_is_left_when_the_whole_site_is_compared(pended: Pended) -> None
     pended.pending.add(pended.webroot, Changes(pended.disk("/a")))
     pended.pending.clear()
     assert pended.take() == {}
+
+
+def test_what_links_lead_to_outside_of_the_web_root_is_compared_where_they_are(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    pended = Pended(tmp_path_factory.mktemp("root"))
+    shared = tmp_path_factory.mktemp("shared").resolve()
+    (shared / "uploads" / "2026").mkdir(parents=True)
+    (shared / "logo.png").write_bytes(b"logo")
+    links = {
+        b"/a/": {b"uploads": shared / "uploads"},
+        b"/": {b"logo.png": shared / "logo.png"},
+    }
+    for url, named in links.items():
+        for name, target in named.items():
+            os.symlink(target, pended.root + url + name)
+        directory = pended.webroot.directory(url)
+        assert directory is not None
+        found = pended.webroot.listing(directory).links
+        assert [link.name for link in found] == list(named)
+        pended.pending.links.update({url: found})
+
+    def urls(changes: Changes) -> dict[bytes, bool]:
+        pended.pending.add(pended.webroot, changes)
+        noted = dict(pended.pending._deep)  # what is not published yet is not taken
+        pended.pending.clear()
+        return noted
+
+    inside = os.fsencode(shared / "uploads" / "2026")
+    assert urls(Changes({inside}, names={inside + b"/x.html"})) == {b"/a/uploads/2026/": False}
+    uploads = os.fsencode(shared / "uploads")
+    assert urls(Changes({os.fsencode(shared)}, {uploads}, {uploads})) == {
+        b"/a/uploads/": True,
+        b"/a/": True,
+    }
+    logo = os.fsencode(shared / "logo.png")
+    assert urls(Changes({os.fsencode(shared)}, names={logo})) == {b"/": True}
+    assert urls(Changes({os.fsencode(shared / "else")})) == {}

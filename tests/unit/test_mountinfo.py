@@ -12,8 +12,8 @@ MOUNTINFO = rb"""22 1 253:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
 
 def test_place_type_and_source_without_escapes() -> None:
     assert parse_mountinfo(MOUNTINFO) == [
-        MountLine(b"/", "ext4", b"/dev/vda1", os.makedev(253, 1)),
-        MountLine(b"/srv/a\\b\tc", "cifs", b"//files/my share", os.makedev(0, 39)),
-        MountLine(b"/mnt", "fuse.memfis", b"site.example", os.makedev(0, 40)),
-        MountLine(b"/tmp", "tmpfs", b"", os.makedev(0, 41)),
+        MountLine(b"/", "ext4", b"/dev/vda1", os.makedev(253, 1), b"22 /"),
+        MountLine(b"/srv/a\\b\tc", "cifs", b"//files/my share", os.makedev(0, 39), b"41 /"),
+        MountLine(b"/mnt", "fuse.memfis", b"site.example", os.makedev(0, 40), b"42 /"),
+        MountLine(b"/tmp", "tmpfs", b"", os.makedev(0, 41), b"43 /"),
     ]

@@ -11,6 +11,7 @@ import yaml
 from jinja2 import Environment, StrictUndefined
 
 from memfis import __version__
+from memfis.errors import ConfigurationError
 from memfis.layout.compression import Compression
 from memfis.nginx.site import site_variables
 from memfis.settings.agent import AGENT, MAX_DELETE, SITE_IN_TOML
@@ -295,3 +296,54 @@ def test_one_site_is_the_default_at_a_listener() -> None:
     assert said(secure, {**first, "tls": {}}) == [
         "memfis_sites[1].default_server: memfis_sites[0] is the default at 443 already"
     ]
+
+
+@pytest.mark.parametrize(
+    ("follow", "said"),
+    [
+        ("/srv/a", "follow[0]: '/srv/a': is the web root, /srv/a"),
+        ("/srv//a/./", "follow[0]: '/srv//a/./': is the web root, /srv/a"),
+        ("/srv", "follow[0]: '/srv': holds the web root, /srv/a"),
+        ("/srv/a/shared", "follow[0]: '/srv/a/shared': is in the web root, /srv/a"),
+        ("/var/b", "follow[0]: '/var/b': is the root of SITES[1], /var/b"),
+        ("/var", "follow[0]: '/var': holds the root of SITES[1], /var/b"),
+        ("/var/b/c", "follow[0]: '/var/b/c': is in the root of SITES[1], /var/b"),
+        ("/", "follow[0]: '/': expected an absolute path below /"),
+        ("//", "follow[0]: '//': expected an absolute path below /"),
+        ("/./", "follow[0]: '/./': expected an absolute path below /"),
+        ("/shared/..", "follow[0]: '/shared/..': expected an absolute path below /"),
+        ("shared", "follow[0]: 'shared': expected an absolute path below /"),
+        ("~/shared", "follow[0]: '~/shared': expected an absolute path below /"),
+    ],
+)
+def test_what_links_may_not_lead_into(follow: str, said: str) -> None:
+    first = {"root": "/srv/a", "follow": [follow]}
+    second = {"root": "/var/b/"}
+    role = site_problems(
+        [first | {"server_names": ["a.example"]}, second | {"server_names": ["b.example"]}]
+    )
+    assert role == ["memfis_sites[0]." + said.replace("SITES", "memfis_sites")]
+    toml = {"sites": [first | {"name": "a.example"}, second | {"name": "b.example"}]}
+    with pytest.raises(ConfigurationError) as caught:
+        settings_from(toml, "memfis.toml")
+    assert caught.value.problems == ["sites[0]." + said.replace("SITES", "sites")]
+
+
+@pytest.mark.parametrize("follow", ["/srv/a-shared", "/srv/shared", "/var/bb", "/var/b.d/c"])
+def test_what_links_may_lead_into(follow: str) -> None:
+    sites: list[dict[str, Any]] = [
+        {"name": "a", "root": "/srv/a", "follow": [follow]},
+        {"name": "b", "root": "/var/b"},
+    ]
+    assert settings_from({"sites": sites}, "memfis.toml").sites[0].follow == (follow,)
+    role = [{**site, "server_names": [site["name"]]} for site in sites]
+    assert site_problems(role) == []
+    assert toml_of_the_role(follow=[follow]).sites[0].follow == (follow,)
+
+
+def test_a_site_of_the_store_follows_nothing() -> None:
+    site = {"name": "a", "source": "store", "follow": ["/srv/shared"]}
+    said = "follow: a site whose source is the store has no disk behind it"
+    with pytest.raises(ConfigurationError) as caught:
+        settings_from({"sites": [site]}, "memfis.toml")
+    assert caught.value.problems == [f"sites[0].{said}"]

@@ -12,9 +12,10 @@ from memfis.keeper import watching as module
 from memfis.keeper.journal import Journal
 from memfis.keeper.times import NEVER, RETRY
 from memfis.keeper.watching import POLL, RECONCILE, Watching
+from memfis.service.mount_table import MountTable
 from memfis.watch import Changes, TreeWatcher, WatchLimitError
 from memfis.watch.mounts import Mount
-from memfis.watch.tree import HELD
+from memfis.watch.writing import HELD
 
 PATIENCE = 20.0
 
@@ -39,7 +40,7 @@ class Keeper:
     def __init__(self, root: Path) -> None:
         self.changes: list[Changes] = []
         self.missed = 0
-        self.watching = Watching(str(root), Journal("a.example"), self)
+        self.watching = Watching(str(root), Journal("a.example"), self, MountTable())
         self._told = asyncio.Event()
 
     def changed(self, changes: Changes) -> None:
@@ -153,7 +154,7 @@ def test_so_it_is_where_others_change_files_unseen(
     clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     mounts = [Mount(b"/", "ext4"), Mount(b"/srv", "nfs4")]
-    monkeypatch.setattr(module, "mounts_of", lambda _: mounts)
+    monkeypatch.setattr(module, "mounts_among", lambda *_: mounts)
 
     async def use(keeper: Keeper) -> None:
         keeper.watching.start_or_read()

@@ -8,21 +8,25 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from pathlib import Path
 
+from memfis.agent.apart import SiteApart
 from memfis.agent.web import WebSockets
 from memfis.catalog.source import Source, declared_source
 from memfis.control.messages import SOCKET
 from memfis.control.server import answer_requests
 from memfis.errors import ConfigurationError, MemfisError, UsageError
-from memfis.keeper import SiteKeeper, StoredSite
+from memfis.keeper import Kept, SiteKeeper, StoredSite
+from memfis.layout.paths import shown
+from memfis.service.mount_table import MountTable
 from memfis.service.runtime import runtime_directory
 from memfis.service.signals import Signals
 from memfis.service.sockets import Serve, listen_tcp, listen_unix, passed_sockets
 from memfis.service.systemd import notify
 from memfis.settings.addresses import ListenAddress
 from memfis.settings.values import Settings, Site
+from memfis.watch.mounts import Mount, waiting_on
 
 TICK = 1.0
 """Seconds between two words to systemd."""
@@ -54,10 +58,12 @@ class Daemon:
         self._load = load
         self._settings = settings
         self._runtime = runtime_directory(settings.runtime_directory)
-        self._keepers: dict[str, SiteKeeper] = {}
+        self._keepers: dict[str, Kept] = {}
         self._stored: dict[str, StoredSite] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._web = WebSockets(self._keepers.get, passed)
+        self._mounts = MountTable()
+        self._remounted = asyncio.Event()
         self._ready = False
         self._status = ""
 
@@ -67,6 +73,7 @@ class Daemon:
             async with contextlib.AsyncExitStack() as stack:
                 stack.push_async_callback(self._end, self._tasks)
                 await self._listen(stack)
+                stack.enter_context(self._mounts.telling(self._mounted))
                 for site in self._settings.sites:
                     self._begin(site)
                 stack.push_async_callback(self._web.close)
@@ -76,14 +83,18 @@ class Daemon:
                     if signals.reload.is_set():
                         signals.reload.clear()
                         await self._reload()
+                    if self._remounted.is_set():
+                        self._remounted.clear()
+                        await self._move()
                     self._tell_systemd()
                     await self._wait(signals)
                 notify("STOPPING=1")
         log.info("stopped")
 
     async def _wait(self, signals: Signals) -> None:
-        """Wait for a signal, a site that ends, or the next word to systemd."""
-        events = [asyncio.ensure_future(each.wait()) for each in (signals.stop, signals.reload)]
+        """Wait for a signal, a mount, a site that ends, or the next word to systemd."""
+        awaited = (signals.stop, signals.reload, self._remounted)
+        events = [asyncio.ensure_future(each.wait()) for each in awaited]
         try:
             await asyncio.wait(
                 [*events, *self._tasks.values()],
@@ -133,18 +144,47 @@ class Daemon:
         stack.callback(path.unlink, missing_ok=True)
 
     def _begin(self, site: Site) -> None:
-        keeper: SiteKeeper | StoredSite
+        keeper: Kept | StoredSite
         if declared_source(site) is Source.STORE:
             keeper = self._stored[site.name] = StoredSite(site)
+        elif mount := self._waiting_on(site):
+            keeper = self._keepers[site.name] = SiteApart(
+                site,
+                self._runtime,
+                mime_types=self._settings.mime_types,
+                waits_for=f"{shown(mount.point)} ({mount.type})",
+            )
         else:
-            keeper = SiteKeeper(
+            keeper = self._keepers[site.name] = SiteKeeper(
                 site,
                 self._runtime,
                 jobs=len(os.sched_getaffinity(0)),
                 mime_types=self._settings.mime_types,
+                mounts=self._mounts,
             )
-            self._keepers[site.name] = keeper
         self._tasks[site.name] = asyncio.create_task(keeper.keep(), name=site.name)
+
+    def _waiting_on(self, site: Site) -> Mount | None:
+        """Return a mount that a look at the disk of `site` may wait for; None: there is none."""
+        return waiting_on(map(os.fsencode, (site.root, *site.follow)), self._mounts.lines)
+
+    def _mounted(self, _: Set[bytes]) -> None:
+        """Let nothing look here at what was mounted now and may keep it waiting."""
+        for keeper in self._keepers.values():
+            if isinstance(keeper, SiteKeeper) and self._waiting_on(keeper.site):
+                keeper.watch_no_more()
+        self._remounted.set()
+
+    async def _move(self) -> None:
+        """Give sites processes of their own, or take them back, by what is mounted now."""
+        moved = [
+            keeper.site
+            for keeper in self._keepers.values()
+            if isinstance(keeper, SiteApart) != bool(self._waiting_on(keeper.site))
+        ]
+        await self._end(site.name for site in moved)
+        for site in moved:
+            self._begin(site)
 
     def _sites(self) -> str:
         """Return what is done to which site, for people."""
@@ -198,7 +238,7 @@ class Daemon:
 
     def _tell_systemd(self) -> None:
         sites = list(self._keepers.values())
-        watched: list[SiteKeeper | StoredSite] = [*sites, *self._stored.values()]
+        watched: list[Kept | StoredSite] = [*sites, *self._stored.values()]
         down = [site.site.name for site in watched if site.health.is_down]
         begun = [site for site in sites if site.begun.is_set()]
         status = f"{sum(site.pages for site in sites)} pages of {_sites(len(sites))}"

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from memfis.keeper import SiteKeeper, StoredSite
+from memfis.keeper import Kept, StoredSite
 from memfis.render.visitors import ANOTHER_HOST
 from memfis.service.exposition import Exposition
 
@@ -37,7 +37,7 @@ class _Sites(Collector):
 
     def __init__(
         self,
-        sites: Callable[[], Sequence[SiteKeeper]],
+        sites: Callable[[], Sequence[Kept]],
         stored: Callable[[], Sequence[StoredSite]],
         malformed: Mapping[str, int],
     ) -> None:
@@ -60,7 +60,7 @@ class _Sites(Collector):
             yield malformed
 
 
-def _of_sites(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
+def _of_sites(sites: Sequence[Kept]) -> Iterator[Metric]:
     gauges = {
         name: GaugeMetricFamily(f"memfis_site_{name}", text, labels=["site"])
         for name, text in (
@@ -110,7 +110,7 @@ _RENDERED = {
 _FIGURE = {"asked_for_total": "found_asked_for"}
 
 
-def _of_rendering(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
+def _of_rendering(sites: Sequence[Kept]) -> Iterator[Metric]:
     """Yield the figures of sites whose pages PHP makes; nothing where there is none."""
     statuses = [
         (site.site.name, status)
@@ -165,7 +165,7 @@ def _of_rendering(sites: Sequence[SiteKeeper]) -> Iterator[Metric]:
     yield from (answered, kept)
 
 
-def _of_stores(sites: Sequence[SiteKeeper | StoredSite]) -> Iterator[Metric]:
+def _of_stores(sites: Sequence[Kept | StoredSite]) -> Iterator[Metric]:
     families = {
         name: (CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily)(
             f"memfis_store_{name}", text, labels=["store"]
@@ -181,7 +181,7 @@ def _of_stores(sites: Sequence[SiteKeeper | StoredSite]) -> Iterator[Metric]:
 
 
 def metrics(
-    sites: Callable[[], Sequence[SiteKeeper]],
+    sites: Callable[[], Sequence[Kept]],
     stored: Callable[[], Sequence[StoredSite]],
     malformed: Mapping[str, int],
 ) -> Exposition:

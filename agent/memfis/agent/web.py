@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 from email.parser import BytesParser
 
 from memfis.errors import MemfisError, StoreError, UsageError
-from memfis.keeper import SiteKeeper
+from memfis.keeper import Kept
 from memfis.nginx import hints
 from memfis.render.patterns import parse_target
 from memfis.service.sockets import take_over
@@ -29,7 +29,7 @@ MODE = 0o660
 
 log = logging.getLogger("memfis")
 
-Keepers = Callable[[str], SiteKeeper | None]
+Keepers = Callable[[str], Kept | None]
 
 
 class WebSockets:

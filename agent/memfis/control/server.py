@@ -21,7 +21,7 @@ from memfis.control.messages import (
     encode,
 )
 from memfis.errors import MemfisError, UsageError
-from memfis.keeper import SiteKeeper
+from memfis.keeper import Kept
 from memfis.render.patterns import parse
 from memfis.sync import Report
 
@@ -32,7 +32,7 @@ PATIENCE = 5.0
 async def answer_requests(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
-    keeper: Callable[[str], SiteKeeper | None],
+    keeper: Callable[[str], Kept | None],
 ) -> None:
     """Serve one client: do what it asks with the `keeper` of its site."""
 
@@ -62,14 +62,14 @@ async def answer_requests(
         writer.close()
 
 
-def _keeper_of(name: str, keeper: Callable[[str], SiteKeeper | None]) -> SiteKeeper:
+def _keeper_of(name: str, keeper: Callable[[str], Kept | None]) -> Kept:
     found = keeper(name)
     if found is None:
         raise UsageError(f"site {name} is not one of the running agent's: reload it")
     return found
 
 
-def _keeping(keeper: SiteKeeper) -> Keeping:
+def _keeping(keeper: Kept) -> Keeping:
     return Keeping(
         pages=keeper.pages,
         pending_directories=keeper.waiting,
@@ -79,7 +79,7 @@ def _keeping(keeper: SiteKeeper) -> Keeping:
     )
 
 
-async def _sync(request: SyncRequest, keeper: SiteKeeper, say: Callable[[Answer], None]) -> Report:
+async def _sync(request: SyncRequest, keeper: Kept, say: Callable[[Answer], None]) -> Report:
     theirs = msgspec.structs.asdict(request.site)
     different = [
         name for name, value in msgspec.structs.asdict(keeper.site).items() if theirs[name] != value

@@ -3,7 +3,8 @@
 A site without a web root is left alone.
 """
 
+from memfis.keeper.kept import Kept
 from memfis.keeper.site import SiteKeeper
 from memfis.keeper.stored import StoredSite
 
-__all__ = ["SiteKeeper", "StoredSite"]
+__all__ = ["Kept", "SiteKeeper", "StoredSite"]

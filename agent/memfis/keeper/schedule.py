@@ -19,8 +19,8 @@ QUIET = 0.02
 """Seconds without a change before a burst counts as over."""
 
 BURST = 0.08
-"""Seconds after the first change of a burst when it is compared at the latest: what was closed is to
-be gone within 0.1 s (docs/architecture.md), whatever else goes on."""
+"""Seconds after the first change of a burst when it is compared at the latest: what was closed is
+to be gone within 0.1 s (docs/architecture.md), whatever else goes on."""
 
 BATCH = 1.0
 """Seconds that changes are collected for where the store is a gateway: in Couchbase each append to

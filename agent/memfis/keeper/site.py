@@ -19,6 +19,7 @@ from memfis.layout.keys import site_key
 from memfis.nginx.hints import Hint
 from memfis.render.figures import Purged, RenderingStatus
 from memfis.render.patterns import Pattern
+from memfis.service.mount_table import MountTable
 from memfis.settings.addresses import StoreAddress
 from memfis.settings.agent import MIME_TYPES
 from memfis.settings.values import Site
@@ -33,11 +34,18 @@ class SiteKeeper:
     """Keeps one site. Times are those of the event loop's clock, in seconds."""
 
     def __init__(
-        self, site: Site, locks: Path, *, jobs: int = 1, mime_types: str = MIME_TYPES
+        self,
+        site: Site,
+        locks: Path,
+        *,
+        jobs: int = 1,
+        mime_types: str = MIME_TYPES,
+        mounts: MountTable | None = None,
     ) -> None:
         """Prepare to keep `site`; `locks` is the directory of lock files.
 
         `jobs`: processes to start where there is much to do. `mime_types`: nginx's list of types.
+        `mounts`: what is mounted, if others want to know that too.
         """
         self.site = site
         self.journal = Journal(site.name)
@@ -47,7 +55,9 @@ class SiteKeeper:
         """Set when the whole site was synced for the first time, well or not."""
         self._locks = locks
         self._schedule = Schedule(self.journal)
-        self._watching = Watching(site.root, self.journal, self)
+        self._watching = Watching(
+            site.root, self.journal, self, mounts or MountTable(), site.follow
+        )
         self._dynamic = DynamicPages(
             site, mime_types, self.health, self._schedule.compare_directory
         )
@@ -134,6 +144,10 @@ class SiteKeeper:
             self._syncing.close()
             for request in self._schedule.requests:
                 request.answer.cancel()
+
+    def watch_no_more(self) -> None:
+        """Hear of no more changes; `keep` is about to be cancelled."""
+        self._watching.stop()
 
     @asynccontextmanager
     async def _locked(self) -> AsyncIterator[None]:

@@ -8,7 +8,7 @@ import os
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from memfis.errors import UsageError
@@ -45,6 +45,16 @@ class Pattern(NamedTuple):
     fits_decoded: Callable[[bytes], object]
     is_slow: bool = False
     """Whether a look at one path may take milliseconds."""
+    is_regex: bool = False
+    """Whether `text` is a regular expression."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Return how another process makes the same (pickle)."""
+        if self.exact:
+            return exactly, tuple(sorted(self.exact))
+        if not self.is_slow:
+            return below, (self.prefix,)
+        return (parse_regex if self.is_regex else parse), (self.text,)
 
     def fits(self, path: bytes) -> bool:
         """Whether the page that is kept under `path` is one of them."""
@@ -147,7 +157,7 @@ def parse_regex(text: str) -> Pattern:
         return below(literal)
     # what follows the last plain character may make it optional, or an alternative
     prefix = b"/" if b"|" in raw else literal[:-1] or b"/"
-    return Pattern(text, frozenset(), prefix, _compiled(text, raw), is_slow=True)
+    return Pattern(text, frozenset(), prefix, _compiled(text, raw), is_slow=True, is_regex=True)
 
 
 def parse_target(target: bytes, method: str) -> Pattern:

@@ -21,6 +21,9 @@ class MountLine(NamedTuple):
     """A device, a network path, or whatever the file system calls itself."""
     device: int = 0
     """Its number, as `st_dev` of stat(2) has it on most file systems."""
+    mount: bytes = b""
+    """The mount's number, and what of the device's tree is mounted: with the device, one mount is
+    told from another by these, unless the former and all of its file system had gone before."""
 
 
 def read_mountinfo() -> list[MountLine]:
@@ -34,10 +37,17 @@ def parse_mountinfo(text: bytes) -> list[MountLine]:
     for line in text.splitlines():
         fields, _, rest = line.partition(b" - ")
         kind, source, *_ = rest.split(b" ")
-        _, _, device, _, point, *_ = fields.split(b" ")
+        mount, _, device, root, point, *_ = fields.split(b" ")
         number = os.makedev(*map(int, device.split(b":")))
-        type_ = kind.decode("ascii", "replace")
-        lines.append(MountLine(_plain(point), type_, _plain(source), number))
+        lines.append(
+            MountLine(
+                _plain(point),
+                kind.decode("ascii", "replace"),
+                _plain(source),
+                number,
+                b"%b %b" % (mount, root),
+            )
+        )
     return lines
 
 

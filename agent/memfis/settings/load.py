@@ -10,6 +10,7 @@ from typing import Any
 from memfis import __version__
 from memfis.errors import ConfigurationError
 from memfis.settings.agent import AGENT, INHERITED, SITE_IN_TOML
+from memfis.settings.follow import follow_problems
 from memfis.settings.gateway import GATEWAY
 from memfis.settings.php import PHP
 from memfis.settings.site import names_twice, source_problems
@@ -91,6 +92,7 @@ def _problems(table: Mapping[str, Any]) -> Iterator[str]:
     for number, site in enumerate(sites):
         yield from _problems_of_site(site, f"sites[{number}]")
     yield from names_twice(sites, "sites")
+    yield from follow_problems(sites, "sites")
 
 
 def _problems_of_site(site: Mapping[str, Any], where: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from typing import Any, TypeGuard
 
 from memfis.settings.couchbase import COUCHBASE
 from memfis.settings.declare import Table
+from memfis.settings.follow import follow_problems
 from memfis.settings.gateway import GATEWAY
 from memfis.settings.host import HOST, couchbase_problems, store_problems
 from memfis.settings.kinds import nearest
@@ -37,7 +38,7 @@ def problems(
     """
     wrong = list(_misspelt(names))
     wrong += HOST.problems(variables, "", as_text=True, unknown=False)
-    twice = list(_names_twice(variables.get("memfis_sites")))
+    twice = list(_between_sites(variables.get("memfis_sites")))
     # What else does not go together can only be said of values that are what they should be.
     together = [] if wrong else _together(HOST.defaults() | HOST.read(variables), host)
     return [*wrong, *twice, *together]
@@ -49,7 +50,7 @@ def site_problems(sites: object, *, own_pool: bool = True) -> list[str]:
     `own_pool`: the host has the role's own pool of php-fpm.
     """
     found = list(HOST["memfis_sites"].kind.problems(sites, "memfis_sites", as_text=True))
-    found += _names_twice(sites)
+    found += _between_sites(sites)
     return found + (list(_pools(sites, own_pool=own_pool)) if _are_tables(sites) else [])
 
 
@@ -70,8 +71,10 @@ def _are_tables(sites: object) -> TypeGuard[Sequence[Mapping[str, Any]]]:
     return isinstance(sites, list | tuple) and all(isinstance(each, Mapping) for each in sites)
 
 
-def _names_twice(sites: object) -> Iterator[str]:
-    return names_twice(sites, "memfis_sites") if _are_tables(sites) else iter(())
+def _between_sites(sites: object) -> Iterator[str]:
+    if _are_tables(sites):
+        yield from names_twice(sites, "memfis_sites")
+        yield from follow_problems(sites, "memfis_sites")
 
 
 def _misspelt(names: Sequence[str]) -> Iterator[str]:

@@ -62,7 +62,7 @@ def source_problems(site: Mapping[str, Any]) -> Iterator[str]:
         yield "root: is missing: a site needs a web root, or source: store"
     if source != "store":
         return
-    for key in ("root", "src", "autoindex", "origin_socket"):
+    for key in ("root", "src", "follow", "autoindex", "origin_socket"):
         if site.get(key):
             yield f"{key}: a site whose source is the store has no disk behind it"
     if site.get("php") is not None:
@@ -72,6 +72,10 @@ def source_problems(site: Mapping[str, Any]) -> Iterator[str]:
 _NAME = Text(
     f"at most {LONGEST_NAME} of a-z, 0-9, '.' and '-', of which the first is no '.'",
     rf"[a-z0-9-][a-z0-9.-]{{0,{LONGEST_NAME - 1}}}",
+)
+
+_BELOW_TOP = Text(
+    "an absolute path below /", r"/(?!(?:\.?/)*\.?\Z)(?!(?:.*/)?\.\.(?:/|\Z))[^\0]*", type="path"
 )
 
 SITE = Table(
@@ -140,15 +144,21 @@ SITE = Table(
         ),
         Setting(
             "root",
-            Text(
-                "an absolute path below /",
-                r"/(?!/*\Z)(?!(?:.*/)?\.\.(?:/|\Z))[^\0]*",
-                type="path",
-            ),
+            _BELOW_TOP,
             "the web root, unless `source` is `store`; made when missing, otherwise left as it is",
             usually="required, but for `source: store`",
             read_by=BY_NGINX | BY_AGENT,
             in_toml=Setting("root", ABSOLUTE_PATH, "the web root, unless `source` is `store`"),
+        ),
+        Setting(
+            "follow",
+            ListOf(_BELOW_TOP, "a list of absolute paths below /"),
+            "directories outside the web root that links in it may lead into, as uploads that"
+            " deploys share; watched as the root is. Without it nothing outside is published from"
+            " memory",
+            [],
+            read_by=BY_AGENT,
+            since="0.2.0",
         ),
         Setting(
             "src",

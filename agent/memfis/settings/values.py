@@ -88,7 +88,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     index: tuple[str, ...] = _default(SITE_IN_TOML, "index")
     exclude: tuple[str, ...] = ()
     follow: tuple[str, ...] = ()
-    """Directories outside the root that links may lead into."""
+    """Absolute paths outside the root, as they were given: they may be links, or missing."""
     content_check: Literal["changed", "always"] = _default(SITE_IN_TOML, "content_check")
     max_page: int = _default(SITE_IN_TOML, "max_page")
     origin: str | None = None

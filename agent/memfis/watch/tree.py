@@ -1,115 +1,65 @@
-"""inotify on every directory of a tree (inotify(7)), and on every name on the way to it.
+"""inotify on every directory of some trees (inotify(7)), and on every name on the way to them.
 
 A new directory is watched first and listed afterwards, so nothing that is made in it between
 is lost; whoever uses this compares the whole tree after `start`, and what `read` returns.
 """
 
-import errno
 import os
-import stat
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
-from inotify_simple import Event, INotify, flags
+from inotify_simple import Event, flags
 
-from memfis.errors import MemfisError
+from memfis.watch.changes import Changes
+from memfis.watch.kernel import Inotify, WatchLimitError
+from memfis.watch.mounts import is_in, mount_points
+from memfis.watch.names import WatchedNames
+from memfis.watch.status import Access, access_of, is_new_file, number_of_names
+from memfis.watch.writing import FilesBeingWritten
 from memfis.webroot.links import names_on_the_way
-
-HELD = 1.0
-"""Seconds that a file may be open for writing before its old page goes out of memory."""
-
-FORSAKEN = 60.0
-"""Seconds without a write after which nobody is taken to be still writing (truncate(2) says that
-it wrote, but never that it is done)."""
-
-_MASK = (
-    flags.CLOSE_WRITE
-    | flags.MODIFY
-    | flags.MOVED_TO
-    | flags.MOVED_FROM
-    | flags.CREATE
-    | flags.DELETE
-    | flags.ATTRIB
-    | flags.DELETE_SELF
-    | flags.MOVE_SELF
-    | flags.ONLYDIR
-    | flags.DONT_FOLLOW
-    | flags.EXCL_UNLINK
-)
-
-_NAME_MASK = (
-    flags.MOVED_TO | flags.CREATE | flags.DELETE | flags.MOVED_FROM | flags.ATTRIB | flags.ONLYDIR
-)
-
-
-_LIMITS = {
-    errno.ENOSPC: "fs.inotify.max_user_watches",
-    errno.EMFILE: "fs.inotify.max_user_instances",
-}
-"""What inotify_init(2) and inotify_add_watch(2) fail with when the kernel allows no more."""
-
-_Access = tuple[int, int, int] | None
-
-
-class WatchLimitError(MemfisError):
-    """The kernel allows no more watches."""
-
-
-@dataclass
-class Changes:
-    """What happened, as absolute paths on disk, free of links."""
-
-    directories: set[bytes] = field(default_factory=set)
-    """Directories in which a name changed."""
-    trees: set[bytes] = field(default_factory=set)
-    """Directories that are new, with all that is below."""
-    names: set[bytes] = field(default_factory=set)
-    """The names that changed."""
-    elsewhere: bool = False
-    """A file was written that has other names (hard links), of which no event tells."""
-    everything: str = ""
-    """Why the whole tree must be compared; empty: it need not be."""
-
-    def __bool__(self) -> bool:
-        """Whether anything happened."""
-        return bool(self.directories or self.trees or self.everything)
-
-
-@dataclass
-class _Writing:
-    since: float
-    last: float
-    wrote: bool
-    told: bool = False
 
 
 class TreeWatcher:
-    """Watches the directory that `root` names now, and the name itself."""
+    """Watches the directories that `root` and `follow` name now, and the names themselves."""
 
-    def __init__(self, root: bytes, clock: Callable[[], float] = time.monotonic) -> None:
-        """Remember `root`, an absolute path, which may be a symbolic link."""
+    def __init__(
+        self,
+        root: bytes,
+        clock: Callable[[], float] = time.monotonic,
+        follow: Sequence[bytes] = (),
+    ) -> None:
+        """Remember `root`, an absolute path, which may be a symbolic link, and others like it.
+
+        Those of `follow` may be missing.
+        """
         self._given = root
-        self._clock = clock
-        self._root = b""
-        self._inotify: INotify | None = None
-        self._paths: dict[int, bytes] = {}
-        self._watches: dict[bytes, int] = {}
-        self._above: dict[int, dict[bytes, tuple[bytes, _Access]]] = {}
-        self._writing: dict[bytes, _Writing] = {}
+        self._follow = follow
+        self._roots: list[bytes] = []
+        self._left_out: list[bytes] = []
+        self._inotify: Inotify | None = None
+        self._names = WatchedNames()
+        self._files: set[bytes] = set()
+        self._way: set[bytes] = set()
+        self._above: dict[int, dict[bytes, tuple[bytes, Access]]] = {}
+        self._writing = FilesBeingWritten(clock)
 
     def start(self) -> None:
-        """Watch the tree as it is now; raises WatchLimitError, or OSError for a vanished root."""
+        """Watch the trees as they are now; raises WatchLimitError, or OSError for a missing root.
+
+        A tree of `follow` that is missing, or that holds the root or is in it, is left out.
+        """
         self.close()
+        self._way = set()
         try:
-            self._inotify = self._allowed(INotify)
-            for directory, name in names_on_the_way(self._given):
-                watch = self._allowed(self._inotify.add_watch, directory, _NAME_MASK)
-                path = os.path.join(directory, name)
-                self._above.setdefault(watch, {})[name] = (path, _access(path))
-            self._root = os.path.realpath(self._given, strict=True)
-            self._add(self._root)
+            self._inotify = Inotify(self._given)
+            for given in (self._given, *self._follow):
+                self._watch_the_way(given)
+            root = os.path.realpath(self._given, strict=True)
+            self._roots = [root, *self._apart_from(root)]
+            self._way.update(self._roots)
+            for each in self._roots:
+                self._add(each)
+            self._add_mounted_files(self._roots)
         except (OSError, WatchLimitError):
             self.close()
             raise
@@ -118,7 +68,7 @@ class TreeWatcher:
         """Return the descriptor that becomes readable when something changes."""
         if self._inotify is None:
             raise ValueError("not started")
-        return int(self._inotify.fileno())
+        return self._inotify.fileno()
 
     @property
     def started(self) -> bool:
@@ -127,8 +77,18 @@ class TreeWatcher:
 
     @property
     def directories(self) -> int:
-        """How many directories of the tree are watched."""
-        return len(self._watches)
+        """How many directories are watched."""
+        return len(self._names) - len(self._files)
+
+    @property
+    def left_out(self) -> Sequence[bytes]:
+        """Those of `follow`, as given, that hold the root or are in it now."""
+        return self._left_out
+
+    @property
+    def roots(self) -> Sequence[bytes]:
+        """The directories whose trees are watched, free of links; none before `start`."""
+        return self._roots
 
     def read(self) -> Changes:
         """Return what happened since the last call, without waiting.
@@ -139,58 +99,131 @@ class TreeWatcher:
         changes = Changes()
         if self._inotify is None:
             return changes
-        for event in self._inotify.read(timeout=0):
+        for event in self._inotify.read():
             changes.everything = self._replaced(event)
             if changes.everything:
                 self.start()
                 return changes
-            directory = self._paths.get(event.wd)
+            paths = self._names.paths(event.wd)
             if event.mask & flags.IGNORED:
-                self._forget_watch(event.wd)
-            elif directory is not None and event.name:
-                path = os.path.join(directory, os.fsencode(event.name))
-                if event.mask & flags.ISDIR:
-                    self._directory_changed(event.mask, directory, path, changes)
-                else:
-                    self._file_changed(event.mask, directory, path, changes)
-        self._add_held(changes)
+                self._files.difference_update(paths)
+                self._names.forget(event.wd)
+                continue
+            for path in paths:
+                self._changed(event, path, changes)
+        for path in self._writing.overdue():
+            changes.directories.add(os.path.dirname(path))
+            changes.names.add(path)
+        return changes
+
+    def concerned(self, points: Iterable[bytes]) -> list[bytes]:
+        """Return those of the mount points `points` that may have changed what is watched.
+
+        That goes for what could not be watched when it was tried last, too.
+        """
+        return [
+            point
+            for point in points
+            if point in self._way or any(is_in(point, root) for root in self._roots)
+        ]
+
+    def remounted(self, points: Iterable[bytes]) -> Changes:
+        """Watch what there is now at `points`, where something was mounted or unmounted.
+
+        Raises as `start` does.
+        """
+        changes = Changes()
+        points = self.concerned(points)
+        for point in points:
+            if point in self._way:
+                changes.everything = f"something was mounted or unmounted at {os.fsdecode(point)}"
+                self.start()
+                return changes
+            changes.directories.add(os.path.dirname(point))
+            changes.names.add(point)
+            changes.trees.add(point)
+            self._drop(point)
+            self._add(point)
+        self._add_mounted_files(points)
         return changes
 
     def writing(self) -> Iterator[tuple[bytes, bool]]:
         """Yield every file that is being written, and whether for longer than HELD seconds."""
-        now = self._clock()
-        for path, state in self._writing.items():
-            yield path, now - state.since >= HELD
+        return iter(self._writing)
 
     @property
     def due(self) -> float | None:
         """When `read` has something to say even without an event (`clock`'s time); None: never."""
-        pending = [state.since + HELD for state in self._writing.values() if not state.told]
-        pending += [state.last + FORSAKEN for state in self._writing.values() if state.told]
-        return min(pending, default=None)
+        return self._writing.due
 
     def close(self) -> None:
         """Stop watching."""
         if self._inotify is not None:
             self._inotify.close()
             self._inotify = None
-        self._paths, self._watches, self._above, self._writing = {}, {}, {}, {}
+        self._names, self._files, self._roots, self._above = WatchedNames(), set(), [], {}
+        self._writing.clear()
+
+    # -- names on the way ----------------------------------------------------------------------
+
+    def _watch_the_way(self, given: bytes) -> None:
+        assert self._inotify is not None
+        for directory, name in names_on_the_way(given):
+            watch = self._inotify.watch_names(directory)
+            path = os.path.join(directory, name)
+            names = self._above.setdefault(watch, {})
+            names[name] = (path, access_of(path))
+            # of what happens to a file system's own directory, no event bears its name
+            names[b""] = (directory, access_of(directory))
+            self._way |= {directory, path}
+
+    def _apart_from(self, root: bytes) -> list[bytes]:
+        """Return what `follow` names now, free of links, but for what holds `root` or is in it."""
+        self._left_out = []
+        apart = set()
+        for given in self._follow:
+            path = os.path.realpath(given)
+            if is_in(path, root) or is_in(root, path):
+                self._left_out.append(given)
+            else:
+                apart.add(path)
+        return sorted(apart)
 
     def _replaced(self, event: Event) -> str:
         """Return what `event` says has become of the whole tree, nothing as a rule."""
         if event.mask & flags.Q_OVERFLOW:
             return "the kernel's queue of changes overflowed (fs.inotify.max_queued_events)"
-        if event.mask & flags.UNMOUNT:
+        paths = self._names.paths(event.wd)
+        if event.mask & flags.UNMOUNT and (paths or event.wd in self._above):
             return "a file system was unmounted"
         above = self._above.get(event.wd, {}).get(os.fsencode(event.name))
         if above is not None:
             path, access = above
-            if not event.mask & flags.ATTRIB or _access(path) != access:
-                return "the web root, or a directory above it, was replaced or changed"
+            if not event.mask & flags.ATTRIB or access_of(path) != access:
+                return f"{os.fsdecode(path)}, or what leads there, was replaced or changed"
         gone = event.mask & (flags.DELETE_SELF | flags.MOVE_SELF)
-        if gone and self._paths.get(event.wd) == self._root:
-            return "the web root was moved or removed"
+        if gone and not set(paths).isdisjoint(self._roots):
+            return f"{os.fsdecode(paths[0])} was moved or removed"
         return ""
+
+    # -- what is in the trees ------------------------------------------------------------------
+
+    def _changed(self, event: Event, path: bytes, changes: Changes) -> None:
+        """Note what `event` says of `path`, which one of the watches is for, or of what is in it.
+
+        Where something is mounted, only its own watch says that its mode changed.
+        """
+        directory = path
+        if event.name:
+            path = os.path.join(path, os.fsencode(event.name))
+        elif path in self._files or (event.mask & flags.ATTRIB and path not in self._roots):
+            directory = os.path.dirname(path)
+        else:
+            return
+        if event.mask & flags.ISDIR:
+            self._directory_changed(event.mask, directory, path, changes)
+        else:
+            self._file_changed(event.mask, directory, path, changes)
 
     def _directory_changed(
         self, mask: int, directory: bytes, path: bytes, changes: Changes
@@ -198,7 +231,7 @@ class TreeWatcher:
         changes.directories.add(directory)
         changes.names.add(path)
         if mask & flags.ATTRIB:
-            if path not in self._watches:  # its mode changed: it may be open to us now
+            if path not in self._names:  # its mode changed: it may be open to us now
                 self._add(path)
             return
         # Also after MOVED_FROM and DELETE: what is said to have gone may be another than is there
@@ -209,107 +242,52 @@ class TreeWatcher:
         changes.trees.add(path)
 
     def _file_changed(self, mask: int, directory: bytes, path: bytes, changes: Changes) -> None:
-        now = self._clock()
         if mask & flags.MODIFY:
-            state = self._writing.setdefault(path, _Writing(now, now, wrote=True))
-            state.last, state.wrote = now, True
+            self._writing.wrote(path)
             return
-        if mask & flags.CREATE and _is_new_file(path):
-            self._writing.setdefault(path, _Writing(now, now, wrote=False))
+        if mask & flags.CREATE and is_new_file(path):
+            self._writing.made(path)
             return  # whoever made it will close it
         if not mask & flags.ATTRIB:
-            self._writing.pop(path, None)
-        if mask & flags.CLOSE_WRITE and _names(path) > 1:
+            self._writing.done(path)
+        if mask & flags.CLOSE_WRITE and number_of_names(path) > 1:
             changes.elsewhere = True
         changes.directories.add(directory)
         changes.names.add(path)
 
-    def _add_held(self, changes: Changes) -> None:
-        """Add the files that are open for writing for too long, or were made without a writer."""
-        now = self._clock()
-        for path, state in list(self._writing.items()):
-            if state.told and now - state.last >= FORSAKEN:
-                del self._writing[path]
-            elif not state.told and now - state.since >= HELD:
-                state.told = True
-                if not state.wrote:  # linked from a nameless file, say (O_TMPFILE)
-                    del self._writing[path]
-            else:
-                continue
-            changes.directories.add(os.path.dirname(path))
-            changes.names.add(path)
-
-    def _allowed(self, call: Callable[..., Any], *arguments: Any) -> Any:
-        """Return what `call` returns; raises WatchLimitError where the kernel sets a limit."""
-        try:
-            return call(*arguments)
-        except OSError as error:
-            limit = _LIMITS.get(error.errno or 0)
-            if limit is None:
-                raise
-            raise WatchLimitError(
-                f"cannot watch all of {os.fsdecode(self._given)}: raise the kernel's {limit}"
-                " (sysctl); until then changes are found by looking"
-            ) from error
-
     def _add(self, top: bytes) -> None:
+        """Watch the directory `top`, if it is one, and all below."""
         if self._inotify is None:
             return
         pending = [top]
         while pending:
             path = pending.pop()
             try:
-                watch = self._allowed(self._inotify.add_watch, path, _MASK)
-                self._paths[watch] = path
-                self._watches[path] = watch
+                watch = self._inotify.watch_directory(path)
+                self._names.add(path, watch)
+                if path in self._roots:
+                    self._above.setdefault(watch, {})[b""] = (path, access_of(path))
                 with os.scandir(path) as children:
                     pending += [c.path for c in children if c.is_dir(follow_symlinks=False)]
-            except (FileNotFoundError, NotADirectoryError, PermissionError):
-                continue  # gone again, or closed to the agent: the scan says so where it matters
+            except OSError:
+                # gone again, closed to the agent, a mount whose server is dead: the scan says so
+                continue
+
+    def _add_mounted_files(self, tops: Collection[bytes]) -> None:
+        """Watch the files below `tops` that are mounted by themselves."""
+        if self._inotify is None:
+            return
+        for point in mount_points():
+            if any(is_in(point, top) for top in tops) and os.path.isfile(point):
+                watch = self._inotify.watch_file(point)
+                self._names.add(point, watch)
+                self._files.add(point)
 
     def _drop(self, top: bytes) -> None:
         """Stop watching what was at `top` and below."""
-        below = top + b"/"
-        for path in [p for p in self._watches if p == top or p.startswith(below)]:
-            watch = self._watches.pop(path)
-            if self._paths.get(watch) == path:
-                del self._paths[watch]
-                if watch not in self._above and self._inotify is not None:
-                    try:
-                        self._inotify.rm_watch(watch)
-                    except OSError as error:  # EINVAL: it went with its directory
-                        if error.errno != errno.EINVAL:
-                            raise
-        for path in [p for p in self._writing if p.startswith(below)]:
-            del self._writing[path]
-
-    def _forget_watch(self, watch: int) -> None:
-        path = self._paths.pop(watch, None)
-        if path is not None and self._watches.get(path) == watch:
-            del self._watches[path]
-
-
-def _access(path: bytes) -> _Access:
-    """Return what decides who may go through `path`: its mode and owner."""
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return None
-    return status.st_mode, status.st_uid, status.st_gid
-
-
-def _names(path: bytes) -> int:
-    """Return how many names the file at `path` has, 0 when it is gone."""
-    try:
-        return os.lstat(path).st_nlink
-    except OSError:
-        return 0
-
-
-def _is_new_file(path: bytes) -> bool:
-    """Whether what was just made is a file that somebody will write and close."""
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return False
-    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
+        paths, watches = self._names.remove(top)
+        self._writing.leave(paths)
+        self._files.difference_update(paths)
+        for watch in watches:
+            if watch not in self._above and self._inotify is not None:
+                self._inotify.end(watch)
