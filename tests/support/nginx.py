@@ -12,7 +12,7 @@ from typing import Any
 import jinja2
 
 from memfis.layout import keys
-from memfis.settings.site import MAX_PAGE, SITE
+from memfis.settings.site import MAX_PAGE, SITE, runs_scripts
 from support.http import Answer, Connection
 from support.memcached import Memcached
 from support.process import Process, listening, unprivileged
@@ -61,6 +61,7 @@ class Site:
             "max_page": MAX_PAGE,
             "store_address": store.address,
             "origin_socket": os.fspath(self.origin),
+            "runs_scripts": runs_scripts(settings),
             **settings,
         }
         self.stored = self.settings["source"] == "store"

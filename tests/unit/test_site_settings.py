@@ -148,6 +148,7 @@ GOOD: dict[str, Any] = {
     "compress_types": ["html", ""],
     "compress_min_size": 0,
     "compress_min_saving": "100",
+    "script_extensions": ["PHP", "c++", "7z"],
 }
 
 
@@ -200,12 +201,48 @@ def test_good_settings_have_no_problems() -> None:
         ("compress_min_size", "much"),
         ("compress_min_saving", 101),
         ("autoindex", "false"),
+        ("script_extensions", [".php"]),
+        ("script_extensions", "php"),
+        ("script_extensions", ["php|x"]),
+        ("runs_scripts", "no"),
     ],
 )
 def test_what_nginx_would_misread_is_refused(key: str, value: object) -> None:
     [*found] = site_problems([GOOD | {"name": "a.example", key: value}])
     assert found
     assert all(line.startswith(f"memfis_sites[0].{key}") for line in found)
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ({"php": {}, "runs_scripts": False}, "runs_scripts: False: a site with 'php' does"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(more: dict[str, Any], line: str) -> None:
+    [found] = site_problems([GOOD | {"name": "a.example"} | more])
+    assert found.startswith(f"memfis_sites[0].{line}")
+
+
+@pytest.mark.parametrize(
+    ("extra", "strict"),
+    [
+        ("", False),
+        ("# proxy_pass http://x;\nadd_header X 'proxy_pass x;'; deny all;", False),
+        ("location /bypass_pass { alias /srv/x/; }", False),
+        ("location /a { proxy_pass http://x; }", True),
+        ("location ~ [.]php$ {\n\tinclude\tsnippets/fastcgi-php.conf;\n}", True),
+        ("location /a { grpc_pass x; }", True),
+        ("location /a { uwsgi_pass x; }", True),
+        ("location /a { content_by_lua_block { ngx.say(1) } }", True),
+    ],
+)
+def test_a_site_runs_scripts_where_something_else_may_answer(extra: str, strict: bool) -> None:
+    site = {"server_names": ["a.example"], "root": "/srv/a", "extra": extra}
+    assert of_the_role(**site)["runs_scripts"] is strict
+    assert of_the_role(**site, runs_scripts=not strict)["runs_scripts"] is not strict
+    assert toml_of_the_role(extra=extra).sites[0].runs_scripts is strict
+    assert of_the_role(**site | {"extra": ""}, php={})["runs_scripts"] is True
 
 
 STORED: dict[str, Any] = {"server_names": ["files.example"], "source": "store"}

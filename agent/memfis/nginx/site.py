@@ -19,6 +19,8 @@ def site_variables(site: Site, listen: list[str], server_names: list[str]) -> di
         "source": site.source,
         "root": site.root,
         "index": list(site.index),
+        "script_extensions": list(site.script_extensions),
+        "runs_scripts": site.runs_scripts,
         "max_page": site.max_page,
         "store_address": f"unix:{store.path}" if store.path else f"{store.host}:{store.port}",
         "origin_socket": site.origin,

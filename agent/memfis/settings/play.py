@@ -13,7 +13,7 @@ from memfis.settings.host import HOST, couchbase_problems, store_problems
 from memfis.settings.kinds import nearest
 from memfis.settings.mount import MOUNT, mounts_together
 from memfis.settings.php import PHP, canonical_of
-from memfis.settings.site import SITE, defaults_twice, names_twice, site_name
+from memfis.settings.site import SITE, defaults_twice, names_twice, runs_scripts, site_name
 from memfis.settings.site_parts import TLS
 from memfis.settings.visitors import APPLICATIONS, HARMLESS_COOKIES, OWN_HEADERS
 
@@ -134,6 +134,7 @@ def _complete(site: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         "root": "",
         "src": "",
         "origin_socket": f"/run/memfis-origin/{name}.sock",
+        "runs_scripts": runs_scripts(site),
         **{key: defaults[key] for key in _OF_HOST},
     }
     if "tls" in given:

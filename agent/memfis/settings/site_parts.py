@@ -155,6 +155,9 @@ EXPIRY = Table(
 )
 
 
+AN_EXTENSION = "a file name extension, without the dot"
+
+
 def _one_line(text: str) -> str | None:
     return "expected at most 4000 characters" if len(text) > 4000 else None
 

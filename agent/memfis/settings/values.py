@@ -87,6 +87,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     store: str = _default(SITE_IN_TOML, "store")
     index: tuple[str, ...] = _default(SITE_IN_TOML, "index")
     exclude: tuple[str, ...] = ()
+    script_extensions: tuple[str, ...] = _default(SITE_IN_TOML, "script_extensions")
+    runs_scripts: bool = _default(SITE_IN_TOML, "runs_scripts")
     max_page: int = _default(SITE_IN_TOML, "max_page")
     origin: str | None = None
     reader: str | None = None

@@ -12,7 +12,7 @@ from memfis.layout.keys import KEY_LIMIT, longest_key, page_keys, page_path
 from memfis.layout.records import Entry
 from memfis.settings.values import Site
 from memfis.webroot.content import Files, kind_of
-from memfis.webroot.exclusions import Exclusions, is_refused
+from memfis.webroot.exclusions import Exclusions
 from memfis.webroot.links import names_on_the_way
 from memfis.webroot.listing import Ancestor, Directory, Link, Listing, Problem, Skipped
 from memfis.webroot.reader import READ, SEARCH, Reader
@@ -57,7 +57,7 @@ class WebRoot:
         """Check the web root of `site`; raises UsageError when it cannot be one."""
         self._site = site
         self._index = site.index_name
-        self._exclusions = Exclusions(site.exclude)
+        self._exclusions = Exclusions.of(site)
         self.reader = Reader.called(site.reader)
         self.given = os.fsencode(site.root)
         self.root = self._checked_root()
@@ -246,9 +246,14 @@ class WebRoot:
         if any((status.st_dev, status.st_ino) == each[:2] for each in parent.ancestors):
             return "circular symbolic link"
         directory, _, name = target[len(self._below) - 1 :].rpartition(b"/")
+        parts = [*directory.split(b"/")[1:], name]
         if any(
-            is_refused(b"/" if depth == 0 else b"/x/", part)
-            for depth, part in enumerate([*directory.split(b"/")[1:], name])
+            self._exclusions.refused.refuses(
+                b"/" if depth == 0 else b"/x/",
+                part,
+                depth < len(parts) - 1 or stat.S_ISDIR(status.st_mode),
+            )
+            for depth, part in enumerate(parts)
         ):
             return f"symbolic link to a name that is never served, {os.fsdecode(target)}"
         closed = self._closed_directory(self.root, os.path.dirname(target))
