@@ -47,3 +47,11 @@ def hands_on(lines: str) -> bool:
         name.endswith("_pass") or "_by_lua" in name or name in _RUN
         for _, (name, *_) in directives(lines)
     )
+
+
+def has_types(lines: str) -> bool:
+    """Whether `lines` of a server have media types of their own for all of it."""
+    return any(
+        not blocks and (name == "types" or (name == "include" and "mime.types" in "".join(rest)))
+        for blocks, (name, *rest) in directives(lines)
+    )

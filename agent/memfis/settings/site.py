@@ -6,7 +6,7 @@ from typing import Any
 from memfis.layout import compression
 from memfis.settings.declare import BY_AGENT, BY_NGINX, BY_PLAY, REQUIRED, Setting, Table
 from memfis.settings.kinds import Choice, Flag, Integer, ListOf, Text
-from memfis.settings.nginx_lines import hands_on
+from memfis.settings.nginx_lines import hands_on, has_types
 from memfis.settings.patterns import PATTERNS
 from memfis.settings.php import CANONICAL, PHP, canonical_of
 from memfis.settings.site_parts import (
@@ -18,6 +18,7 @@ from memfis.settings.site_parts import (
     LISTEN,
     PROXIES,
     TLS,
+    TYPES,
 )
 
 MAX_PAGE = 128 * 1024
@@ -61,6 +62,11 @@ def _fits_together(site: Mapping[str, Any], where: str) -> Iterator[str]:
     for each in headers if isinstance(headers, Mapping) else ():
         if isinstance(each, str) and each.lower() == own:
             yield f"headers: {each!r}: memfis says it itself"
+    extra, types = site.get("extra"), site.get("types")
+    if isinstance(types, Mapping) and len({str(each).lower() for each in types}) < len(types):
+        yield "types: an extension stands there twice; their case does not matter"
+    if types and isinstance(extra, str) and has_types(extra):
+        yield "types: 'extra' has types for the whole site; write them in one place"
     php, names = site.get("php"), site.get("server_names")
     if isinstance(php, Mapping) and site.get("runs_scripts") is False:
         yield "runs_scripts: False: a site with 'php' does"
@@ -217,6 +223,18 @@ SITE = Table(
             read_by=BY_NGINX | BY_AGENT,
             since="0.2.0",
             in_toml=Setting("runs_scripts", Flag(), "whether scripts are run for it", False),
+        ),
+        Setting(
+            "types",
+            TYPES,
+            "media types by extension, as `{md: text/plain}`; they count before the host's"
+            " `mime.types`, which counts before memfis' own list",
+            usually="the host's, and what they lack",
+            read_by=BY_NGINX | BY_AGENT,
+            since="0.2.0",
+            in_toml=Setting(
+                "types", TYPES, "media types by extension, before those of `mime_types`"
+            ),
         ),
         Setting(
             "default_type",

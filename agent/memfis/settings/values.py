@@ -5,6 +5,7 @@ here against them.
 """
 
 import os
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -89,6 +90,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     exclude: tuple[str, ...] = ()
     script_extensions: tuple[str, ...] = _default(SITE_IN_TOML, "script_extensions")
     runs_scripts: bool = _default(SITE_IN_TOML, "runs_scripts")
+    types: Mapping[str, str] | None = None
+    """None: as `mime_types` has them, and the rest as memfis has."""
     max_page: int = _default(SITE_IN_TOML, "max_page")
     origin: str | None = None
     reader: str | None = None
