@@ -57,9 +57,10 @@ def expected(root: bytes, site: bytes) -> Items:
         for name in os.listdir(directory):
             path = directory + b"/" + name
             status = os.lstat(path)
-            served = enters and not refused(url == b"/", name) and not name.endswith(b"~")
+            is_directory = stat.S_ISDIR(status.st_mode)
+            served = enters and not refused(name, is_directory) and not name.endswith(b"~")
             key = site + escaped(url if name == b"index.html" else url + name)
-            if stat.S_ISDIR(status.st_mode):
+            if is_directory:
                 visit(path, url + name + b"/", served)
             elif stat.S_ISLNK(status.st_mode):
                 if served:

@@ -19,7 +19,7 @@ MAX_PAGE = 64 * 1024
 EXCLUDE = ("*.iso", "drafts/")
 """The site's own patterns, next to the default ones."""
 
-_SOURCE = re.compile(rb"\.(php\d?|phtml|phar|phps|inc)([.~]|\Z)", re.IGNORECASE)
+_SOURCE = re.compile(rb"\.(php[34578]?|phtml|phar|phps|inc)(~|\.bak)*\Z", re.IGNORECASE)
 _EXCLUDED = re.compile(rb".*(~|\.(bak|sql|iso))\Z", re.IGNORECASE | re.DOTALL)
 _TEXT = (b"html", b"css", b"txt")
 
@@ -74,7 +74,7 @@ def _visit(
         enters = stat.S_ISDIR(status.st_mode)
         link = os.path.islink(path)
         if (
-            refused(url == b"/", name)
+            refused(name, enters)
             or _EXCLUDED.match(name)
             or (enters and name == b"drafts")
             or len(b"memfis-private://" + SITE + escaped(url + name)) > 250
@@ -99,11 +99,11 @@ def _identity(status: os.stat_result) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def refused(at_root: bool, name: bytes) -> bool:
-    """Whether nginx refuses every URL with that name."""
+def refused(name: bytes, is_directory: bool) -> bool:
+    """Whether nginx refuses every URL with that name, on a site that runs no scripts."""
     if name.startswith(b"."):
-        return not (at_root and name == b".well-known")
-    return _SOURCE.search(name) is not None
+        return name != b".well-known"
+    return not is_directory and _SOURCE.search(name) is not None
 
 
 def _link_is_public(root: bytes, reader: Reader, path: bytes) -> bool:
@@ -111,7 +111,9 @@ def _link_is_public(root: bytes, reader: Reader, path: bytes) -> bool:
     if not target.startswith(root + b"/"):
         return False
     names = target[len(root) + 1 :].split(b"/")
-    if any(refused(depth == 0, name) for depth, name in enumerate(names)):
+    if any(refused(name, True) for name in names[:-1]):
+        return False
+    if refused(names[-1], os.path.isdir(target)):
         return False
     directories = [b"/".join([root, *names[:depth]]) for depth in range(len(names))]
     return all(reader.may(1, os.stat(each)) for each in directories)

@@ -145,6 +145,26 @@ def test_a_changed_site_is_kept_anew(agent: Agent, filled: Filled) -> None:
     wait_for(lambda: filled.content(b"/") == b"changed", "the change")
 
 
+def test_what_names_are_refused_changes_with_the_settings(agent: Agent, filled: Filled) -> None:
+    """Published and withdrawn when the agent reads that scripts are run, and which are some."""
+    for name in ("d.php.txt", "x.php", "v1.php/a.txt", "docs/.well-known/x", "x.asp"):
+        path = filled.root / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(name)
+    usual = {b"/", b"/docs/", b"/docs/logo.png", b"/x.asp"}
+    lenient = {b"/d.php.txt", b"/v1.php/a.txt", b"/docs/.well-known/x"}
+    wait_for(lambda: filled.pages() == usual | lenient, "what only contains a script's name")
+    agent.sites[0]["runs_scripts"] = True
+    agent.reload()
+    wait_for(lambda: filled.pages() == usual, "as where scripts are run")
+    agent.sites[0] |= {"runs_scripts": False, "script_extensions": ["asp"]}
+    agent.reload()
+    wait_for(lambda: filled.pages() == usual - {b"/x.asp"} | lenient | {b"/x.php"}, "others")
+    agent.sites[0]["script_extensions"] = []
+    agent.reload()
+    wait_for(lambda: filled.pages() == usual | lenient | {b"/x.php"}, "none")
+
+
 @pytest.mark.parametrize(
     ("broken", "words"),
     [

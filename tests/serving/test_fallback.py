@@ -163,7 +163,6 @@ REFUSED = [
     "/.well-known/a/.hidden",
     "/.well-knownx",
     "/.WELL-KNOWN/x",
-    "/a/.well-known/x",
     "/x.php",
     "/x.PHP",
     "/x.php5",
@@ -171,18 +170,28 @@ REFUSED = [
     "/x.phar",
     "/x.phps",
     "/x.inc",
-    "/x.php/info",
     "/x.php~",
     "/x.php.bak",
+]
+
+REFUSED_WHERE_SCRIPTS_RUN = [
+    *REFUSED,
+    "/a/.well-known/x",
+    "/x.php/info",
     "/x.Inc.txt",
     "/x.php/",
     "/a.php.d/readme.txt",
 ]
 
 
-@pytest.mark.parametrize("path", REFUSED)
-def test_dotfiles_and_sources_are_refused_before_store_and_disk(web: Web, path: str) -> None:
-    site = web.site()
+@pytest.mark.parametrize(
+    ("runs", "path"),
+    [*((False, path) for path in REFUSED), *((True, path) for path in REFUSED_WHERE_SCRIPTS_RUN)],
+)
+def test_dotfiles_and_sources_are_refused_before_store_and_disk(
+    web: Web, path: str, runs: bool
+) -> None:
+    site = web.site(runs_scripts=runs)
     web.start()
     if not set(path.split("/")) & {".", ".."}:
         site.write(path.strip("/") + ("/index.html" if path.endswith("/") else ""), b"secret")

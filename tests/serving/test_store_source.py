@@ -252,15 +252,18 @@ def test_without_a_mapped_index_name_no_directory_has_a_page(web: Web, index: li
 
 
 @pytest.mark.parametrize(
-    "path",
-    ["/.git/config", "/docs/.env", "/x.php", "/x.PHP5/y", "/config.inc", "/.well-known/.hidden"],
+    ("path", "runs"),
+    [
+        *((path, False) for path in ("/.git/config", "/docs/.env", "/.well-known/.hidden")),
+        *((path, runs) for path in ("/x.php", "/config.inc", "/a/x.PHTML") for runs in (0, 1)),
+        *(("/x.PHP5/y", True), ("/x.php/", True), ("/config.inc.html", True)),
+    ],
 )
-def test_dotfiles_and_sources_are_refused_before_the_store(web: Web, path: str) -> None:
-    site = web.site(source="store")
+def test_dotfiles_and_sources_are_refused_before_the_store(web: Web, path: str, runs: bool) -> None:
+    site = web.site(source="store", runs_scripts=runs)
     web.start()
     site.put(path, b"secret")
-    site.put(f"{path}/", b"secret")
-    for target in (path, path.replace(".", "%2e"), f"{path}?x", f"/{path}", f"{path}/"):
+    for target in (path, path.replace(".", "%2e"), f"{path}?x", f"/{path}"):
         assert site.get(target).status == 404
     assert asked(web) == 0
 

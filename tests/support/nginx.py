@@ -12,7 +12,9 @@ from typing import Any
 import jinja2
 
 from memfis.layout import keys
-from memfis.settings.site import MAX_PAGE, SITE
+from memfis.settings.media_types import all_types
+from memfis.settings.nginx_lines import has_types
+from memfis.settings.site import MAX_PAGE, SITE, runs_scripts
 from support.http import Answer, Connection
 from support.memcached import Memcached
 from support.process import Process, listening, unprivileged
@@ -61,8 +63,12 @@ class Site:
             "max_page": MAX_PAGE,
             "store_address": store.address,
             "origin_socket": os.fspath(self.origin),
+            "runs_scripts": runs_scripts(settings),
             **settings,
         }
+        if not has_types(self.settings["extra"]):
+            listed = MIME_TYPES.read_text("utf-8")
+            self.settings["types"] = all_types(listed, self.settings["types"] or {})
         self.stored = self.settings["source"] == "store"
         if self.stored:
             self.settings["root"] = ""

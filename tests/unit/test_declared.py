@@ -127,7 +127,7 @@ from memfis.settings.play import complete_sites
 from memfis.settings.values import PhpSettings, Site
 from memfis.settings.host import HOST, RUN_DIRECTORY, STORE_SOCKET
 made = {"listen": [], "tls_listen": [], "max_page": 1, "header": "", "proxies": [],
-        "store_address": "", "php": {"microcache": ""}}
+        "store_address": "", "types": "", "php": {"microcache": ""}}
 [site] = complete_sites([{"server_names": ["a"], "root": "/a", "php": {}}], made)
 print(json.dumps({
     "agent": [PhpSettings(canonical="https://a").lifetime, Site(name="a").compress_min_size],

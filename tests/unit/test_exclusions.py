@@ -5,7 +5,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from memfis.errors import UsageError
-from memfis.webroot.exclusions import DEFAULT_PATTERNS, Exclusions, is_refused
+from memfis.webroot.exclusions import DEFAULT_PATTERNS, Exclusions, RefusedNames
 
 ENDINGS = (
     *(pattern.replace("*", "").encode() for pattern in DEFAULT_PATTERNS),
@@ -26,34 +26,67 @@ DIRECTORY = st.sampled_from([b"/", b"/docs/", b"/.well-known/", b"/x.sql/"])
 PATTERNS = st.sampled_from([(), ("*.iso",), ("!*.sql", "/docs/"), ("*", "!*.php"), ("a*", "!/a")])
 
 
-@pytest.mark.parametrize(
-    ("directory", "name"),
-    [
-        (b"/", b".htaccess"),
-        (b"/", b".git"),
-        (b"/docs/", b".well-known"),
-        (b"/.well-known/", b".hidden"),
-        (b"/", b"index.php"),
-        (b"/", b"INDEX.PHP"),
-        (b"/", b"x.php7"),
-        (b"/", b"x.php.bak"),
-        (b"/", b"x.php~"),
-        (b"/", b"config.inc"),
-        (b"/", b"x.phtml"),
-        (b"/", b"x.phar"),
-        (b"/", b"a\nb.php"),
-    ],
+STRICT, LENIENT = RefusedNames(strict=True), RefusedNames(strict=False)
+
+SCRIPTS = (
+    *((b"/", b"index.php"), (b"/", b"INDEX.PHP"), (b"/", b"x.php7"), (b"/", b"x.php.bak")),
+    *((b"/", b"x.php~"), (b"/", b"config.inc"), (b"/", b"x.phtml"), (b"/", b"x.phar")),
+    *((b"/", b"a\nb.php"), (b"/docs/", b"x.Php.OLD"), (b"/", b"x.php.bak~.save")),
+    *((b"/", b"#x.php#"), (b"/", b"x.php.~12~"), (b"/", b"x.inc.dpkg-old.rej")),
 )
-def test_what_nginx_refuses_is_never_stored(directory: bytes, name: bytes) -> None:
-    assert is_refused(directory, name)
+HIDDEN = ((b"/", b".htaccess"), (b"/", b".git"), (b"/.well-known/", b".hidden"), (b"/", b"."))
+
+
+@pytest.mark.parametrize(("directory", "name"), [*SCRIPTS, *HIDDEN, (b"/", b".well-known~")])
+@pytest.mark.parametrize("refused", [STRICT, LENIENT])
+def test_what_nginx_refuses_is_never_stored(
+    refused: RefusedNames, directory: bytes, name: bytes
+) -> None:
+    assert refused.refuses(directory, name, False)
 
 
 @pytest.mark.parametrize(
     ("directory", "name"),
     [(b"/", b".well-known"), (b"/", b"php"), (b"/", b"x.phpx"), (b"/", b"include.html")],
 )
-def test_what_only_looks_alike_is_not_refused(directory: bytes, name: bytes) -> None:
-    assert not is_refused(directory, name)
+@pytest.mark.parametrize("refused", [STRICT, LENIENT])
+def test_what_only_looks_alike_is_not_refused(
+    refused: RefusedNames, directory: bytes, name: bytes
+) -> None:
+    assert not refused.refuses(directory, name, False)
+
+
+@pytest.mark.parametrize(
+    ("directory", "name", "is_directory"),
+    [
+        (b"/cov/", b"Foo.php.html", False),
+        (b"/", b"util.inc.gcov.html", False),
+        (b"/", b"d.php.txt", False),
+        (b"/", b"tool.phar.asc", False),
+        (b"/", b"x.php.bak.html", False),
+        (b"/", b"v1.php", True),
+        (b"/docs/", b".well-known", True),
+    ],
+)
+def test_a_site_that_runs_no_scripts_has_names_that_only_contain_a_scripts(
+    directory: bytes, name: bytes, is_directory: bool
+) -> None:
+    assert not LENIENT.refuses(directory, name, is_directory)
+    assert STRICT.refuses(directory, name, is_directory)
+
+
+def test_the_extensions_of_scripts_can_be_none_or_others() -> None:
+    none = RefusedNames((), strict=False)
+    assert not none.refuses(b"/", b"x.php", False)
+    assert none.refuses(b"/", b".git", False)
+    others = RefusedNames(("ASP", "c++"), strict=False)
+    assert others.refuses(b"/", b"x.asp.bak", False)
+    assert others.refuses(b"/", b"x.C++", False)
+    assert not others.refuses(b"/", b"x.php", False)
+    assert not others.refuses(b"/", b"x.ccc", False)
+    where_scripts_run = RefusedNames(("asp",), strict=True)
+    assert where_scripts_run.refuses(b"/", b"x.asp.txt", False)
+    assert where_scripts_run.refuses(b"/", b"x.php.txt", False)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +123,7 @@ def test_a_pattern_ends_where_the_name_does() -> None:
 def test_a_pattern_may_bring_back_a_default_but_not_what_nginx_refuses() -> None:
     exclusions = Exclusions(["!*.sql", "!*.php"])
     assert not exclusions.excludes(b"/", b"example.sql", False)
-    assert is_refused(b"/", b"x.php")
+    assert exclusions.leave_out(b"/", b"x.php", False)
 
 
 def test_a_pattern_that_does_not_parse_is_named() -> None:
@@ -98,34 +131,63 @@ def test_a_pattern_that_does_not_parse_is_named() -> None:
         Exclusions(["!"])
 
 
+REFUSED = st.sampled_from(
+    [
+        *(STRICT, LENIENT, RefusedNames((), strict=False)),
+        *(RefusedNames(("a", "c++", "8"), strict=each) for each in (False, True)),
+    ]
+)
+
+
 @settings(deadline=None)
-@given(directory=DIRECTORY, name=NAME, is_directory=st.booleans(), patterns=PATTERNS)
-@example(b"/", b".well-known", True, ())
-@example(b"/docs/", b".well-known", True, ())
-@example(b"/", b"wp-config.php~", False, ())
-@example(b"/", b"x.sql\n", False, ())
-@example(b"/", b"#x#", False, ())
+@given(
+    directory=DIRECTORY,
+    name=NAME,
+    is_directory=st.booleans(),
+    patterns=PATTERNS,
+    refused=REFUSED,
+)
+@example(b"/", b".well-known", True, (), STRICT)
+@example(b"/docs/", b".well-known", True, (), LENIENT)
+@example(b"/", b"wp-config.php~", False, (), LENIENT)
+@example(b"/", b"x.sql\n", False, (), STRICT)
+@example(b"/", b"#x#", False, (), LENIENT)
 def test_the_fast_way_to_decide_decides_the_same(
-    directory: bytes, name: bytes, is_directory: bool, patterns: tuple[str, ...]
+    directory: bytes,
+    name: bytes,
+    is_directory: bool,
+    patterns: tuple[str, ...],
+    refused: RefusedNames,
 ) -> None:
-    exclusions = Exclusions(patterns)
+    exclusions = Exclusions(patterns, refused)
     fast = exclusions.leave_out(directory, name, is_directory)
-    refused = is_refused(directory, name)
-    assert fast == (refused or exclusions.excludes(directory, name, is_directory))
+    slow = refused.refuses(directory, name, is_directory)
+    assert fast == (slow or exclusions.excludes(directory, name, is_directory))
 
 
 @settings(deadline=None)
-@given(directory=DIRECTORY, names=st.lists(NAME, max_size=4), patterns=PATTERNS)
-@example(b"/", [b".well-known"], ())
-@example(b"/", [b"page.html", b"x.sql\n", b"other.html"], ())
-@example(b"/", [b"page.html", b"id_rsa.pub"], ())
-@example(b"/", [b"x.SQL.gz", b"page.html"], ())
+@given(directory=DIRECTORY, names=st.lists(NAME, max_size=4), patterns=PATTERNS, refused=REFUSED)
+@example(b"/", [b".well-known"], (), STRICT)
+@example(b"/", [b"page.html", b"x.sql\n", b"other.html"], (), LENIENT)
+@example(b"/", [b"page.html", b"id_rsa.pub"], (), LENIENT)
+@example(b"/", [b"x.SQL.gz", b"page.html"], (), STRICT)
+@example(b"/", [b"page.html", b"x.c++~"], (), RefusedNames(("c++",), strict=False))
 def test_all_names_at_once_are_not_taken_for_fit_when_one_is_not(
-    directory: bytes, names: list[bytes], patterns: tuple[str, ...]
+    directory: bytes, names: list[bytes], patterns: tuple[str, ...], refused: RefusedNames
 ) -> None:
-    exclusions = Exclusions(patterns)
+    exclusions = Exclusions(patterns, refused)
     if exclusions.leaves_out_none(names):
-        assert not any(exclusions.leave_out(directory, name, False) for name in names)
+        for name in names:
+            assert not refused.refuses(directory, name, False)
+            assert not exclusions.excludes(directory, name, False)
+
+
+@pytest.mark.parametrize("pattern", DEFAULT_PATTERNS[:16])
+def test_a_copy_that_a_default_pattern_fits_is_the_scripts_own(pattern: str) -> None:
+    """Those of editors and tools, that is: the first of the list."""
+    copy = pattern.replace("*", "x.php" if pattern[0] == "*" else "#x.php", 1).replace("*", "old")
+    assert Exclusions().excludes(b"/", copy.encode(), False)
+    assert LENIENT.refuses(b"/", copy.encode(), False)
 
 
 def fits(pattern: str, name: bytes) -> bool:

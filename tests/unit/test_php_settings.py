@@ -18,7 +18,7 @@ from memfis.settings.visitors import APPLICATIONS, HARMLESS_COOKIES
 ROOT = Path(__file__).parents[2]
 HOST_MAKES: dict[str, Any] = {
     **{"listen": ["80"], "tls_listen": ["443"], "max_page": 131072},
-    **{"header": "X-Memfis", "proxies": [], "store_address": "unix:/run/m.sock"},
+    **{"header": "X-Memfis", "proxies": [], "store_address": "unix:/run/m.sock", "types": ""},
     "php": {
         "backends": ["unix:/run/memfis-php/php.sock"],
         "hints": "/run/memfis-agent/hints.sock",

@@ -31,6 +31,7 @@ HOST_MAKES: dict[str, Any] = {
     "header": "X-Memfis",
     "proxies": [],
     "store_address": "unix:/run/m.sock",
+    "types": "",
     "php": {"backends": [], "hints": "", "purge": "", "microcache": "/run/memfis-microcache"},
 }
 
@@ -44,7 +45,7 @@ def of_the_role(**site: Any) -> dict[str, Any]:
 def of_serve() -> dict[str, Any]:
     """Return the variable `site` as `memfis serve` makes it."""
     site = Site(name="a.example", root="/srv/a", store="memcached:///run/m.sock", origin="/run/o")
-    return site_variables(site, ["80"], ["a.example"])
+    return site_variables(site, ["80"], ["a.example"], "")
 
 
 def test_the_role_and_serve_make_the_same_variable() -> None:
@@ -149,6 +150,8 @@ GOOD: dict[str, Any] = {
     "compress_types": ["html", ""],
     "compress_min_size": 0,
     "compress_min_saving": "100",
+    "script_extensions": ["PHP", "c++", "7z"],
+    "types": {"mjs": "text/javascript", "7z": "application/x-7z-compressed"},
 }
 
 
@@ -201,12 +204,80 @@ def test_good_settings_have_no_problems() -> None:
         ("compress_min_size", "much"),
         ("compress_min_saving", 101),
         ("autoindex", "false"),
+        ("script_extensions", [".php"]),
+        ("script_extensions", "php"),
+        ("script_extensions", ["php|x"]),
+        ("runs_scripts", "no"),
+        ("types", ["mjs"]),
+        ("types", {".mjs": "text/javascript"}),
+        ("types", {"tar.gz": "application/gzip"}),
+        ("types", {"m;js": "text/javascript"}),
+        ("types", {"": "text/javascript"}),
+        ("types", {"mjs": "javascript"}),
+        ("types", {"mjs": "txt/javascript"}),
+        ("types", {"mjs": "text/javascript; charset=utf-8"}),
+        ("types", {"mjs": "text/javascript; x"}),
+        ("types", {"mjs": None}),
+        ("types", {"MJS": "text/javascript", "mjs": "text/javascript"}),
     ],
 )
 def test_what_nginx_would_misread_is_refused(key: str, value: object) -> None:
     [*found] = site_problems([GOOD | {"name": "a.example", key: value}])
     assert found
     assert all(line.startswith(f"memfis_sites[0].{key}") for line in found)
+
+
+@pytest.mark.parametrize(
+    ("more", "line"),
+    [
+        ({"php": {}, "runs_scripts": False}, "runs_scripts: False: a site with 'php' does"),
+        ({"extra": "types { a/b c; }"}, "types: 'extra' has types for the whole site; write"),
+        ({"extra": "include /etc/nginx/mime.types;"}, "types: 'extra' has types for the whole"),
+    ],
+)
+def test_what_does_not_go_together_is_refused(more: dict[str, Any], line: str) -> None:
+    [found] = site_problems([GOOD | {"name": "a.example"} | more])
+    assert found.startswith(f"memfis_sites[0].{line}")
+
+
+@pytest.mark.parametrize(
+    ("extra", "strict"),
+    [
+        ("", False),
+        ("# proxy_pass http://x;\nadd_header X 'proxy_pass x;'; deny all;", False),
+        ("location /bypass_pass { alias /srv/x/; }", False),
+        ("location /a { proxy_pass http://x; }", True),
+        ("location ~ [.]php$ {\n\tinclude\tsnippets/fastcgi-php.conf;\n}", True),
+        ("location /a { grpc_pass x; }", True),
+        ("location /a { uwsgi_pass x; }", True),
+        ("location /a { content_by_lua_block { ngx.say(1) } }", True),
+    ],
+)
+def test_a_site_runs_scripts_where_something_else_may_answer(extra: str, strict: bool) -> None:
+    site = {"server_names": ["a.example"], "root": "/srv/a", "extra": extra}
+    assert of_the_role(**site)["runs_scripts"] is strict
+    assert of_the_role(**site, runs_scripts=not strict)["runs_scripts"] is not strict
+    assert toml_of_the_role(extra=extra).sites[0].runs_scripts is strict
+    assert of_the_role(**site | {"extra": ""}, php={})["runs_scripts"] is True
+
+
+def test_types_of_a_site_are_told_to_the_agent_where_it_renders() -> None:
+    types = {"MD": "text/plain", "7z": "application/x-7z-compressed"}
+    assert toml_of_the_role(types=types).sites[0].types is None
+    [site] = toml_of_the_role(types=types, php={"canonical": "https://a.example"}).sites
+    assert site.types == of_the_role(server_names=["a"], root="/a", types=types)["types"]
+    assert site.types
+    assert (site.types["md"], site.types["mjs"]) == ("text/plain", "text/javascript")
+
+
+def test_types_of_lines_of_the_sites_own_are_left_alone() -> None:
+    def types(extra: str) -> Any:
+        return of_the_role(server_names=["a"], root="/a", extra=extra)["types"]
+
+    assert types("include mime.types; types { text/javascript mjs; }") == {}
+    assert types("types { }") == {}
+    assert types("location /x/ { types { } default_type text/plain; }")["css"] == "text/css"
+    assert types("# types {\n")["css"] == "text/css"
 
 
 STORED: dict[str, Any] = {"server_names": ["files.example"], "source": "store"}

@@ -48,7 +48,7 @@ class Rules:
         self._read_only = read_only
         self._name = site.name
         self._index = site.index_name
-        self._exclusions = Exclusions(site.exclude)
+        self._exclusions = Exclusions.of(site)
         self._visitor = visitor(site)
 
     def check_writable(self) -> None:

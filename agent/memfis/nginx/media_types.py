@@ -1,6 +1,5 @@
 """Which media type nginx gives a page from memory: mime.types, `default_type`, `charset`."""
 
-import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -8,6 +7,7 @@ import msgspec
 
 from memfis.errors import UsageError
 from memfis.layout.identity import decoded
+from memfis.settings.media_types import all_types
 
 DEFAULT_TYPE = "application/octet-stream"
 """nginx's `default_type` where the distribution's nginx.conf sets it, as all we know of do."""
@@ -20,8 +20,6 @@ CHARSET_TYPES = frozenset(
 )
 """Types that nginx adds a charset to (ngx_http_charset_module, `charset_types`)."""
 
-_TYPES = re.compile(r"^\s*([^\s;{}#]+/[^\s;{}#]+)\s+([^;{}]+);", re.MULTILINE)
-
 
 class MediaTypes(msgspec.Struct, frozen=True):
     """Which type nginx gives a URL."""
@@ -32,18 +30,18 @@ class MediaTypes(msgspec.Struct, frozen=True):
     charset: str | None = None
 
     @classmethod
-    def read(cls, path: str, default: str | None, charset: str | None) -> "MediaTypes":
-        """Read nginx's mime.types at `path`; raises UsageError."""
+    def read(
+        cls, path: str, default: str | None, charset: str | None, own: Mapping[str, str]
+    ) -> "MediaTypes":
+        """Read nginx's mime.types at `path`; raises UsageError.
+
+        `own`: types by extension of the site's own, which count before those of the file.
+        """
         try:
             text = Path(path).read_text(encoding="utf-8", errors="replace")
         except OSError as error:
             raise UsageError(f"mime_types {path}: {error.strerror}") from error
-        text = re.sub(r"#[^\n]*", "", text)
-        found = {
-            extension.lower(): match[1].lower()
-            for match in _TYPES.finditer(text)
-            for extension in match[2].split()
-        }
+        found = {each: media_type.lower() for each, media_type in all_types(text, own).items()}
         return cls(found, default or DEFAULT_TYPE, charset)
 
     def of(self, path: bytes) -> str:

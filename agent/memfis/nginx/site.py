@@ -5,12 +5,18 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from memfis.settings.addresses import StoreAddress
+from memfis.settings.media_types import all_types
 from memfis.settings.site import SITE
 from memfis.settings.values import Site
 
 
-def site_variables(site: Site, listen: list[str], server_names: list[str]) -> dict[str, Any]:
-    """Return the variable `site` of templates/nginx/site.conf.j2."""
+def site_variables(
+    site: Site, listen: list[str], server_names: list[str], mime_types: str
+) -> dict[str, Any]:
+    """Return the variable `site` of templates/nginx/site.conf.j2.
+
+    `mime_types`: the text of nginx's own list of types.
+    """
     store = StoreAddress.parse(site.store)
     return SITE.defaults("nginx") | {
         "name": site.name,
@@ -19,6 +25,9 @@ def site_variables(site: Site, listen: list[str], server_names: list[str]) -> di
         "source": site.source,
         "root": site.root,
         "index": list(site.index),
+        "script_extensions": list(site.script_extensions),
+        "runs_scripts": site.runs_scripts,
+        "types": all_types(mime_types, site.types or {}),
         "max_page": site.max_page,
         "store_address": f"unix:{store.path}" if store.path else f"{store.host}:{store.port}",
         "origin_socket": site.origin,

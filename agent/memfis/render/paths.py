@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from memfis.layout.identity import PLAIN, decoded
 from memfis.layout.keys import KEY_LIMIT, longest_key
 from memfis.settings.values import Site
-from memfis.webroot.exclusions import is_refused, is_source
+from memfis.webroot.exclusions import RefusedNames
 
 NOT_CANONICAL = "a URL that is not canonical"
 """Why nothing is kept for a request target of which `identity.page_of` says so."""
@@ -41,7 +41,7 @@ def obstacle_by_name(site: Site, path: bytes) -> str | None:
     """Return why no page may be stored for `path`, whatever is on the disk."""
     if longest_key(site.name, path) > KEY_LIMIT:
         return "key too long"
-    if any(map(is_source, decoded(path).split(b"/"))):
+    if any(map(RefusedNames.of(site).is_source, decoded(path).split(b"/"))):
         return "a name that is never served from memory"
     return None
 
@@ -69,7 +69,7 @@ def is_file(site: Site, path: bytes) -> bool:
         return os.path.lexists(disk) and not os.path.isdir(disk)
     for name in map(os.fsencode, site.index):
         if os.path.lexists(disk + name):
-            return not is_refused(b"/x/", name)  # else a script answers
+            return not RefusedNames.of(site).refuses(b"/x/", name, False)  # else a script answers
     return False
 
 

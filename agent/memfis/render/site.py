@@ -82,7 +82,9 @@ class SiteRenderer:
     def _media_types(self) -> MediaTypes:
         site = self._site
         try:
-            return MediaTypes.read(self._mime_types, site.default_type, site.charset)
+            return MediaTypes.read(
+                self._mime_types, site.default_type, site.charset, site.types or {}
+            )
         except UsageError as error:
             log.error(  # noqa: TRY400
                 "%s: %s; of what has an extension nothing is rendered", site.name, error

@@ -136,7 +136,13 @@ class _Children:
 
     def start_nginx(self) -> None:
         """Render the configuration and start nginx."""
-        variables = site_variables(self._site, [str(self._listen)], ["localhost"])
+        mime_types = _mime_types()
+        variables = site_variables(
+            self._site,
+            [str(self._listen)],
+            ["localhost"],
+            mime_types.read_text("utf-8", "replace"),
+        )
         site_file = self._runtime / "site.conf"
         site_file.write_text(render("site.conf.j2", site=variables), "utf-8", "surrogateescape")
         configuration = self._runtime / "nginx.conf"
@@ -147,7 +153,7 @@ class _Children:
                 error_log="stderr",
                 user=self._user,
                 workers=os.cpu_count() or 1,
-                mime_types=str(_mime_types()),
+                mime_types=str(mime_types),
                 site_file=str(site_file),
             )
         )

@@ -12,9 +12,11 @@ from memfis.settings.follow import follow_problems
 from memfis.settings.gateway import GATEWAY
 from memfis.settings.host import HOST, couchbase_problems, store_problems
 from memfis.settings.kinds import nearest
+from memfis.settings.media_types import all_types
 from memfis.settings.mount import MOUNT, mounts_together
+from memfis.settings.nginx_lines import has_types
 from memfis.settings.php import PHP, canonical_of
-from memfis.settings.site import SITE, defaults_twice, names_twice, site_name
+from memfis.settings.site import SITE, defaults_twice, names_twice, runs_scripts, site_name
 from memfis.settings.site_parts import TLS
 from memfis.settings.visitors import APPLICATIONS, HARMLESS_COOKIES, OWN_HEADERS
 
@@ -122,7 +124,8 @@ def complete_sites(
     """Return `sites` with every setting present, as the templates of nginx and of the agent want.
 
     `defaults` are those that the host makes: listen, tls_listen, max_page, header, proxies,
-    store_address;
+    store_address; `types`, what its nginx says of them
+    (`media_types.types_in`);
     and of PHP, as the key `php`: backends, hints, purge, microcache (a directory, below which each
     site has its own) and access_log.
     """
@@ -137,8 +140,11 @@ def _complete(site: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         "root": "",
         "src": "",
         "origin_socket": f"/run/memfis-origin/{name}.sock",
+        "runs_scripts": runs_scripts(site),
         **{key: defaults[key] for key in _OF_HOST},
     }
+    own = has_types(given.get("extra", ""))
+    given["types"] = {} if own else all_types(defaults["types"], given.get("types", {}))
     if "tls" in given:
         usual_tls = TLS.defaults() | {"listen": defaults["tls_listen"]}
         given["tls"] = usual_tls | _plain(TLS, given["tls"])
@@ -186,7 +192,10 @@ def for_agent(site: Mapping[str, Any], store_address: str) -> dict[str, Any]:
 
     `store_address` is that of all sites. What has the agent's own default is left out.
     """
-    table = _in_toml(SITE, site, without=("root", "origin") if site["source"] == "store" else ())
+    without = ["root", "origin"] if site["source"] == "store" else []
+    if site["php"] is None or not site["types"]:
+        without.append("types")  # only of what is rendered the agent must know the type
+    table = _in_toml(SITE, site, without)
     if site["store_address"] != store_address:
         table["store"] = store_url(site["store_address"])
     if site["php"] is not None:

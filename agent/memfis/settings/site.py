@@ -6,20 +6,28 @@ from typing import Any
 from memfis.layout import compression
 from memfis.settings.declare import BY_AGENT, BY_NGINX, BY_PLAY, REQUIRED, Setting, Table
 from memfis.settings.kinds import Choice, Flag, Integer, ListOf, Text
+from memfis.settings.nginx_lines import hands_on, has_types
 from memfis.settings.patterns import PATTERNS
 from memfis.settings.php import CANONICAL, PHP, canonical_of
 from memfis.settings.site_parts import (
     ABSOLUTE_PATH,
+    AN_EXTENSION,
     ERROR_PAGE,
     EXPIRY,
     HEADERS,
     LISTEN,
     PROXIES,
     TLS,
+    TYPES,
 )
 
 MAX_PAGE = 128 * 1024
 """Bytes of a page as stored: what nginx's memcached buffer takes whole (docs/architecture)."""
+
+SCRIPT_EXTENSIONS = (
+    *("php", "php3", "php4", "php5", "php7", "php8", "phtml", "phar", "phps", "inc"),
+)
+"""Of files that PHP runs, or shows or includes: what distributions' servers hand to it."""
 
 LONGEST_NAME = 107 - len("/run/memfis-origin/.sock")
 """sun_path has 108 bytes with its NUL (unix(7)): the origin's directory, the name, ".sock"."""
@@ -30,6 +38,12 @@ def site_name(site: Mapping[str, Any]) -> str:
     names = site.get("server_names")
     first = names[0] if isinstance(names, list | tuple) and names else ""
     return str(site.get("name") or first)
+
+
+def runs_scripts(site: Mapping[str, Any]) -> bool:
+    """Return whether scripts may be run for a site as somebody wrote it, unless it says so."""
+    extra = site.get("extra")
+    return isinstance(site.get("php"), Mapping) or (isinstance(extra, str) and hands_on(extra))
 
 
 def _fits_together(site: Mapping[str, Any], where: str) -> Iterator[str]:
@@ -48,7 +62,14 @@ def _fits_together(site: Mapping[str, Any], where: str) -> Iterator[str]:
     for each in headers if isinstance(headers, Mapping) else ():
         if isinstance(each, str) and each.lower() == own:
             yield f"headers: {each!r}: memfis says it itself"
+    extra, types = site.get("extra"), site.get("types")
+    if isinstance(types, Mapping) and len({str(each).lower() for each in types}) < len(types):
+        yield "types: an extension stands there twice; their case does not matter"
+    if types and isinstance(extra, str) and has_types(extra):
+        yield "types: 'extra' has types for the whole site; write them in one place"
     php, names = site.get("php"), site.get("server_names")
+    if isinstance(php, Mapping) and site.get("runs_scripts") is False:
+        yield "runs_scripts: False: a site with 'php' does"
     if isinstance(php, Mapping) and php.get("canonical") is None and isinstance(names, list):
         canonical = canonical_of(site) if names else ""
         for line in CANONICAL.problems(canonical, "php.canonical", as_text=True) if names else ():
@@ -200,6 +221,42 @@ SITE = Table(
             read_by=BY_AGENT,
         ),
         Setting(
+            "script_extensions",
+            ListOf(
+                Text(AN_EXTENSION, r"[A-Za-z0-9][A-Za-z0-9_+-]*"),
+                f"a list of {AN_EXTENSION.removeprefix('a ').replace('extension', 'extensions')}",
+            ),
+            "extensions of scripts, without the dot, in any case: a file called so, or a backup of"
+            " one (`x.php.bak`), is never sent. Where scripts are run, those of PHP always count",
+            list(SCRIPT_EXTENSIONS),
+            usually="PHP's, and `inc`",
+            read_by=BY_NGINX | BY_AGENT,
+            since="0.2.0",
+        ),
+        Setting(
+            "runs_scripts",
+            Flag(),
+            "scripts are run: then no name is sent that has the extension of one anywhere"
+            " (`x.php.txt`), nor what is below such a name",
+            usually="with `php`, and where `extra` has a directive such as `proxy_pass` or"
+            " `fastcgi_pass`, or an `include`",
+            read_by=BY_NGINX | BY_AGENT,
+            since="0.2.0",
+            in_toml=Setting("runs_scripts", Flag(), "whether scripts are run for it", False),
+        ),
+        Setting(
+            "types",
+            TYPES,
+            "media types by extension, as `{md: text/plain}`; they count before the host's"
+            " `mime.types`, which counts before memfis' own list",
+            usually="the host's, and what they lack",
+            read_by=BY_NGINX | BY_AGENT,
+            since="0.2.0",
+            in_toml=Setting(
+                "types", TYPES, "media types by extension, before those of `mime_types`"
+            ),
+        ),
+        Setting(
             "default_type",
             Text("a media type, as text/html", r"[A-Za-z0-9.+_-]+/[A-Za-z0-9.+_-]+"),
             "Content-Type of what has no known extension",
@@ -231,7 +288,8 @@ SITE = Table(
             "headers",
             HEADERS,
             "response headers, from memory and from disk alike; errors have them too, but for those"
-            " of caching",
+            " of caching. `Strict-Transport-Security` is not sent over plain HTTP where nginx knows"
+            " it (`tls`, `proxies`)",
             {},
             read_by=BY_NGINX,
         ),

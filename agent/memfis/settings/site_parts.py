@@ -155,6 +155,29 @@ EXPIRY = Table(
 )
 
 
+def _no_double(text: str) -> str | None:
+    return "nginx knows only what follows the last dot" if "." in text else None
+
+
+def _whole_media_type(text: str) -> str | None:
+    if ";" in text:
+        return "expected no parameters; what nginx adds to text is the setting charset"
+    return _media_type(text)
+
+
+AN_EXTENSION = "a file name extension, without the dot"
+
+TYPES = MapOf(
+    Text(AN_EXTENSION, r"(?!\.)[^\s;{}\"'\\$#/]+", also=_no_double),
+    Text(
+        "a media type, as text/javascript",
+        r"[A-Za-z0-9][A-Za-z0-9.+_-]*/[A-Za-z0-9][A-Za-z0-9.+_-]*(?:\s*;.*)?",
+        also=_whole_media_type,
+    ),
+    "a table of media types by file name extension",
+)
+
+
 def _one_line(text: str) -> str | None:
     return "expected at most 4000 characters" if len(text) > 4000 else None
 

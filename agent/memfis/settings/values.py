@@ -5,6 +5,7 @@ here against them.
 """
 
 import os
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import msgspec
@@ -90,6 +91,10 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     follow: tuple[str, ...] = ()
     """Absolute paths outside the root, as they were given: they may be links, or missing."""
     content_check: Literal["changed", "always"] = _default(SITE_IN_TOML, "content_check")
+    script_extensions: tuple[str, ...] = _default(SITE_IN_TOML, "script_extensions")
+    runs_scripts: bool = _default(SITE_IN_TOML, "runs_scripts")
+    types: Mapping[str, str] | None = None
+    """None: as `mime_types` has them, and the rest as memfis has."""
     max_page: int = _default(SITE_IN_TOML, "max_page")
     origin: str | None = None
     reader: str | None = None

@@ -6,13 +6,12 @@ import os
 import signal
 import stat
 import time
-from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
 from memfis.layout.records import Entry
-from memfis.webroot.reader import READ, Reader
-from memfis.webroot.way import Tree, check_place, check_way
+from memfis.webroot.reader import READ
+from memfis.webroot.way import Bounds, check_place, check_way
 
 READS = 4
 """How often a file is read that changes meanwhile, before it is left to the next pass."""
@@ -31,17 +30,14 @@ class BeingWrittenError(OSError):
 class Files:
     """The files of one directory of a web root, to be read; close it, or use it with `with`."""
 
-    def __init__(self, trees: Sequence[Tree], reader: Reader, path: bytes) -> None:
-        """Open the directory at URL path `path`; raises OSError.
-
-        `trees`: the web root, and the directories outside of it that links may lead into.
-        """
-        self._trees = trees
-        self._reader = reader
+    def __init__(self, bounds: Bounds, path: bytes) -> None:
+        """Open the directory at URL path `path`; raises OSError, also outside `bounds`."""
+        self._bounds = bounds
+        self._reader = bounds.reader
         self._young = time.time_ns() - YOUNG
-        self._descriptor = os.open(trees[0].path + path, _OPEN_DIRECTORY)
+        self._descriptor = os.open(bounds.trees[0].path + path, _OPEN_DIRECTORY)
         try:
-            check_way(self._descriptor, trees, reader)
+            check_way(self._descriptor, bounds)
         except OSError:
             self.close()
             raise
@@ -107,7 +103,7 @@ class Files:
     def _check(self, descriptor: int, status: os.stat_result) -> None:
         if not stat.S_ISREG(status.st_mode):
             raise OSError(errno.EAGAIN, f"became a {kind_of(status.st_mode)} since it was found")
-        check_place(descriptor, self._trees, self._reader)
+        check_place(descriptor, self._bounds)
         if not self._reader.may(READ, descriptor, status):
             raise OSError(errno.EAGAIN, f"not readable for nginx's user {self._reader.name}")
 

@@ -1,15 +1,19 @@
 """What never goes into memory by its name: refused names, default exclusions, the site's patterns.
 
-Refused names are those that the nginx site refuses too (templates/nginx/site.conf.j2); no setting
+Refused names are those that the nginx site refuses too (templates/nginx/names.j2); no pattern
 brings them in. The default exclusions may be overruled by a pattern that begins with `!`.
 """
 
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
 from itertools import groupby
+from typing import Self
 
 from memfis.settings.patterns import parse_patterns
+from memfis.settings.site import SCRIPT_EXTENSIONS
+from memfis.settings.values import Site
 
 DEFAULT_PATTERNS = (
     # editors' and tools' leftovers
@@ -97,32 +101,82 @@ def _any_of(texts: Iterable[bytes]) -> re.Pattern[bytes]:
 
 _DEFAULTS = _Defaults(DEFAULT_PATTERNS)
 
-_SOURCE = re.compile(rb"\.(?:php\d?|phtml|phar|phps|inc)(?:[.~]|\Z)")
+_PHP = rb"php\d?|phtml|phar|phps|inc"
 
-# Nearly all names are fit to be published, and this finds out fast, for all names of a directory at
-# once, each between two slashes: it finds something in every name that is refused or that a default
-# pattern fits, and in few others.
-_SUSPECT = _any_of([b"/.", b".ph", b".inc", *_DEFAULTS.signs()])
-
-
-def is_refused(directory: bytes, name: bytes) -> bool:
-    """Whether nginx refuses every URL of `name` in `directory` (a path that ends with `/`)."""
-    if name.startswith(b"."):
-        return not (directory == b"/" and name == b".well-known") or is_source(name)
-    return is_source(name)
+# What editors and tools append to a name that they keep a copy under, as the default patterns.
+_BACKUP = (
+    rb"(?:[~#]|\.(?:bak|sw[po]|orig|rej|te?mp|part|old|save|dist|rpmnew|rpmsave|dpkg-[^.~#]*+"
+    rb"|~\d+~))*+"
+)
 
 
-def is_source(name: bytes) -> bool:
-    """Whether `name` is that of a program's source, or of a copy of one."""
-    return _SOURCE.search(name.lower()) is not None
+class RefusedNames:
+    """Which names nginx never serves on a site, from memory or from disk.
+
+    Where scripts are run, every name that has the extension of one anywhere is refused, and so is
+    what is below it: what runs scripts may take another part of the path for the script's name
+    than nginx does. Elsewhere only what would be a script's own name is.
+    """
+
+    def __init__(self, extensions: Iterable[str] = SCRIPT_EXTENSIONS, *, strict: bool) -> None:
+        """Refuse scripts with these `extensions`; `strict`: scripts are run."""
+        self._strict = strict
+        given = [re.escape(each.lower().encode("ascii")) for each in extensions]
+        if strict:
+            source = rb"\.(?:%b)(?:[.~#]|\Z)" % b"|".join([_PHP, *given])
+            given += [b"ph", b"inc"]
+        else:
+            source = rb"\.(?:%b)%b\Z" % (b"|".join(given), _BACKUP) if given else rb"(?!)"
+        self._source = re.compile(source)
+        self.signs = [b"/."] + [
+            b".%b" % re.sub(rb"\\(.)", rb"\1", each)
+            for each in given
+            if not any(each != other and each.startswith(other) for other in given)
+        ]
+        """What is in `/name/`, in lower case, of every name that is refused, and in few others."""
+
+    @staticmethod
+    def of(site: Site) -> "RefusedNames":
+        """Return those of `site`."""
+        return _refused_names(site.script_extensions, site.runs_scripts or site.php is not None)
+
+    def refuses(self, directory: bytes, name: bytes, is_directory: bool) -> bool:
+        """Whether nginx refuses every URL of `name` in `directory` (a path that ends with `/`)."""
+        if name.startswith(b".") and (
+            name != b".well-known" or (self._strict and directory != b"/")
+        ):
+            return True
+        return (self._strict or not is_directory) and self.is_source(name)
+
+    def is_source(self, name: bytes) -> bool:
+        """Whether `name` is that of a program's source, or of a copy of one."""
+        return self._source.search(name.lower()) is not None
+
+
+@cache
+def _refused_names(extensions: tuple[str, ...], strict: bool) -> RefusedNames:
+    return RefusedNames(extensions, strict=strict)
 
 
 class Exclusions:
-    """The default exclusions and a site's own."""
+    """What is refused, the default exclusions, and a site's own."""
 
-    def __init__(self, patterns: Sequence[str] = ()) -> None:
-        """Read gitignore `patterns`; raises UsageError for one that does not parse."""
+    def __init__(self, patterns: Sequence[str] = (), refused: RefusedNames | None = None) -> None:
+        """Read gitignore `patterns`; raises UsageError for one that does not parse.
+
+        `refused`: by default as on a site that runs no scripts.
+        """
         self._spec = parse_patterns(patterns) if patterns else None
+        self.refused = refused or _refused_names(SCRIPT_EXTENSIONS, False)
+        # Nearly all names are fit to be published, and this finds out fast, for all names of a
+        # directory at once, each between two slashes: it finds something in every name that is
+        # refused or that a default pattern fits, and in few others.
+        self._suspect = _any_of((*self.refused.signs, *_DEFAULTS.signs()))
+
+    @classmethod
+    def of(cls, site: Site) -> Self:
+        """Return those of `site`; raises UsageError."""
+        return cls(site.exclude, RefusedNames.of(site))
 
     def leaves_out_none(self, names: Sequence[bytes]) -> bool:
         """Whether all `names` of a directory are certainly neither refused nor to stay out.
@@ -131,13 +185,15 @@ class Exclusions:
         """
         if self._spec is not None:
             return False
-        return not _SUSPECT.search(b"/%b/" % b"/".join(names).lower())
+        return not self._suspect.search(b"/%b/" % b"/".join(names).lower())
 
     def leave_out(self, directory: bytes, name: bytes, is_directory: bool) -> bool:
         """Whether `name` in `directory` (a path that ends with `/`) is refused or stays out."""
         if self.leaves_out_none((name,)):
             return False
-        return is_refused(directory, name) or self.excludes(directory, name, is_directory)
+        return self.refused.refuses(directory, name, is_directory) or self.excludes(
+            directory, name, is_directory
+        )
 
     def excludes(self, directory: bytes, name: bytes, is_directory: bool) -> bool:
         """Whether `name` in `directory` (a path that ends with `/`) stays out of memory."""

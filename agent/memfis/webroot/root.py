@@ -19,7 +19,7 @@ from memfis.webroot.links import names_on_the_way
 from memfis.webroot.listing import Ancestor, Directory, Link, Listing, Problem, Skipped
 from memfis.webroot.place import CLOSED, MISSING, closed_on_the_way, find_root, root_error
 from memfis.webroot.reader import READ, SEARCH, Reader
-from memfis.webroot.way import Tree, refused_below, tree_of
+from memfis.webroot.way import Bounds, Tree
 
 MADE_UP = frozenset(
     (
@@ -70,7 +70,7 @@ class WebRoot:
         """Find the web root of `site`; raises UsageError, see `find_root`."""
         self._site = site
         self._index = site.index_name
-        self._exclusions = Exclusions(site.exclude)
+        self._exclusions = Exclusions.of(site)
         self.reader = Reader.called(site.reader)
         self.given = os.fsencode(site.root)
         self.root, self.closed = find_root(self.given, self.reader)
@@ -79,7 +79,8 @@ class WebRoot:
         """A file that is as its record says may be read by nginx's user, whose rights are the same
         as when the record was made."""
         self._below = self.root.rstrip(b"/") + b"/"
-        self._trees = [] if self.closed else self._find_trees()
+        trees = () if self.closed else tuple(self._find_trees())
+        self._bounds = Bounds(trees, self.reader, self._exclusions.refused)
         self._made_up = _devices_with_made_up_inodes()
 
     def _find_trees(self) -> list[Tree]:
@@ -261,11 +262,12 @@ class WebRoot:
         self, child: _Child, parent: Directory, status: os.stat_result
     ) -> str | None:
         target = os.path.realpath(child.path, strict=True)
-        if tree_of(target, self._trees) is None:
+        if self._bounds.tree_of(target) is None:
             return f"symbolic link out of the web root, to {shown(target)}"
         if any((status.st_dev, status.st_ino) == each[:2] for each in parent.ancestors):
             return "circular symbolic link"
-        if refused_below(target, self._trees):
+        is_directory = stat.S_ISDIR(status.st_mode)
+        if self._bounds.refuse(target, is_directory=is_directory):
             return f"symbolic link to a name that is never served, {shown(target)}"
         closed = closed_on_the_way(child.path, self.reader)
         if closed:
@@ -276,7 +278,7 @@ class WebRoot:
         """Return the files of the directory at URL path `path`, to be read; raises OSError."""
         if self.closed is not None:
             raise PermissionError(errno.EACCES, str(self.closed))
-        return Files(self._trees, self.reader, path)
+        return Files(self._bounds, path)
 
     def url(self, directory: bytes, name: bytes) -> bytes:
         """Return the URL path that the file `name` in `directory` is stored for."""

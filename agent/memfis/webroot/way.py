@@ -5,11 +5,10 @@ Names may be swapped between two calls of the kernel; an open file and its direc
 
 import errno
 import os
-from collections.abc import Sequence
 from typing import NamedTuple
 
 from memfis.layout.paths import shown
-from memfis.webroot.exclusions import is_refused
+from memfis.webroot.exclusions import RefusedNames
 from memfis.webroot.reader import SEARCH, Reader
 
 _DIRECTORY = os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC
@@ -34,12 +33,37 @@ class Tree(NamedTuple):
         return path == self.path or path.startswith(self.path.rstrip(b"/") + b"/")
 
 
-def check_way(descriptor: int, trees: Sequence[Tree], reader: Reader) -> None:
-    """Raise OSError unless the open directory lies in one of `trees` and `reader` may get to it.
+class Bounds(NamedTuple):
+    """What of a host's files may be published at all."""
+
+    trees: tuple[Tree, ...]
+    """The web root first; empty where nobody may be served anything."""
+    reader: Reader
+    refused: RefusedNames
+
+    def tree_of(self, path: bytes) -> Tree | None:
+        """Return the tree that the absolute `path`, free of links, is in."""
+        return next((tree for tree in self.trees if tree.holds(path)), None)
+
+    def refuse(self, path: bytes, *, is_directory: bool) -> bool:
+        """Whether a name on the way to `path`, from its tree on, is one that is never served."""
+        tree = self.tree_of(path)
+        names = path[len(tree.path.rstrip(b"/")) :].split(b"/")[1:] if tree else []
+        return any(
+            self.refused.refuses(
+                b"/" if depth == 0 else b"/x/", name, depth < len(names) - 1 or is_directory
+            )
+            for depth, name in enumerate(names)
+        )
+
+
+def check_way(descriptor: int, bounds: Bounds) -> None:
+    """Raise OSError unless the open directory lies within `bounds` and their reader gets to it.
 
     It and the directories above are asked one by one, by `..` (path_resolution(7)).
     """
-    tops = {tree[1:] for tree in trees}
+    tops = {tree[1:] for tree in bounds.trees}
+    reader = bounds.reader
     here = os.open(b".", _DIRECTORY, dir_fd=descriptor)
     below: tuple[int, int] | None = None
     try:
@@ -59,7 +83,7 @@ def check_way(descriptor: int, trees: Sequence[Tree], reader: Reader) -> None:
         os.close(here)
 
 
-def check_place(descriptor: int, trees: Sequence[Tree], reader: Reader) -> None:
+def check_place(descriptor: int, bounds: Bounds) -> None:
     """Raise OSError unless the open file, reached by a link, could be published where it lies."""
     place = os.readlink(b"/proc/self/fd/%d" % descriptor)
     directory, name = os.path.split(place)
@@ -68,20 +92,8 @@ def check_place(descriptor: int, trees: Sequence[Tree], reader: Reader) -> None:
         there = os.stat(name, dir_fd=above, follow_symlinks=False)
         if not os.path.samestat(there, os.fstat(descriptor)):
             raise OSError(errno.EAGAIN, "was moved since it was found")
-        check_way(above, trees, reader)
+        check_way(above, bounds)
     finally:
         os.close(above)
-    if refused_below(place, trees):
+    if bounds.refuse(place, is_directory=False):
         raise OSError(errno.EAGAIN, f"leads to a name that is never served, {shown(place)}")
-
-
-def tree_of(path: bytes, trees: Sequence[Tree]) -> Tree | None:
-    """Return the tree that the absolute `path`, free of links, is in."""
-    return next((tree for tree in trees if tree.holds(path)), None)
-
-
-def refused_below(path: bytes, trees: Sequence[Tree]) -> bool:
-    """Whether a name on the way to `path`, from its tree on, is one that is never served."""
-    tree = tree_of(path, trees)
-    below = path[len(tree.path.rstrip(b"/")) :].split(b"/")[1:] if tree else []
-    return any(is_refused(b"/" if depth == 0 else b"/x/", name) for depth, name in enumerate(below))
