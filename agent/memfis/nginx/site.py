@@ -20,6 +20,7 @@ def site_variables(site: Site, listen: list[str], server_names: list[str]) -> di
         "root": site.root,
         "index": list(site.index),
         "max_page": site.max_page,
+        "compress_types": list(site.compress_types),
         "store_address": f"unix:{store.path}" if store.path else f"{store.host}:{store.port}",
         "origin_socket": site.origin,
     }
