@@ -329,6 +329,26 @@ def test_index_name_that_is_a_directory_beside_php(web: Web, php: PhpFpm) -> Non
             assert status == 200 or urlsplit(answer.header("Location")).path == what, name
 
 
+def test_what_is_wrong_is_said_as_by_nginx_itself(web: Web) -> None:
+    """Not 404 for all of it."""
+    site = web.site()
+    web.start()
+    site.write("closed/page.html", b"secret")
+    (site.root / "closed").chmod(0)
+    (site.root / "loop.html").symlink_to("loop.html")
+    for target, method, status in (
+        ("/closed/page.html", "GET", 403),
+        ("/closed/", "GET", 403),
+        ("/loop.html", "GET", 403),
+        ("/none.html", "GET", 404),
+        ("/none/", "GET", 404),
+        ("/none.html", "POST", 404),
+        ("/none.html", "DELETE", 405),
+    ):
+        for answer in (site.get(target, method), site.get_origin(target, method)):
+            assert (answer.status, answer.source) == (status, "FALLBACK"), (target, method)
+
+
 def test_location_of_the_sites_own_is_not_overruled(web: Web) -> None:
     site = web.site(extra='location /api/ { return 200 "own"; }\nlocation = /one { return 204; }')
     web.start()
