@@ -1,10 +1,14 @@
 """The traps on the way from the store to the disk: each was walked into once."""
 
+from pathlib import Path
+from urllib.parse import urlsplit
+
 import pytest
 
 from memfis.layout import keys
 from support.http import Connection
 from support.nginx import Web
+from support.php import PhpFpm, site_with
 
 
 def asked(web: Web) -> int:
@@ -272,14 +276,86 @@ def test_source_is_never_sent_as_an_index(web: Web) -> None:
     assert site.get("/docs/").status == 403
 
 
-def test_index_name_that_is_a_directory(web: Web) -> None:
-    site = web.site(autoindex=True)
+# Of directories without the page of the first index name, as nginx itself answers: status, and the
+# path of Location or the body.
+INDEXES: dict[str, tuple[int, str | bytes]] = {
+    "directory": (301, "/directory/index.html/"),
+    "link": (301, "/link/index.html/"),
+    "both": (301, "/both/index.html/"),
+    "second": (301, "/second/index.htm/"),
+    "file": (200, b"second"),
+    "secret": (403, b""),
+    "dangling": (403, b""),
+    "circle": (403, b""),
+    "none": (403, b""),
+}
+
+
+def directories_of_indexes(root: Path) -> None:
+    for name in INDEXES:
+        (root / name).mkdir()
+    for path in ("directory/index.html", "both/index.html", "second/index.htm", "other"):
+        (root / path).mkdir()
+        (root / path / "file.txt").write_bytes(b"x")
+    (root / "link/index.html").symlink_to("../other")
+    (root / "dangling/index.html").symlink_to("nowhere")
+    (root / "circle/index.html").symlink_to("index.html")
+    (root / "secret/index.html").write_bytes(b"secret")
+    (root / "secret/index.html").chmod(0)
+    (root / "both/index.htm").write_bytes(b"second")
+    (root / "file/index.htm").write_bytes(b"second")
+
+
+@pytest.mark.parametrize(
+    "index", [["index.html", "index.htm"], ["none.html", "index.html", "index.htm"]]
+)
+@pytest.mark.parametrize("autoindex", [False, True])
+def test_index_name_that_is_no_file(web: Web, index: list[str], autoindex: bool) -> None:
+    site = web.site(index=index, autoindex=autoindex)
     web.start()
-    site.write("docs/index.html/file.txt", b"x")
-    answer = site.get("/docs/")
-    assert (answer.status, answer.source) == (200, "FALLBACK")
-    assert b"Index of /docs/" in answer.body
-    assert site.get("/docs/index.html").status == 301
+    directories_of_indexes(site.root)
+    for name, (status, what) in INDEXES.items():
+        for answer in (site.get(f"/{name}/?a=b"), site.get_origin(f"/{name}/?a=b")):
+            assert answer.source == "FALLBACK"
+            if status == 403 and autoindex and name != "secret":
+                assert b"Index of" in answer.body, name
+                continue
+            assert answer.status == status, name
+            location = answer.header("Location")
+            assert location is None or urlsplit(location)[2:4] == (what, "a=b"), name
+            assert status != 200 or answer.body == what
+    for target in ("/missing", "/missing/", "/file.txt/", "/directory/none"):
+        assert site.get(target).status == 404
+
+
+def test_index_name_that_is_a_directory_beside_php(web: Web, php: PhpFpm) -> None:
+    site = site_with(web, php, index=["index.php", "index.html", "index.htm"])
+    directories_of_indexes(site.root)
+    for name in ("directory", "link", "both", "second", "file"):
+        status, what = INDEXES[name]
+        for answer in (site.get(f"/{name}/"), site.get_origin(f"/{name}/")):
+            assert answer.status == status, name
+            assert status == 200 or urlsplit(answer.header("Location")).path == what, name
+
+
+def test_what_is_wrong_is_said_as_by_nginx_itself(web: Web) -> None:
+    """Not 404 for all of it."""
+    site = web.site()
+    web.start()
+    site.write("closed/page.html", b"secret")
+    (site.root / "closed").chmod(0)
+    (site.root / "loop.html").symlink_to("loop.html")
+    for target, method, status in (
+        ("/closed/page.html", "GET", 403),
+        ("/closed/", "GET", 403),
+        ("/loop.html", "GET", 403),
+        ("/none.html", "GET", 404),
+        ("/none/", "GET", 404),
+        ("/none.html", "POST", 404),
+        ("/none.html", "DELETE", 405),
+    ):
+        for answer in (site.get(target, method), site.get_origin(target, method)):
+            assert (answer.status, answer.source) == (status, "FALLBACK"), (target, method)
 
 
 def test_location_of_the_sites_own_is_not_overruled(web: Web) -> None:

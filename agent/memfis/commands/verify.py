@@ -39,8 +39,9 @@ def verify(
 ) -> int:
     """Compare the store with the web root, page by page and byte by byte.
 
-    With --http, every URL is asked of nginx at URL and of its origin listener (the disk alone), and
-    status, body and Content-Type are compared. Exit code 1 when anything differs.
+    With --http, every URL of the web root, and every other one that memory has, is asked of nginx
+    at URL and of its origin listener (the disk alone), and status, body and Content-Type are
+    compared. Exit code 1 when anything differs.
 
     Of a site that a mount fills, the contents in the store are compared with their records, and
     with --http nginx's answers with the contents.
@@ -77,7 +78,7 @@ def _by_http(site: Site, url: str, header: str, quiet: bool) -> dict[str, Any]:
     if declared_source(site) is Source.STORE:
         compared = compare_with_store(site, open_store(site), url, header)
     else:
-        compared = compare_with_origin(site, url, header)
+        compared = compare_with_origin(site, open_store(site), url, header)
     for each in compared:
         served_by[each.served_by] += 1
         if each.difference:

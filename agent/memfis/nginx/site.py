@@ -29,6 +29,7 @@ def site_variables(
         "runs_scripts": site.runs_scripts,
         "types": all_types(mime_types, site.types or {}),
         "max_page": site.max_page,
+        "compress_types": list(site.compress_types),
         "store_address": f"unix:{store.path}" if store.path else f"{store.host}:{store.port}",
         "origin_socket": site.origin,
     }

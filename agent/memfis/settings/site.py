@@ -331,7 +331,7 @@ SITE = Table(
             " without one",
             list(compression.TYPES),
             usually="text formats, plain fonts and images",
-            read_by=BY_AGENT,
+            read_by=BY_NGINX | BY_AGENT,
         ),
         Setting(
             "compress_min_size",

@@ -1,12 +1,13 @@
 """Ask for every URL twice, of the site and of its origin, and compare what comes.
 
-The origin is the fallback alone, behind a unix socket (templates/nginx/site.conf.j2). A site whose
-only source is the store has none: its answers are compared with what the store holds.
+The origin is the fallback alone, behind a unix socket (templates/nginx/site.conf.j2). URLs are
+those of the disk, and others that memory has: below links to directories, or of what is gone. A
+site whose only source is the store has none: its answers are compared with what the store holds.
 """
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
@@ -17,10 +18,11 @@ from msgspec.structs import replace
 
 from memfis.catalog.catalog import Catalog
 from memfis.errors import MemfisError, UsageError
-from memfis.layout.keys import page_key, page_path
+from memfis.layout.keys import page_key, page_path, unescape
 from memfis.layout.pages import NO_PAGE, Page, content_of
 from memfis.settings.values import Site
 from memfis.store import Store
+from memfis.verify.webroot import strays
 
 CLIENTS = 4
 """Connections to each side."""
@@ -46,28 +48,47 @@ class Compared(NamedTuple):
     difference: str | None
 
 
-def urls(site: Site) -> Iterator[bytes]:
+def urls(site: Site, store: Store) -> Iterator[bytes]:
     """Yield the URL path of everything under the web root, published or not, and one that is not.
 
-    A directory is asked for with and without its slash.
+    A directory is asked for with and without its slash. Below links to directories, and where the
+    disk has nothing, it is what `store` has or had a page of; but for pages that PHP made, which
+    need not be as PHP makes them now. Raises StoreError.
     """
-    root = os.fsencode(site.root)
+    root = os.fsencode(site.root).rstrip(b"/")
     yield _NEVER
     yield b"/"
-    for directory, directories, files in os.walk(root):
+    for directory, directories, files in os.walk(root or b"/"):
         below = directory[len(root) :].rstrip(b"/") + b"/"
-        for name in sorted(directories):
-            yield below + name
-            yield below + name + b"/"
-        for name in sorted(files):
-            yield below + name
+        yield from _within(below, sorted(directories), sorted(files))
+    catalog = Catalog(store, site.name)
+    for below, log in catalog.tree(b"/"):
+        entries = [entry for entry in log.entries.values() if not entry.is_rendered] if log else []
+        if os.path.realpath(root + below) == os.path.realpath(root or b"/") + below.rstrip(b"/"):
+            # No link leads here: what is there was asked for.
+            entries = [each for each in entries if not os.path.lexists(root + below + each.raw)]
+        directories = [entry.raw for entry in entries if entry.is_directory]
+        files = [entry.raw for entry in entries if not entry.is_directory]
+        yield from _within(below, directories, files)
+    page = page_key(site.name, b"/")
+    for key in strays(site, store, catalog):
+        if key.startswith(page):
+            yield unescape(key[len(page) - 1 :])
 
 
-def compare_with_origin(site: Site, url: str, header: str) -> Iterator[Compared]:
+def _within(below: bytes, directories: Iterable[bytes], files: Iterable[bytes]) -> Iterator[bytes]:
+    for name in directories:
+        yield below + name
+        yield below + name + b"/"
+    for name in files:
+        yield below + name
+
+
+def compare_with_origin(site: Site, store: Store, url: str, header: str) -> Iterator[Compared]:
     """Yield the comparison of every URL of `site`, asked of `url` and of the site's origin.
 
     `header` is the response header that tells HIT from FALLBACK. Raises MemfisError when one of
-    the two does not answer.
+    the two does not answer, or `store` does not.
     """
     if site.origin is None:
         raise UsageError(f"site {site.name}: set 'origin' to the socket of its origin listener")
@@ -91,7 +112,7 @@ def compare_with_origin(site: Site, url: str, header: str) -> Iterator[Compared]
             expected, _ = _ask(origin, f"http://{host['Host']}{target}", header)
             return Compared(path, by, _difference(served, expected))
 
-        paths = urls(site)
+        paths = urls(site, store)
         while batch := list(islice(paths, 256)):
             yield from pool.map(one, batch)
 

@@ -35,7 +35,7 @@ def verify_webroot(site: Site, store: Store) -> Iterator[Verified]:
             yield Verified(listing.path, Discrepancy("records", listing.path))
         yield from _verify_directory(site, store, webroot, listing)
     yield from _verify_rendered(site, store, catalog)
-    for key in _orphans(site, store, catalog):
+    for key in strays(site, store, catalog):
         yield Verified(key, Discrepancy("stray", key))
 
 
@@ -61,7 +61,8 @@ def _is_whole(page: Page) -> bool:
         return False
 
 
-def _orphans(site: Site, store: Store, catalog: Catalog) -> list[bytes]:
+def strays(site: Site, store: Store, catalog: Catalog) -> list[bytes]:
+    """Return the keys of `site` that no record names; none, and a warning, if it cannot list."""
     try:
         return orphans(store, catalog, site.name, site.index_name)
     except StoreRefusedError as error:
