@@ -2,7 +2,8 @@
 
 MemfisError
 ├── UsageError             2  a flag, a setting or the configuration is wrong
-│   └── ConfigurationError    every problem of one configuration, by key path
+│   ├── ConfigurationError    every problem of one configuration, by key path
+│   └── UntrustedError        another user may have put it there
 ├── StoreError             3  the store cannot be reached, or answers nonsense
 │   └── StoreRefusedError     the store is there and said no to one item
 ├── SafetyError            4  a safety limit refused the work; nothing was changed
@@ -30,6 +31,10 @@ class ConfigurationError(UsageError):
         self.source = source
         self.problems = problems
         super().__init__("\n".join(f"{source}: {problem}" for problem in problems))
+
+
+class UntrustedError(UsageError):
+    """A directory, a lock or a socket that another user made, or may put another in place of."""
 
 
 class StoreError(MemfisError):

@@ -21,6 +21,7 @@ from memfis.service.runtime import runtime_directory
 from memfis.service.signals import Signals
 from memfis.service.sockets import Serve, listen_tcp, listen_unix, passed_sockets
 from memfis.service.systemd import notify
+from memfis.service.trust import own_directory
 from memfis.settings.addresses import ListenAddress
 from memfis.settings.values import Settings, Site
 
@@ -99,7 +100,8 @@ class Daemon:
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         try:
-            self._runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with own_directory(self._runtime, make=True):
+                pass  # nobody else can put another in its place from now on
         except OSError as error:
             raise UsageError(
                 f"{self._runtime}: {error.strerror}; set 'runtime_directory' to one you may write"

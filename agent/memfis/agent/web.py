@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import grp
 import logging
 import os
 import pwd
@@ -174,7 +173,8 @@ def _give(path: str, reader: str | None) -> None:
     for name in (reader, "www-data", "nginx"):
         with contextlib.suppress(KeyError):
             if name is not None:
-                os.chown(path, -1, grp.getgrgid(pwd.getpwnam(name).pw_gid).gr_gid)
+                group = pwd.getpwnam(name).pw_gid
+                os.chown(path, -1, group, follow_symlinks=False)  # who else may write there?
                 return
 
 

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from memfis.errors import UsageError
+from memfis.service.trust import name_of
 
 LINE = 1024 * 1024
 """Longest line in bytes that a client may send."""
@@ -50,12 +51,14 @@ def take_over(
     is no socket; and OSError.
     """
     with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
+        status = os.lstat(path)
+        if not stat.S_ISSOCK(status.st_mode):
             raise UsageError(f"{path}: is there and no socket")
         with socket.socket(socket.AF_UNIX, kind) as probe:
             probe.setblocking(False)
             if probe.connect_ex(path) in _IN_USE:
-                raise UsageError(f"{path}: {others} listens there")
+                whose = "" if status.st_uid == os.geteuid() else f" (user {name_of(status.st_uid)})"
+                raise UsageError(f"{path}: {others} listens there{whose}")
         os.unlink(path)
 
 
