@@ -36,7 +36,7 @@ async def listen_unix(path: Path, mode: int, serve: Serve) -> asyncio.Server:
         take_over(str(path), others="another agent or gateway")
         return await asyncio.start_unix_server(serve, path, limit=LINE)
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
+        raise UsageError(f"{path}: {reason_of(error)}") from error
     finally:
         os.umask(before)
 
@@ -67,7 +67,17 @@ async def listen_tcp(host: str, port: int, serve: Serve) -> asyncio.Server:
     try:
         return await asyncio.start_server(serve, host, port, limit=LINE)
     except OSError as error:
-        raise UsageError(f"{host}:{port}: {error.strerror}") from error
+        raise UsageError(f"{host}:{port}: {reason_of(error)}") from error
+
+
+def reason_of(error: OSError) -> str:
+    """Return what the kernel said: asyncio says the address once more, and Python nothing else.
+
+    "AF_UNIX path too long" has no number, and what getaddrinfo(3) says a negative one.
+    """
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def passed_sockets() -> list[socket.socket]:
