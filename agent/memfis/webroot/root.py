@@ -10,10 +10,11 @@ from typing import Protocol
 from memfis.errors import UsageError
 from memfis.layout.keys import KEY_LIMIT, longest_key, page_keys, page_path
 from memfis.layout.records import Entry
+from memfis.service.sandbox import hidden_here
 from memfis.settings.values import Site
 from memfis.webroot.content import Files, kind_of
 from memfis.webroot.exclusions import Exclusions, is_refused
-from memfis.webroot.links import names_on_the_way
+from memfis.webroot.links import names_on_the_way, places_on_the_way
 from memfis.webroot.listing import Ancestor, Directory, Link, Listing, Problem, Skipped
 from memfis.webroot.reader import READ, SEARCH, Reader
 
@@ -73,13 +74,19 @@ class WebRoot:
             closed = self._closed_directory(b"/", root)
             mode = stat.filemode(os.stat(closed).st_mode) if closed else ""
         except OSError as error:
-            raise UsageError(f"web root {shown}: {error.strerror}") from error
+            raise self._missing(error) from error
         if closed:
             raise UsageError(
                 f"web root {shown}: nginx's user {self.reader.name} may not enter"
                 f" {os.fsdecode(closed)} ({mode}); nginx could serve nothing of it"
             )
         return root
+
+    def _missing(self, error: OSError) -> UsageError:
+        """Return what to raise where the web root cannot be reached; a unit may hide it."""
+        hidden = hidden_here(places_on_the_way(self.given))
+        why = f"{error.strerror}; {hidden}" if hidden else error.strerror
+        return UsageError(f"web root {os.fsdecode(self.given)}: {why}")
 
     def _closed_directory(self, above: bytes, directory: bytes) -> bytes | None:
         """Return the first directory from `above` down to `directory` that the reader cannot enter.
@@ -99,7 +106,7 @@ class WebRoot:
         try:
             status = os.stat(self.root)
         except OSError as error:
-            raise UsageError(f"web root {os.fsdecode(self.given)}: {error.strerror}") from error
+            raise self._missing(error) from error
         return Directory(b"/", self.root, (Ancestor(status.st_dev, status.st_ino),))
 
     def directory(self, path: bytes) -> Directory | None:
