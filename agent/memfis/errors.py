@@ -3,6 +3,7 @@
 MemfisError
 ├── UsageError             2  a flag, a setting or the configuration is wrong
 │   ├── ConfigurationError    every problem of one configuration, by key path
+│   └── UntrustedError        another user may have put it there
 │   └── RootError             a web root cannot be used
 │       ├── MissingRootError     nothing is there, or no directory
 │       ├── ClosedRootError      nginx's user, or this one, may not enter it
@@ -50,6 +51,10 @@ class ClosedRootError(RootError):
 
 class BrokenRootError(RootError):
     """The file system of a web root fails, so what is there is not known."""
+
+
+class UntrustedError(UsageError):
+    """A directory, a lock or a socket that another user made, or may put another in place of."""
 
 
 class StoreError(MemfisError):

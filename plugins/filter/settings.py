@@ -6,6 +6,7 @@ from pathlib import Path
 # The declaration of all settings is the agent's; it needs only Python's standard library.
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "agent"))
 
+from memfis.service.sandbox import unit_needs
 from memfis.settings.play import (
     complete_gateway,
     complete_mounts,
@@ -32,4 +33,5 @@ class FilterModule:
             "memfis_complete_gateway": complete_gateway,
             "memfis_for_agent": for_agent,
             "memfis_store_url": store_url,
+            "memfis_unit_needs": unit_needs,
         }

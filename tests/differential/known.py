@@ -157,9 +157,9 @@ KNOWN = (
         _empty,
     ),
     Known(
-        "What a site never publishes is 404: names that begin with a dot but for `.well-known`, and"
-        " those that a script would have, or a backup of one; a directory of such a name, too, where"
-        " it is asked for without its slash.",
+        "What a site never publishes is 404: names that begin with a dot but for `.well-known`,"
+        " and those that a script would have, or a backup of one; a directory of such a name, too,"
+        " where it is asked for without its slash.",
         "On purpose.",
         _refused,
     ),

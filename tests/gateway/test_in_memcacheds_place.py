@@ -208,3 +208,27 @@ def test_systemd_listens_for_prometheus_too(directory: Path) -> None:
     assert paths[1].exists()  # it is systemd's
     for listener in listeners:
         listener.close()
+
+
+def test_a_port_for_prometheus_that_is_taken_stops_nothing(directory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        gateway = Gateway(directory, metrics=address)
+        gateway.start()
+        with Raw(gateway.socket) as client:
+            assert client.ask(b"set k 0 0 1\r\nx\r\n") == b"STORED\r\n"
+        said = f"metrics {address}: {address}: Address already in use"
+        assert said in gateway.log.read_text()
+    try:
+        wait_for(lambda: listens(address), "another try")
+        assert gateway.figures()["memfis_gateway_breaker_open"] == 0
+        assert gateway.log.read_text().count("already in use") == 1
+    finally:
+        gateway.end()
+
+
+def listens(address: str) -> bool:
+    """Whether somebody accepts connections there."""
+    host, _, port = address.rpartition(":")
+    with socket.socket() as probe:
+        return probe.connect_ex((host, int(port))) == 0

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -142,6 +143,12 @@ def test_another_user_may_not_ask(agent: Agent) -> None:
 @pytest.mark.skipif(NOT_ROOT, reason="only root may become somebody else")
 def test_root_may_ask_an_agent_of_another_user(new_agent: Agents, filled: Filled) -> None:
     agent = new_agent(prefix=("setpriv", "--reuid=www-data", "--regid=www-data", "--clear-groups"))
+    # Given to it by root where nobody else may write, as tmpfiles.d gives /run/memfis.
+    given = filled.root.parent / "given"
+    agent.runtime = given / "run"
+    agent.runtime.mkdir(parents=True)
+    shutil.chown(agent.runtime, "www-data")
+    agent.settings["runtime_directory"] = str(agent.runtime)
     agent.start()
     for _ in range(2):
         done = memfis("sync", "--config", agent.config)

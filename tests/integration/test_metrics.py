@@ -1,7 +1,9 @@
 """What the agent tells Prometheus, over HTTP at a unix socket or a loopback port."""
 
 import contextlib
+import os
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from integration.conftest import Agents, Filled
 from memfis.layout.keys import directory_key
+from memfis.service.listening import RETRY
 from support.agent import Agent
 from support.command import memfis, memfis_json
 from support.memcached import Memcached
@@ -171,27 +174,71 @@ def test_without_the_setting_nobody_listens(agent: Agent) -> None:
     assert [path.name for path in agent.runtime.iterdir()] == ["site.example.lock"]
 
 
-@pytest.mark.parametrize(
-    ("address", "words"),
-    [
-        ("0.0.0.0:9180", ("metrics", "loopback")),
-        ("unix:/nonexistent/metrics.sock", ("/nonexistent/metrics.sock", "No such file")),
-        ("in use", ("in use",)),
-    ],
-)
-def test_an_address_that_cannot_be_used(
-    new_agent: Agents, address: str, words: tuple[str, ...]
+def test_an_address_that_is_none(new_agent: Agents) -> None:
+    agent = new_agent(settings={"metrics": "0.0.0.0:9180"})
+    agent.configure()
+    done = memfis("agent", "--config", agent.config)
+    assert (done.returncode, done.stdout) == (2, "")
+    [line] = done.stderr.splitlines()
+    assert "metrics" in line
+    assert "loopback" in line
+
+
+def test_a_port_that_is_taken_stops_nothing_and_is_tried_again(
+    new_agent: Agents, filled: Filled
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
-        taken = f"127.0.0.1:{other.getsockname()[1]}"
-        agent = new_agent(settings={"metrics": taken if address == "in use" else address})
-        agent.configure()
-        done = memfis("agent", "--config", agent.config)
-    assert done.returncode == 2
-    assert done.stdout == ""
-    [line] = done.stderr.splitlines()
-    for word in words:
-        assert word in line
+        address = f"127.0.0.1:{other.getsockname()[1]}"
+        agent = new_agent(settings={"metrics": address})
+        agent.start()
+        [line] = agent.lines(address)
+        assert "Address already in use" in line
+        (filled.root / "new.html").write_text("new")
+        wait_for(lambda: filled.content(b"/new.html") == b"new", "the new page")
+        said = f"agent: not listening, metrics {address}: {address}: Address already in use"
+        assert said in memfis("status", "--config", agent.config).stdout
+        # Tried again in vain, which is not said again.
+        wait_for(lambda: waited(agent) >= 2, "some tries")
+    scrape = Scrape(address)
+    with scrape.http:
+        agent.hears(address, "listening now")
+        wait_for(lambda: scrape.samples()["memfis_site_pages", "site.example"] == 4, "figures")
+    assert len(agent.lines("in use")) == 1
+    assert "not listening" not in memfis("status", "--config", agent.config).stdout
+
+
+def waited(agent: Agent) -> int:
+    """Return for how many periods of tries it has run."""
+    return int(time.time() - agent.config.stat().st_mtime) // int(RETRY)
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        ("absent/metrics.sock", "No such file or directory"),
+        ("file", "is there and no socket"),
+        ("x" * 120, "AF_UNIX path too long"),
+    ],
+)
+def test_a_socket_that_cannot_be_made_stops_nothing(
+    new_agent: Agents, directory: Path, path: str, reason: str
+) -> None:
+    (directory / "file").touch()
+    agent = new_agent(settings={"metrics": f"unix:{directory}/{path}"})
+    agent.start()
+    [line] = agent.lines(path)
+    assert reason in line
+    agent.end()
+    assert (directory / "file").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may give up a power")
+def test_a_port_of_root_alone_stops_nothing(new_agent: Agents) -> None:
+    powerless = ("setpriv", "--bounding-set=-net_bind_service")
+    agent = new_agent(settings={"metrics": "127.0.0.1:81"}, prefix=powerless)
+    agent.start()
+    [line] = agent.lines("127.0.0.1:81")
+    assert "Permission denied" in line
 
 
 def test_the_records_are_not_counted_as_pages(

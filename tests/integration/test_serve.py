@@ -16,7 +16,7 @@ import pytest
 from support.command import COMMAND, environment
 from support.directory import reachable_directory
 from support.ports import free_port
-from support.process import PATIENCE, wait_for
+from support.process import PATIENCE, unprivileged, wait_for
 
 
 class Serving:
@@ -124,6 +124,28 @@ def test_a_compressed_page_is_inflated_for_whom_does_not_take_gzip(site: Path) -
             assert answer.headers["X-Memfis"] == "HIT"
             assert answer.headers.get("Content-Encoding") == encoding
             assert answer.text == "<p>text</p>" * 500
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="nginx's workers are another user with root alone")
+def test_what_root_reads_is_nobodys_to_exchange(site: Path) -> None:
+    """Whoever may exchange nginx.conf may run what he likes as root."""
+    user = unprivileged()
+    assert user is not None
+    with serving(site) as running:
+        [directory] = running.temporary.iterdir()
+        configuration = directory / "nginx.conf"
+        for name in (configuration, directory / "site.conf", directory):
+            assert name.stat().st_uid == 0
+        done = subprocess.run(
+            ["rm", "--force", configuration],
+            user=user.pw_uid,
+            group=user.pw_gid,
+            extra_groups=[],
+            capture_output=True,
+            check=False,
+        )
+        assert done.returncode != 0
+        assert configuration.exists()
 
 
 def test_its_programs_end_with_it_when_it_is_killed(site: Path) -> None:

@@ -376,10 +376,16 @@ def test_settings_read_again(rendered: Rendered, origin: Origin, directory: Path
     assert memfis("verify", "--config", rendered.agent.config).returncode == 0
 
 
-def test_a_socket_that_is_in_use_is_told(rendered: Rendered) -> None:
+def test_a_socket_that_is_in_use_is_told_and_tried_again(
+    rendered: Rendered, origin: Origin
+) -> None:
+    origin.default = lambda path: Reply(path.encode())
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
         other.bind(os.fspath(rendered.hints))
-        rendered.agent.configure()
-        done = memfis("agent", "--config", rendered.agent.config)
-    assert done.returncode == 2
-    assert "another process listens there" in done.stderr
+        rendered.start()
+        [line] = rendered.agent.lines("hints")
+        assert "another process listens there" in line
+        assert "not listening, hints" in memfis("status", "-c", rendered.agent.config).stdout
+    rendered.agent.hears("hints", "listening now")
+    rendered.hint("/one")
+    rendered.has("/one")

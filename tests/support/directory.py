@@ -21,7 +21,9 @@ def reachable_directory(parent: Path | None = None) -> Iterator[Path]:
         directory.chmod(0o755)
         user = unprivileged()
         if user is not None:
-            os.chown(directory, user.pw_uid, user.pw_gid)
+            # Each keeps what is his: what is root's there can be trusted (memfis.service.trust).
+            os.chown(directory, 0, user.pw_gid)
+            directory.chmod(0o1775)
         yield directory
     finally:
         shutil.rmtree(os.fsencode(directory))

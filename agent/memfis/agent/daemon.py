@@ -9,7 +9,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable, Iterable, Sequence, Set
-from pathlib import Path
+from functools import partial
 
 from memfis.agent.apart import SiteApart
 from memfis.agent.web import WebSockets
@@ -19,11 +19,13 @@ from memfis.control.server import answer_requests
 from memfis.errors import ConfigurationError, MemfisError, UsageError
 from memfis.keeper import Kept, SiteKeeper, StoredSite
 from memfis.layout.paths import shown
+from memfis.service.listening import Listeners
 from memfis.service.mount_table import MountTable
 from memfis.service.runtime import runtime_directory
 from memfis.service.signals import Signals
-from memfis.service.sockets import Serve, listen_tcp, listen_unix, passed_sockets
+from memfis.service.sockets import listen_unix, passed_sockets
 from memfis.service.systemd import notify
+from memfis.service.trust import own_directory
 from memfis.settings.addresses import ListenAddress
 from memfis.settings.values import Settings, Site
 from memfis.watch.mounts import Mount, waiting_on
@@ -61,7 +63,8 @@ class Daemon:
         self._keepers: dict[str, Kept] = {}
         self._stored: dict[str, StoredSite] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._web = WebSockets(self._keepers.get, passed)
+        self._listeners = Listeners(log)
+        self._web = WebSockets(self._keepers.get, self._listeners, passed)
         self._mounts = MountTable()
         self._remounted = asyncio.Event()
         self._ready = False
@@ -72,11 +75,11 @@ class Daemon:
         with Signals(hangup=True) as signals:
             async with contextlib.AsyncExitStack() as stack:
                 stack.push_async_callback(self._end, self._tasks)
+                stack.push_async_callback(self._listeners.close)
                 await self._listen(stack)
                 stack.enter_context(self._mounts.telling(self._mounted))
                 for site in self._settings.sites:
                     self._begin(site)
-                stack.push_async_callback(self._web.close)
                 await self._web.listen(self._settings.sites)
                 log.info("%s", self._sites())
                 while not signals.stop.is_set():
@@ -86,6 +89,7 @@ class Daemon:
                     if self._remounted.is_set():
                         self._remounted.clear()
                         await self._move()
+                    await self._listeners.try_again()
                     self._tell_systemd()
                     await self._wait(signals)
                 notify("STOPPING=1")
@@ -110,16 +114,19 @@ class Daemon:
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         try:
-            self._runtime.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with own_directory(self._runtime, make=True):
+                pass  # nobody else can put another in its place from now on
         except OSError as error:
             raise UsageError(
                 f"{self._runtime}: {error.strerror}; set 'runtime_directory' to one you may write"
             ) from error
 
         async def control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await answer_requests(reader, writer, self._keepers.get)
+            await answer_requests(reader, writer, self._keepers.get, self._listeners)
 
-        await self._listen_unix(stack, self._runtime / SOCKET, 0o600, control)
+        path = self._runtime / SOCKET
+        stack.push_async_callback(_close, await listen_unix(path, 0o600, control))
+        stack.callback(path.unlink, missing_ok=True)
         if self._settings.metrics is None:
             return
         from memfis.agent.metrics import metrics  # for those who want them
@@ -129,19 +136,10 @@ class Daemon:
             lambda: list(self._stored.values()),
             self._web.malformed,
         )
-        address = ListenAddress.parse(self._settings.metrics)
-        if address.path is None:
-            stack.push_async_callback(
-                _close, await listen_tcp(address.host, address.port, figures.serve)
-            )
-        else:
-            await self._listen_unix(stack, Path(address.path), 0o660, figures.serve)
-
-    async def _listen_unix(
-        self, stack: contextlib.AsyncExitStack, path: Path, mode: int, serve: Serve
-    ) -> None:
-        stack.push_async_callback(_close, await listen_unix(path, mode, serve))
-        stack.callback(path.unlink, missing_ok=True)
+        address = self._settings.metrics
+        place = ListenAddress.parse(address)
+        opener = partial(figures.listen, place.path, place.host, place.port)
+        await self._listeners.want(f"metrics {address}", opener)
 
     def _begin(self, site: Site) -> None:
         keeper: Kept | StoredSite
@@ -216,10 +214,7 @@ class Daemon:
         for name, site in now.items():
             if name not in self._tasks:
                 self._begin(site)
-        try:
-            await self._web.listen(settings.sites)
-        except UsageError as error:
-            log.error("%s", error)  # noqa: TRY400
+        await self._web.listen(settings.sites)
         for key in ("metrics", "runtime_directory", "mime_types"):
             if getattr(settings, key) != getattr(self._settings, key):
                 log.warning("%s changed: restart the agent to use it", key)
@@ -255,6 +250,8 @@ class Daemon:
             status += f", {problems} problems"
         if down:
             status += f"; store away: {', '.join(down)}"
+        if trouble := self._listeners.trouble:
+            status += f"; not listening: {', '.join(trouble)}"
         lines = ["WATCHDOG=1"]
         if status != self._status:
             self._status = status

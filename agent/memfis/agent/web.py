@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import grp
 import logging
 import os
 import pwd
@@ -10,12 +9,14 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from email.parser import BytesParser
+from functools import partial
 
 from memfis.errors import MemfisError, StoreError, UsageError
 from memfis.keeper import Kept
 from memfis.nginx import hints
 from memfis.render.patterns import parse_target
-from memfis.service.sockets import take_over
+from memfis.service.listening import Listeners
+from memfis.service.sockets import reason_of, take_over
 from memfis.settings.values import Site
 
 PATIENCE = 5.0
@@ -35,40 +36,43 @@ Keepers = Callable[[str], Kept | None]
 class WebSockets:
     """The sockets that the sites' settings `hints` and `purge` name."""
 
-    def __init__(self, keepers: Keepers, passed: Sequence[socket.socket] = ()) -> None:
-        """Take `passed`, which systemd holds for us; `keepers` returns the keeper of a site."""
+    def __init__(
+        self, keepers: Keepers, listeners: Listeners, passed: Sequence[socket.socket] = ()
+    ) -> None:
+        """Take `passed`, which systemd holds for us; `keepers` returns the keeper of a site.
+
+        The sockets are among `listeners`: without them files are kept all the same.
+        """
         self.malformed: Counter[str] = Counter()
         """Datagrams that were dropped: not a hint, or one of no site of ours."""
         self._keepers = keepers
         self._passed = passed
-        self._open: dict[tuple[str, int], contextlib.AsyncExitStack] = {}
+        self._listeners = listeners
+        self._ours: set[str] = set()
 
     async def listen(self, sites: Iterable[Site]) -> None:
-        """Listen at the sockets that `sites` name, and at no others; raises UsageError."""
-        wanted: dict[tuple[str, int], Site] = {}
+        """Listen at the sockets that `sites` name, and at no others."""
+        wanted: dict[str, tuple[str, int, str | None]] = {}
         for site in sites:
-            if site.php is not None and site.php.hints is not None:
-                wanted.setdefault((site.php.hints, socket.SOCK_DGRAM), site)
-            if site.php is not None and site.php.purge is not None:
-                wanted.setdefault((site.php.purge, socket.SOCK_STREAM), site)
-        for place in self._open.keys() - wanted.keys():
-            await self._open.pop(place).aclose()
-        for (path, kind), site in wanted.items():
-            if (path, kind) not in self._open:
-                async with contextlib.AsyncExitStack() as stack:
-                    listener = self._socket(stack, path, kind, site.reader)
-                    if kind == socket.SOCK_DGRAM:
-                        self._read_hints(stack, listener)
-                    else:
-                        server = await asyncio.start_unix_server(self._serve, sock=listener)
-                        stack.callback(server.close)
-                    self._open[path, kind] = stack.pop_all()
+            if site.php is not None and (path := site.php.hints) is not None:
+                wanted.setdefault(f"hints {path}", (path, socket.SOCK_DGRAM, site.reader))
+            if site.php is not None and (path := site.php.purge) is not None:
+                wanted.setdefault(f"purge {path}", (path, socket.SOCK_STREAM, site.reader))
+        for name in self._ours - wanted.keys():
+            await self._listeners.drop(name)
+        self._ours = set(wanted)
+        for name, (path, kind, reader) in wanted.items():
+            await self._listeners.want(name, partial(self._open, path, kind, reader))
 
-    async def close(self) -> None:
-        """Listen no more; sockets of systemd stay."""
-        while self._open:
-            _, stack = self._open.popitem()
-            await stack.aclose()
+    async def _open(
+        self, path: str, kind: int, reader: str | None, stack: contextlib.AsyncExitStack
+    ) -> None:
+        listener = self._socket(stack, path, kind, reader)
+        if kind == socket.SOCK_DGRAM:
+            self._read_hints(stack, listener)
+        else:
+            server = await asyncio.start_unix_server(self._serve, sock=listener)
+            stack.callback(server.close)
 
     def _socket(
         self, stack: contextlib.AsyncExitStack, path: str, kind: int, reader: str | None
@@ -92,7 +96,7 @@ class WebSockets:
             if kind == socket.SOCK_STREAM:
                 ours.listen(128)
         except OSError as error:
-            raise UsageError(f"{path}: {error.strerror}") from error
+            raise UsageError(f"{path}: {reason_of(error)}") from error
         finally:
             os.umask(before)
         _give(path, reader)
@@ -174,7 +178,8 @@ def _give(path: str, reader: str | None) -> None:
     for name in (reader, "www-data", "nginx"):
         with contextlib.suppress(KeyError):
             if name is not None:
-                os.chown(path, -1, grp.getgrgid(pwd.getpwnam(name).pw_gid).gr_gid)
+                group = pwd.getpwnam(name).pw_gid
+                os.chown(path, -1, group, follow_symlinks=False)  # who else may write there?
                 return
 
 

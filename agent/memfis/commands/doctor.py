@@ -21,10 +21,11 @@ def doctor(flags: SiteFlags, as_json: bool) -> int:
 
     Counts what would be published and what not, estimates the memory it takes with the slab
     overhead of memcached (a sample of the files is compressed), and looks at item sizes, key
-    lengths, permissions, file systems and the limits of inotify. Sites that share a store are added
-    up. Of a site that a mount fills it counts what is there, and looks whether the store keeps it;
-    of a PHP site the rendered pages that are there by now. Changes nothing; run it as the agent's
-    user to see what that user may read.
+    lengths, permissions, file systems, the limits of inotify, and whether the units of the agent
+    and of nginx hide a web root from them. Sites that share a store are added up. Of a site that a
+    mount fills it counts what is there, and looks whether the store keeps it; of a PHP site the
+    rendered pages that are there by now. Changes nothing; run it as the agent's user to see what
+    that user may read.
 
     \b
     Exit codes: 0 all fits, 1 see the warnings and problems, 2 the configuration or a web root

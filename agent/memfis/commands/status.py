@@ -113,6 +113,8 @@ def _agent(runtime: Path, site: Site) -> dict[str, Any] | None:
     del plain["type"]
     if keeping.rendering is None:
         del plain["rendering"]
+    if not keeping.not_listening:
+        del plain["not_listening"]
     return plain
 
 
@@ -178,6 +180,8 @@ def _print_agent(agent: dict[str, Any] | None) -> None:
             f"  agent: {agent['pending_directories']} directories to look at,"
             f" {agent['watched_directories']} watched"
         )
+        for reason in agent.get("not_listening", ()):
+            click.echo(f"  agent: not listening, {reason}")
         for reason, number in sorted(agent["problems"].items()):
             click.echo(f"  not in memory: {number} {reason}")
         if "rendering" in agent:

@@ -4,7 +4,9 @@ Over a unix socket in the runtime directory: one request, then answers until the
 agent's own user and root may connect.
 """
 
+import os
 import socket
+import stat
 from collections.abc import Generator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -25,8 +27,9 @@ from memfis.control.messages import (
     decode_answer,
     encode,
 )
-from memfis.errors import MemfisError, UsageError
+from memfis.errors import MemfisError, UntrustedError, UsageError
 from memfis.render.figures import Purged
+from memfis.service.trust import check_owner, check_peer, own_directory
 from memfis.settings.values import Site
 from memfis.sync import Options, Report
 
@@ -97,14 +100,15 @@ def ask_purge(
 def ask_status(runtime_directory: Path, site: str) -> Keeping | None:
     """Ask a running agent how `site` is; None when there is no agent, or it has not that site.
 
-    Raises PermissionError when the agent may not be asked.
+    Raises PermissionError when the agent may not be asked, and UntrustedError when it may not be
+    believed.
     """
     try:
         with closing(_answers(runtime_directory, StatusRequest(site), PATIENCE)) as answers:
             for answer in answers:
                 if isinstance(answer, Keeping):
                     return answer
-    except PermissionError:
+    except (PermissionError, UntrustedError):
         raise
     except (OSError, UsageError):
         return None
@@ -114,15 +118,24 @@ def ask_status(runtime_directory: Path, site: str) -> Keeping | None:
 def _answers(
     runtime_directory: Path, request: Request, timeout: float | None = None
 ) -> Generator[Answer, None, None]:
-    """Yield what a running agent says to `request`; raises OSError, and what it failed with."""
+    """Yield what a running agent says to `request`; raises OSError, and what it failed with.
+
+    Believed are root, this user, and whom root gave the directory to; raises UntrustedError for
+    others.
+    """
     path = str(runtime_directory / SOCKET)
-    with socket.socket(socket.AF_UNIX) as connection:
+    with own_directory(runtime_directory) as place, socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(timeout)
         try:
+            status = os.stat(SOCKET, dir_fd=place.descriptor, follow_symlinks=False)
+            if not stat.S_ISSOCK(status.st_mode):
+                raise UntrustedError(f"{path}: is there and no socket; remove it")
+            check_owner(status, path, place.owners)
             connection.connect(path)
         except PermissionError as error:
             error.filename = path
             raise
+        check_peer(connection, path, place.owners)
         connection.sendall(encode(request))
         with connection.makefile("rb") as lines:
             for line in lines:

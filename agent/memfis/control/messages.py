@@ -82,6 +82,8 @@ class Keeping(msgspec.Struct, tag="keeping", kw_only=True):
     """What should be in memory and cannot, by reason."""
     rendering: RenderingStatus | None = None
     """Of a site whose pages PHP makes."""
+    not_listening: list[str] = []
+    """Listeners of the agent, of all sites, that cannot be opened, and why."""
 
 
 class Failed(msgspec.Struct, tag="failed"):

@@ -23,6 +23,7 @@ from memfis.control.messages import (
 from memfis.errors import MemfisError, UsageError
 from memfis.keeper import Kept
 from memfis.render.patterns import parse
+from memfis.service.listening import Listeners
 from memfis.sync import Report
 
 PATIENCE = 5.0
@@ -33,8 +34,12 @@ async def answer_requests(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     keeper: Callable[[str], Kept | None],
+    listeners: Listeners,
 ) -> None:
-    """Serve one client: do what it asks with the `keeper` of its site."""
+    """Serve one client: do what it asks with the `keeper` of its site.
+
+    `listeners`: those of the agent, of which it is told too.
+    """
 
     def say(answer: Answer) -> None:
         writer.write(encode(answer))
@@ -45,7 +50,7 @@ async def answer_requests(
         request = decode_request(line)
         match request:
             case StatusRequest(name):
-                say(_keeping(_keeper_of(name, keeper)))
+                say(_keeping(_keeper_of(name, keeper), listeners.trouble))
             case PurgeRequest(site=site, patterns=texts, dry_run=dry_run):
                 keeper_of_site = _keeper_of(site, keeper)
                 patterns = [parse(text) for text in texts]
@@ -69,13 +74,14 @@ def _keeper_of(name: str, keeper: Callable[[str], Kept | None]) -> Kept:
     return found
 
 
-def _keeping(keeper: Kept) -> Keeping:
+def _keeping(keeper: Kept, not_listening: list[str]) -> Keeping:
     return Keeping(
         pages=keeper.pages,
         pending_directories=keeper.waiting,
         watched_directories=keeper.watched,
         problems=keeper.problems.kinds(),
         rendering=keeper.rendering_status(),
+        not_listening=not_listening,
     )
 
 

@@ -14,6 +14,7 @@ from memfis.doctor.kernel import WatchLimits, watch_limits, watched
 from memfis.doctor.rendered import add_rendered, check_rendered
 from memfis.doctor.store import StoreExamination, as_json, examine_store
 from memfis.doctor.stored import check_stored, take_stored
+from memfis.doctor.units import check_units
 from memfis.doctor.visitors import check_visitors
 from memfis.doctor.webroot import check_webroot, this_user
 from memfis.errors import StoreError, UsageError
@@ -114,6 +115,7 @@ def _examine_webroot(
     found.watches += watched(webroot.root)
     found.watched_sites += 1
     found.findings += check_webroot(site.name, census, webroot.reader, mounts_of(webroot.root))
+    found.findings += check_units(site.name, site.root)
     if site.php is not None:
         store = Store(StoreAddress.parse(site.store))
         try:

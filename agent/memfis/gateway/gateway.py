@@ -5,7 +5,7 @@ import contextlib
 import logging
 import socket
 from collections.abc import Sequence
-from pathlib import Path
+from functools import partial
 
 from memfis.gateway.backend import Backend
 from memfis.gateway.connection import Connections
@@ -14,7 +14,7 @@ from memfis.gateway.items import Items
 from memfis.gateway.listeners import accept
 from memfis.gateway.metrics import Collected
 from memfis.service.exposition import Exposition
-from memfis.service.sockets import listen_tcp, listen_unix
+from memfis.service.listening import Listeners
 from memfis.service.systemd import notify
 from memfis.settings.addresses import ListenAddress
 from memfis.settings.values import GatewaySettings
@@ -34,6 +34,7 @@ class Gateway:
     def __init__(self, backend: Backend, settings: GatewaySettings) -> None:
         """Use `backend` with `settings`; nothing listens yet."""
         self._settings = settings
+        self._listeners = Listeners(log)
         self.items = Items.over(backend, settings, Figures())
         self.connections = Connections(self.items)
 
@@ -49,6 +50,7 @@ class Gateway:
         """
         async with contextlib.AsyncExitStack() as stack:
             servers = [await accept(each, self.connections.new) for each in listeners]
+            stack.push_async_callback(self._listeners.close)
             await self._expose(stack, metrics)
             tasks = [asyncio.create_task(self._probe()), asyncio.create_task(self._tend())]
             for task in tasks:
@@ -75,19 +77,17 @@ class Gateway:
     async def _expose(
         self, stack: contextlib.AsyncExitStack, listener: socket.socket | None
     ) -> None:
-        if self._settings.metrics is None:
+        address = self._settings.metrics
+        if address is None:
             return
         exposition = Exposition(Collected(self.items))
-        address = ListenAddress.parse(self._settings.metrics)
         if listener is not None:
             server = await asyncio.start_unix_server(exposition.serve, sock=listener)
-        elif address.path is None:
-            server = await listen_tcp(address.host, address.port, exposition.serve)
+            stack.callback(server.close)
         else:
-            path = Path(address.path)
-            server = await listen_unix(path, 0o660, exposition.serve)
-            stack.callback(path.unlink, missing_ok=True)
-        stack.callback(server.close)
+            place = ListenAddress.parse(address)
+            opener = partial(exposition.listen, place.path, place.host, place.port)
+            await self._listeners.want(f"metrics {address}", opener)
 
     async def _probe(self) -> None:
         """Ask a database that does not answer from time to time whether it does again."""
@@ -100,9 +100,12 @@ class Gateway:
     async def _tend(self) -> None:
         while True:
             self.connections.close_hung()
+            await self._listeners.try_again()
             breaker, figures = self.items.guard.breaker, self.items.figures
             away = f"; Couchbase is away: {breaker.reason}" if breaker.is_open else ""
             status = f"{figures.connections} connections, {figures.hits} hits{away}"
+            if trouble := self._listeners.trouble:
+                status += f"; not listening: {', '.join(trouble)}"
             notify("WATCHDOG=1", f"STATUS={status}")
             await asyncio.sleep(TICK)
 

@@ -70,11 +70,17 @@ def serve(
     with ExitStack() as stack:
         runtime = Path(tempfile.mkdtemp(prefix="memfis-"))
         stack.callback(shutil.rmtree, runtime)
+        store = runtime / "store"
+        store.mkdir(mode=0o700)
         if user:
-            shutil.chown(runtime, user)
+            # memcached makes its socket there. All else is root's: what root writes and nginx's
+            # master process reads must be nobody's to exchange.
+            shutil.chown(store, user)
+            shutil.chown(runtime, group=pwd.getpwnam(user).pw_gid)
+            runtime.chmod(0o710)
         site = replace(
             site,
-            store=f"memcached://{runtime / 'memcached.sock'}",
+            store=f"memcached://{store / 'memcached.sock'}",
             origin=str(runtime / "origin.sock"),
         )
         children = _Children(runtime, listen, mebibytes, user, site)
@@ -125,14 +131,14 @@ class _Children:
         self, runtime: Path, listen: Listen, mebibytes: int, user: str | None, site: Site
     ) -> None:
         self._runtime, self._listen, self._mebibytes = runtime, listen, mebibytes
+        self._socket = runtime / "store" / "memcached.sock"
         self._user, self._site = user, site
         self._store: Program | None = None
         self._nginx: Program | None = None
 
     def start_store(self) -> None:
         """Start memcached."""
-        socket = self._runtime / "memcached.sock"
-        self._store = start_memcached(socket, self._mebibytes, self._user)
+        self._store = start_memcached(self._socket, self._mebibytes, self._user, self._runtime)
 
     def start_nginx(self) -> None:
         """Render the configuration and start nginx."""
@@ -163,7 +169,7 @@ class _Children:
     def check(self) -> None:
         """Start memcached again when it ended; raise when nginx did."""
         if self._store is not None and self._store.ended:
-            (self._runtime / "memcached.sock").unlink(missing_ok=True)
+            self._socket.unlink(missing_ok=True)
             self.start_store()
         if self._nginx is not None and self._nginx.ended:
             raise self._nginx.failure()

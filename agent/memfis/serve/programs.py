@@ -119,11 +119,16 @@ class Program:
             self._process.wait()
 
 
-def start_memcached(socket_path: Path, mebibytes: int, user: str | None) -> Program:
-    """Start a memcached that listens on `socket_path` alone; raises ProgramError."""
+def start_memcached(
+    socket_path: Path, mebibytes: int, user: str | None, directory: Path
+) -> Program:
+    """Start a memcached that listens on `socket_path` alone; raises ProgramError.
+
+    What it says is kept in `directory`.
+    """
     command = [find("memcached"), "-s", str(socket_path), "-a", "0600", "-U", "0"]
     command += ["-m", str(mebibytes), "-I", "20m", "-c", "2048"]
-    program = Program.start("memcached", command, socket_path.parent, f" on {socket_path}", user)
+    program = Program.start("memcached", command, directory, f" on {socket_path}", user)
     try:
         program.wait_for(socket_path)
     except BaseException:

@@ -1,10 +1,14 @@
 """Figures for Prometheus over HTTP, at a unix socket or a loopback address."""
 
 import asyncio
+from contextlib import AsyncExitStack
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
+
+from memfis.service.sockets import listen_tcp, listen_unix
 
 PATIENCE = 5.0
 """Seconds that a client has for its request."""
@@ -17,6 +21,18 @@ class Exposition:
         """Ask `collector` at every request."""
         self._registry = CollectorRegistry()
         self._registry.register(collector)
+
+    async def listen(self, path: str | None, host: str, port: int, stack: AsyncExitStack) -> None:
+        """Serve at the unix socket `path`, or at `host` and `port`, until `stack` ends.
+
+        Raises UsageError.
+        """
+        if path is None:
+            server = await listen_tcp(host, port, self.serve)
+        else:
+            server = await listen_unix(Path(path), 0o660, self.serve)
+            stack.callback(Path(path).unlink, missing_ok=True)
+        stack.callback(server.close)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one client, one request."""

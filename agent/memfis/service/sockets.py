@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from memfis.errors import UsageError
+from memfis.service.trust import name_of
 
 LINE = 1024 * 1024
 """Longest line in bytes that a client may send."""
@@ -35,7 +36,7 @@ async def listen_unix(path: Path, mode: int, serve: Serve) -> asyncio.Server:
         take_over(str(path), others="another agent or gateway")
         return await asyncio.start_unix_server(serve, path, limit=LINE)
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from error
+        raise UsageError(f"{path}: {reason_of(error)}") from error
     finally:
         os.umask(before)
 
@@ -50,12 +51,14 @@ def take_over(
     is no socket; and OSError.
     """
     with contextlib.suppress(FileNotFoundError):
-        if not stat.S_ISSOCK(os.stat(path).st_mode):
+        status = os.lstat(path)
+        if not stat.S_ISSOCK(status.st_mode):
             raise UsageError(f"{path}: is there and no socket")
         with socket.socket(socket.AF_UNIX, kind) as probe:
             probe.setblocking(False)
             if probe.connect_ex(path) in _IN_USE:
-                raise UsageError(f"{path}: {others} listens there")
+                whose = "" if status.st_uid == os.geteuid() else f" (user {name_of(status.st_uid)})"
+                raise UsageError(f"{path}: {others} listens there{whose}")
         os.unlink(path)
 
 
@@ -64,7 +67,17 @@ async def listen_tcp(host: str, port: int, serve: Serve) -> asyncio.Server:
     try:
         return await asyncio.start_server(serve, host, port, limit=LINE)
     except OSError as error:
-        raise UsageError(f"{host}:{port}: {error.strerror}") from error
+        raise UsageError(f"{host}:{port}: {reason_of(error)}") from error
+
+
+def reason_of(error: OSError) -> str:
+    """Return what the kernel said: asyncio says the address once more, and Python nothing else.
+
+    "AF_UNIX path too long" has no number, and what getaddrinfo(3) says a negative one.
+    """
+    if error.errno is not None and error.errno > 0:
+        return os.strerror(error.errno)
+    return error.strerror or str(error)
 
 
 def passed_sockets() -> list[socket.socket]:

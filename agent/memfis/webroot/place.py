@@ -7,7 +7,8 @@ from collections.abc import Iterator
 
 from memfis.errors import BrokenRootError, ClosedRootError, MissingRootError, RootError
 from memfis.layout.paths import shown
-from memfis.webroot.links import names_on_the_way
+from memfis.service.sandbox import hidden_here
+from memfis.webroot.links import names_on_the_way, places_on_the_way
 from memfis.webroot.reader import SEARCH, Reader
 
 MISSING = frozenset((errno.ENOENT, errno.ENOTDIR))
@@ -55,7 +56,9 @@ def root_error(given: bytes, error: OSError) -> RootError:
         kind = MissingRootError
     elif error.errno in CLOSED:
         kind = ClosedRootError
-    return kind(f"web root {shown(given)}: {error.strerror}")
+    hidden = hidden_here(places_on_the_way(given))
+    why = f"{error.strerror}; {hidden}" if hidden else error.strerror
+    return kind(f"web root {shown(given)}: {why}")
 
 
 def closed_on_the_way(path: bytes, reader: Reader) -> bytes | None:

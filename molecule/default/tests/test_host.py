@@ -104,6 +104,16 @@ def test_agent_is_an_ordinary_user_in_a_sandbox(host):
     assert "rw" in options["/run/memfis"]
 
 
+def test_a_root_that_is_a_link_into_a_home_is_in_memory(host, fetch, agent):
+    assert host.file("/srv/www/secure").linked_to == "/home/deploy/releases/1"
+    answer = fetch("/", "secure.example.org", scheme="https")
+    assert (answer.status, answer.source) == (200, "HIT")
+    # Of what ProtectHome=yes hides nothing else is shown.
+    assert agent("ProtectHome") == "read-only"
+    assert agent("PrivateTmp") == "yes"
+    assert agent("InaccessiblePaths") == "-/root -/run/user"
+
+
 def test_agent_says_when_it_is_ready_and_how_it_does(agent):
     assert agent("Type") == "notify"
     assert agent("WatchdogUSec") == "1min"

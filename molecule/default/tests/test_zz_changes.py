@@ -82,6 +82,53 @@ def test_new_settings_reach_the_running_agent(host, fetch, play, sites, agent, e
     assert "settings read again" in log
 
 
+DROP_IN = "/run/systemd/system/memfis-agent.service.d"
+
+
+def test_what_a_unit_hides_is_told(host, eventually):
+    """By the doctor, before and after a start, as root and as the agent; and by the agent."""
+    host.check_output("mkdir --parents %s", DROP_IN)
+    host.check_output("printf '[Service]\\nProtectHome=tmpfs\\n' >%s/test.conf", DROP_IN)
+    try:
+        host.check_output("systemctl daemon-reload")
+        for user in ("root", "memfis"):
+            done = host.run("runuser -u %s -- memfis doctor --site secure", user)
+            assert done.rc == 1, done.stdout
+            assert "secure: sandbox: memfis-agent.service hides /home" in done.stdout
+            assert "ProtectHome=tmpfs" in done.stdout
+        host.check_output("printf '[Service]\\nProtectHome=yes\\n' >%s/test.conf", DROP_IN)
+        host.check_output("systemctl daemon-reload && systemctl restart memfis-agent")
+        log = "journalctl --unit=memfis-agent --output=cat --lines=40"
+        said = "/home is hidden from this process by its unit (ProtectHome="
+        assert eventually(lambda: said in host.check_output(log))
+        # The settings are right again, and the process was started with others.
+        host.check_output("rm --recursive %s && systemctl daemon-reload", DROP_IN)
+        for user in ("root", "memfis"):
+            done = host.run("runuser -u %s -- memfis doctor --site secure", user)
+            assert "memfis-agent.service does not see the directory" in done.stdout
+    finally:
+        host.run("rm --recursive --force %s", DROP_IN)
+        host.check_output("systemctl daemon-reload && systemctl restart memfis-agent")
+    assert "sandbox" not in host.run("memfis doctor --site secure").stdout
+
+
+def test_a_root_that_the_agent_could_not_reach_fails_the_play(host, play, sites):
+    host.check_output("ln --symbolic --no-target-directory --force turn /srv/www/turn")
+    host.check_output("ln --symbolic --no-target-directory --force /dev/turn /srv/www/device")
+    more = [
+        {"server_names": [name], "root": f"/srv/www/{name}"} for name in ("turn", "device", "file")
+    ]
+    host.check_output("touch /srv/www/file")
+    try:
+        done = play([*sites, *more])
+    finally:
+        host.check_output("rm /srv/www/turn /srv/www/device /srv/www/file")
+    assert done.returncode != 0
+    assert "web root /srv/www/turn: its symbolic links go in a circle" in done.stdout
+    assert "web root /srv/www/device: leads into /dev" in done.stdout
+    assert "web root /srv/www/file: is there and no directory" in done.stdout
+
+
 FILES = "files.example.org"
 
 
