@@ -8,9 +8,11 @@ from msgspec.structs import replace
 
 from memfis.catalog.source import Source, declared_source
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
+from memfis.errors import RootError
 from memfis.layout.paths import shown
 from memfis.settings.values import Site
 from memfis.verify import (
+    Discrepancy,
     compare_with_origin,
     compare_with_store,
     tally,
@@ -42,33 +44,66 @@ def verify(
     With --http, every URL is asked of nginx at URL and of its origin listener (the disk alone), and
     status, body and Content-Type are compared. Exit code 1 when anything differs.
 
+    \b
+    Each difference has a line, and says what it is:
+      missing    a file that should be in memory is not
+      different  page and file differ
+      damaged    the stored form of a page is broken
+      stray      nothing on disk stands for it
+      exposed    it is on disk, but may not be served from memory: nginx's user may not read it,
+                 or settings do not publish it
+      records    what a directory holds is not recorded, or the site is not
+      unknown    the file system fails there, so nothing below could be compared
+
+    A web root that is missing, or that nginx's user may not enter, leaves every page without a file
+    to be served; one whose file system fails cannot be compared: exit code 2.
+
     Of a site that a mount fills, the contents in the store are compared with their records, and
     with --http nginx's answers with the contents.
     """
     settings = flags.settings(need_root=True, ask_store=True)
-    documents = []
+    documents, codes = [], [0]
     for configured in settings.sites:
         site = replace(configured, origin=origin) if origin else configured
-        documents.append(_by_http(site, url, header, as_json) if url else _by_store(site, as_json))
+        if url:
+            document = _by_http(site, url, header, as_json)
+            code = 1 if document["differences"] else 0
+        else:
+            document, code = _by_store(site, as_json)
+        documents.append(document)
+        codes.append(code)
     if as_json:
         print_json({"sites": documents})
-    return 1 if any(document["differences"] for document in documents) else 0
+    return max(codes)
 
 
-def _by_store(site: Site, quiet: bool) -> dict[str, Any]:
-    differences = []
-    compared = 0
+def _by_store(site: Site, as_json: bool) -> tuple[dict[str, Any], int]:
+    """Return what differs, and the exit code; without --json each is printed, and not kept."""
     of_source = verify_store if declared_source(site) is Source.STORE else verify_webroot
-    for each in of_source(site, open_store(site)):
-        compared += 1
-        if each.discrepancy:
-            kind, path = each.discrepancy
-            differences.append({"path": shown(path), "what": kind})
-            if not quiet:
-                click.echo(f"{kind} {shown(path)}")
-    if not quiet:
-        click.echo(f"{site.name}: {compared} compared, {len(differences)} differ")
-    return {"site": site.name, "compared": compared, "differences": differences}
+    document: dict[str, Any] = {"site": site.name, "compared": 0, "differences": []}
+    differ, code = 0, 0
+    try:
+        for each in of_source(site, open_store(site)):
+            document["compared"] += 1
+            if each.discrepancy:
+                differ += 1
+                _tell(each.discrepancy, document if as_json else None)
+    except RootError as error:
+        click.echo(f"memfis: {site.name}: {error}", err=True)
+        document["problem"] = str(error)
+        code = error.exit_code
+    if not as_json:
+        click.echo(f"{site.name}: {document['compared']} compared, {differ} differ")
+    return document, 1 if differ else code
+
+
+def _tell(discrepancy: Discrepancy, document: dict[str, Any] | None) -> None:
+    """Put it into `document`, or print it."""
+    kind, path = discrepancy
+    if document is None:
+        click.echo(f"{kind} {shown(path)}")
+    else:
+        document["differences"].append({"path": shown(path), "what": kind})
 
 
 def _by_http(site: Site, url: str, header: str, quiet: bool) -> dict[str, Any]:

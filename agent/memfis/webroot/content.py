@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import math
 import os
 import signal
 import stat
@@ -31,14 +32,17 @@ class BeingWrittenError(OSError):
 class Files:
     """The files of one directory of a web root, to be read; close it, or use it with `with`."""
 
-    def __init__(self, trees: Sequence[Tree], reader: Reader, path: bytes) -> None:
+    def __init__(
+        self, trees: Sequence[Tree], reader: Reader, path: bytes, *, while_written: bool = False
+    ) -> None:
         """Open the directory at URL path `path`; raises OSError.
 
         `trees`: the web root, and the directories outside of it that links may lead into.
+        `while_written`: read also what somebody has open for writing.
         """
         self._trees = trees
         self._reader = reader
-        self._young = time.time_ns() - YOUNG
+        self._young = math.inf if while_written else time.time_ns() - YOUNG
         self._descriptor = os.open(trees[0].path + path, _OPEN_DIRECTORY)
         try:
             check_way(self._descriptor, trees, reader)
