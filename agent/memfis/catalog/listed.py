@@ -11,8 +11,8 @@ AT_ONCE = 20_000
 def listed(store: Store, wanted: Callable[[bytes], bool]) -> list[bytes]:
     """Return the keys of `store` that are `wanted`, or AT_ONCE of them where there are more.
 
-    A million keys in memcached take about two seconds to list. Raises StoreRefusedError where the
-    store cannot list its keys.
+    A million keys take about five seconds of processor time to list. Raises StoreRefusedError where
+    the store cannot list its keys.
     """
     found: list[bytes] = []
     for key in store.all_keys():  # to the end: what is left unread would be the next answer

@@ -33,10 +33,17 @@ class SiteKeeper:
     """Keeps one site. Times are those of the event loop's clock, in seconds."""
 
     def __init__(
-        self, site: Site, locks: Path, *, jobs: int = 1, mime_types: str = MIME_TYPES
+        self,
+        site: Site,
+        locks: Path,
+        *,
+        jobs: int = 1,
+        mime_types: str = MIME_TYPES,
+        installation: str | None = "",
     ) -> None:
         """Prepare to keep `site`; `locks` is the directory of lock files.
 
+        `installation`: whose configuration the site is of, as its item says.
         `jobs`: processes to start where there is much to do. `mime_types`: nginx's list of types.
         """
         self.site = site
@@ -59,6 +66,7 @@ class SiteKeeper:
             self.problems,
             self.journal,
             jobs=jobs,
+            installation=installation,
             removed=self._dynamic.reconcile_soon,
         )
 

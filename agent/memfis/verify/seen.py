@@ -2,11 +2,11 @@
 
 from array import array
 
-_BUCKETS = 1 << 14
+_BUCKETS = 1 << 16
 
 
 class Seen:
-    """Keys that were seen, each by 64 bits of its hash: about ten bytes a key."""
+    """Keys that were seen, each by 64 bits of its hash: about 20 bytes a key."""
 
     def __init__(self) -> None:
         """Begin without any."""
