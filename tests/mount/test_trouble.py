@@ -10,7 +10,7 @@ from threading import Event, Thread
 
 from mount.conftest import SITE, Items, Mounts
 from mount.test_operations import errno_of
-from support.command import memfis
+from support.command import memfis, memfis_json
 from support.memcached import Memcached
 from support.mount import Mount, mounted
 from support.process import wait_for
@@ -214,3 +214,27 @@ def check_full(root: Path, items: Items) -> None:
     wait_for(lambda: items.page("/page.bin") == data, "the page to be written")
     (root / "new.bin").write_bytes(content)
     assert items.page("/new.bin") == content
+
+
+def test_a_web_root_on_a_mount_whose_process_was_killed_is_not_known(
+    directory: Path, memcached: Memcached
+) -> None:
+    """What cannot be compared is told, and is no stray."""
+    root = directory / "root"
+    (root / "docs").mkdir(parents=True)
+    for file in ("page.html", "docs/page.html"):
+        (root / file).write_text(file)
+    store = f"memcached://{memcached.socket}"
+    flags = ("--name", "web.example", "--store", store, "--root")
+    assert memfis("sync", *flags, root).returncode == 0
+    (root / "docs" / "page.html").unlink()
+    with mounted(root, memcached.socket, name="docs") as mount:
+        mount.log.unlink()
+        mount.kill()
+        wait_for(lambda: errno_or_zero(lambda: (root / "docs").stat()) == errno.ENOTCONN, "its end")
+        [site] = memfis_json("verify", *flags, root)["sites"]
+        assert site["differences"] == [{"path": "/docs", "what": "unknown"}]
+        done = memfis("verify", *flags, root / "docs")
+        assert (done.returncode, done.stdout) == (2, "web.example: 0 compared, 0 differ\n")
+        [line] = done.stderr.splitlines()
+        assert "Transport endpoint is not connected" in line

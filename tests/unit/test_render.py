@@ -107,18 +107,18 @@ HARD = [
 def test_no_expression_takes_long(text: str) -> None:
     path = b"/" + b"ab" * 120
     fits = parse_regex(text).fits
-    began = time.monotonic()
+    began = time.process_time()
     for _ in range(100):
         fits(path)
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
 
 
 def test_no_stars_take_long() -> None:
     pattern = parse("/" + "a*" * 499)
-    began = time.monotonic()
+    began = time.process_time()
     for _ in range(100):
         assert not pattern.fits(b"/" + b"a" * 240 + b"b/")
-    assert time.monotonic() - began < 3
+    assert time.process_time() - began < 3
     with pytest.raises(UsageError, match="longer than 1000 bytes"):
         parse("/" + "a*" * 500)
 
@@ -126,12 +126,12 @@ def test_no_stars_take_long() -> None:
 def test_other_things_may_happen_while_pages_are_looked_at() -> None:
     paths = [b"/" + b"ab" * 120 + b"%d" % n for n in range(5000)]
     longest = 0.0
-    began = time.monotonic()
+    began = time.process_time()
     number = 0
     for found in parse_regex("/(.*a.{20}b|.*b.{20}a|.*)" + "(.*a.{200}b)?" * 5).slices(paths):
         longest = max(longest, time.monotonic() - began)
         number += len(found)
-        began = time.monotonic()
+        began = time.process_time()
     assert number == 5000
     assert longest < 0.5
 

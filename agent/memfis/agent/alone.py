@@ -60,7 +60,12 @@ class _Alone:
     def __init__(
         self, begin: Begin, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     ) -> None:
-        self._keeper = SiteKeeper(begin.site, begin.locks, mime_types=begin.mime_types)
+        self._keeper = SiteKeeper(
+            begin.site,
+            begin.locks,
+            mime_types=begin.mime_types,
+            installation=begin.installation,
+        )
         self._reader, self._writer = reader, writer
         self._answering: set[asyncio.Task[None]] = set()
         self._told: Report | None = None

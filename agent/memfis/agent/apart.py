@@ -67,7 +67,15 @@ class _Problems:
 class SiteApart:
     """Keeps one site by a process of its own; see `Kept`."""
 
-    def __init__(self, site: Site, locks: Path, *, mime_types: str, waits_for: str) -> None:
+    def __init__(
+        self,
+        site: Site,
+        locks: Path,
+        *,
+        mime_types: str,
+        waits_for: str,
+        installation: str | None = "",
+    ) -> None:
         """Prepare to keep `site`, as `SiteKeeper` does; `waits_for` names the file system.
 
         One process does it all: so it is certain who waits.
@@ -78,7 +86,7 @@ class SiteApart:
         self.answers = True
         self._waits_for = waits_for
         self._journal = Journal(site.name)
-        self._begin = Begin(site, locks, mime_types, log.level)
+        self._begin = Begin(site, locks, mime_types, installation, log.level)
         self._state = State()
         self._report: Report | None = None
         self._writer: asyncio.StreamWriter | None = None

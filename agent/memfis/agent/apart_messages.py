@@ -31,6 +31,8 @@ class Begin:
     site: Site
     locks: Path
     mime_types: str
+    installation: str | None
+    """As `SiteKeeper` has it."""
     level: int
 
 

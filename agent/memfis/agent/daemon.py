@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence, Set
 from functools import partial
 
 from memfis.agent.apart import SiteApart
+from memfis.agent.leftovers import remove_leftovers, stores_of
 from memfis.agent.web import WebSockets
 from memfis.catalog.source import Source, declared_source
 from memfis.control.messages import SOCKET
@@ -67,6 +68,7 @@ class Daemon:
         self._web = WebSockets(self._keepers.get, self._listeners, passed)
         self._mounts = MountTable()
         self._remounted = asyncio.Event()
+        self._removal: asyncio.Task[None] | None = None
         self._ready = False
         self._status = ""
 
@@ -82,6 +84,8 @@ class Daemon:
                     self._begin(site)
                 await self._web.listen(self._settings.sites)
                 log.info("%s", self._sites())
+                stack.push_async_callback(self._end_removal)
+                self._begin_removal(self._settings)
                 while not signals.stop.is_set():
                     if signals.reload.is_set():
                         signals.reload.clear()
@@ -111,6 +115,8 @@ class Daemon:
         for task in self._tasks.values():
             if task.done():
                 task.result()  # it never ends well by itself
+        if self._removal is not None and self._removal.done():
+            self._removal.result()
 
     async def _listen(self, stack: contextlib.AsyncExitStack) -> None:
         try:
@@ -150,6 +156,7 @@ class Daemon:
                 site,
                 self._runtime,
                 mime_types=self._settings.mime_types,
+                installation=self._settings.installation,
                 waits_for=f"{shown(mount.point)} ({mount.type})",
             )
         else:
@@ -159,6 +166,7 @@ class Daemon:
                 jobs=len(os.sched_getaffinity(0)),
                 mime_types=self._settings.mime_types,
                 mounts=self._mounts,
+                installation=self._settings.installation,
             )
         self._tasks[site.name] = asyncio.create_task(keeper.keep(), name=site.name)
 
@@ -192,11 +200,31 @@ class Daemon:
         return "; ".join(done)
 
     async def _end(self, names: Iterable[str]) -> None:
-        """Stop keeping the sites called `names`; what they hold stays, until its lease ends."""
+        """Stop keeping the sites called `names`."""
         tasks = [self._tasks.pop(name) for name in list(names)]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _begin_removal(self, settings: Settings, before: Settings | None = None) -> None:
+        """Remove sites that `settings` have no more, when those that they have were looked at.
+
+        `before`: the settings that were in use until now.
+        """
+        self._removal = asyncio.create_task(
+            remove_leftovers(
+                stores_of([settings, before] if before else [settings]),
+                {site.name for site in before.sites} if before else set(),
+                self._load,
+                self._runtime,
+                [keeper.begun for keeper in self._keepers.values()],
+            )
+        )
+
+    async def _end_removal(self) -> None:
+        if self._removal is not None:
+            self._removal.cancel()
+            await asyncio.gather(self._removal, return_exceptions=True)
 
     async def _reload(self) -> None:
         settings, problems = self._read_again()
@@ -207,6 +235,7 @@ class Daemon:
         before = {site.name: site for site in self._settings.sites}
         now = {site.name: site for site in settings.sites}
         changed = [name for name, site in before.items() if now.get(name) != site]
+        await self._end_removal()
         await self._end(changed)
         for name in changed:
             self._keepers.pop(name, None)
@@ -218,6 +247,7 @@ class Daemon:
         for key in ("metrics", "runtime_directory", "mime_types"):
             if getattr(settings, key) != getattr(self._settings, key):
                 log.warning("%s changed: restart the agent to use it", key)
+        self._begin_removal(settings, self._settings)
         self._settings = settings
         log.info("settings read again: %s", self._sites())
 

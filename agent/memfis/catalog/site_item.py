@@ -20,6 +20,9 @@ class SiteItem(msgspec.Struct, frozen=True, kw_only=True):
     epoch: str
     """Random; a site item with another epoch, or none, means a store that began anew."""
     root: str = ""
+    installation: str | None = None
+    """The mark of the host and the configuration that it was synced for (service/installation.py);
+    empty: it was synced by flags, None: not recorded, as by version 0.1.0."""
     reader: str = ""
     """Whom the pages are for, by numbers: nginx's user and its groups; empty: not recorded."""
     index: tuple[str, ...] = ()

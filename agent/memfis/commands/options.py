@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.source import Source, declared_source, source_of
 from memfis.errors import UsageError
+from memfis.service.installation import mark
 from memfis.settings import load as configuration
 from memfis.settings.addresses import StoreAddress
 from memfis.settings.values import Settings, Site
@@ -43,7 +44,9 @@ class SiteFlags:
         asked.
         """
         path = configuration.configuration_path(self.config)
-        settings = configuration.load(path) if path else Settings()
+        settings = Settings()
+        if path:
+            settings = replace(configuration.load(path), installation=mark(path))
         over: dict[str, Any] = {
             key: value
             for key, value in (
@@ -69,7 +72,7 @@ class SiteFlags:
             if need_root and not self.root and declared_source(made) is Source.ROOT:
                 place = path or f"{configuration.DEFAULT_PATH} (not there, or not for you)"
                 raise UsageError(f"site {self.name!r} is not in {place}, and there is no --root")
-            return replace(settings, sites=(made,))
+            return replace(settings, sites=(made,), installation="")
         if over and len(known) > 1:
             raise UsageError("--root, --store and --index need --site: there are several sites")
         if self.root and declared_source(known[0]) is Source.STORE:
@@ -77,6 +80,11 @@ class SiteFlags:
         if self.store:
             StoreAddress.parse(self.store)
         return replace(settings, sites=tuple(replace(site, **over) for site in known))
+
+    @property
+    def means_all(self) -> bool:
+        """Whether every site of the configuration is meant, as it says."""
+        return not (self.name or self.root or self.store)
 
     def _as_stored(self, site: Site) -> Site:
         """Return `site` as its own item has it, if that says that the store is its source."""

@@ -81,6 +81,7 @@ def sync(
                 dry_run=dry_run,
                 jobs=jobs or len(os.sched_getaffinity(0)),
                 exact_jobs=jobs is not None,
+                installation=settings.installation,
                 progress=progress,
                 seen=_print_change(site) if dry_run and not as_json else _quiet,
             )

@@ -1,6 +1,8 @@
 """`memfis verify`."""
 
+import logging
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import click
@@ -8,15 +10,22 @@ from msgspec.structs import replace
 
 from memfis.catalog.source import Source, declared_source
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
+from memfis.errors import RootError, StoreRefusedError
 from memfis.layout.paths import shown
-from memfis.settings.values import Site
+from memfis.settings.values import Settings, Site
 from memfis.verify import (
+    Discrepancy,
+    Verified,
     compare_with_origin,
     compare_with_store,
     tally,
+    unconfigured_sites,
     verify_store,
+    verify_unconfigured,
     verify_webroot,
 )
+
+log = logging.getLogger("memfis")
 
 
 @click.command()
@@ -43,33 +52,88 @@ def verify(
     at URL and of its origin listener (the disk alone), and status, body and Content-Type are
     compared. Exit code 1 when anything differs.
 
+    \b
+    Each difference has a line, and says what it is:
+      missing    a file that should be in memory is not
+      different  page and file differ
+      damaged    the stored form of a page is broken
+      stray      nothing on disk stands for it
+      exposed    it is on disk, but may not be served from memory: nginx's user may not read it,
+                 or settings do not publish it
+      records    what a directory holds is not recorded, or the site is not
+      unknown    the file system fails there, so nothing below could be compared
+      unconfigured  an item of a site that the configuration has no more
+
+    A web root that is missing, or that nginx's user may not enter, leaves every page without a file
+    to be served; one whose file system fails cannot be compared: exit code 2.
+
     Of a site that a mount fills, the contents in the store are compared with their records, and
     with --http nginx's answers with the contents.
     """
     settings = flags.settings(need_root=True, ask_store=True)
-    documents = []
+    documents, codes = [], [0]
     for configured in settings.sites:
         site = replace(configured, origin=origin) if origin else configured
-        documents.append(_by_http(site, url, header, as_json) if url else _by_store(site, as_json))
+        if url:
+            document = _by_http(site, url, header, as_json)
+            code = 1 if document["differences"] else 0
+        else:
+            document, code = _by_store(site, as_json)
+        documents.append(document)
+        codes.append(code)
+    if not url and flags.means_all and settings.installation != "":
+        for document, code in _left(settings, as_json):
+            documents.append(document)
+            codes.append(code)
     if as_json:
         print_json({"sites": documents})
-    return 1 if any(document["differences"] for document in documents) else 0
+    return max(codes)
 
 
-def _by_store(site: Site, quiet: bool) -> dict[str, Any]:
-    differences = []
-    compared = 0
+def _by_store(site: Site, as_json: bool) -> tuple[dict[str, Any], int]:
+    """Return what differs, and the exit code; without --json each is printed, and not kept."""
     of_source = verify_store if declared_source(site) is Source.STORE else verify_webroot
-    for each in of_source(site, open_store(site)):
-        compared += 1
-        if each.discrepancy:
-            kind, path = each.discrepancy
-            differences.append({"path": shown(path), "what": kind})
-            if not quiet:
-                click.echo(f"{kind} {shown(path)}")
-    if not quiet:
-        click.echo(f"{site.name}: {compared} compared, {len(differences)} differ")
-    return {"site": site.name, "compared": compared, "differences": differences}
+    return _compared(site.name, of_source(site, open_store(site)), as_json)
+
+
+def _left(settings: Settings, as_json: bool) -> Iterator[tuple[dict[str, Any], int]]:
+    """Yield, as `_by_store`, what is left of sites that the configuration has no more."""
+    for site in {site.store: site for site in settings.sites}.values():
+        store = open_store(site)
+        try:
+            names = unconfigured_sites(settings, store)
+        except StoreRefusedError as error:
+            log.warning("sites that are configured no more were not looked for: %s", error)
+            continue
+        for name in names:
+            yield _compared(name, verify_unconfigured(name, store), as_json)
+
+
+def _compared(site: str, found: Iterable[Verified], as_json: bool) -> tuple[dict[str, Any], int]:
+    document: dict[str, Any] = {"site": site, "compared": 0, "differences": []}
+    differ, code = 0, 0
+    try:
+        for each in found:
+            document["compared"] += 1
+            if each.discrepancy:
+                differ += 1
+                _tell(each.discrepancy, document if as_json else None)
+    except RootError as error:
+        click.echo(f"memfis: {site}: {error}", err=True)
+        document["problem"] = str(error)
+        code = error.exit_code
+    if not as_json:
+        click.echo(f"{site}: {document['compared']} compared, {differ} differ")
+    return document, 1 if differ else code
+
+
+def _tell(discrepancy: Discrepancy, document: dict[str, Any] | None) -> None:
+    """Put it into `document`, or print it."""
+    kind, path = discrepancy
+    if document is None:
+        click.echo(f"{kind} {shown(path)}")
+    else:
+        document["differences"].append({"path": shown(path), "what": kind})
 
 
 def _by_http(site: Site, url: str, header: str, quiet: bool) -> dict[str, Any]:

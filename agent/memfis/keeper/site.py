@@ -41,9 +41,11 @@ class SiteKeeper:
         jobs: int = 1,
         mime_types: str = MIME_TYPES,
         mounts: MountTable | None = None,
+        installation: str | None = "",
     ) -> None:
         """Prepare to keep `site`; `locks` is the directory of lock files.
 
+        `installation`: whose configuration the site is of, as its item says.
         `jobs`: processes to start where there is much to do. `mime_types`: nginx's list of types.
         `mounts`: what is mounted, if others want to know that too.
         """
@@ -69,6 +71,7 @@ class SiteKeeper:
             self.problems,
             self.journal,
             jobs=jobs,
+            installation=installation,
             removed=self._dynamic.reconcile_soon,
         )
 

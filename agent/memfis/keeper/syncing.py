@@ -42,10 +42,12 @@ class Syncing:
         journal: Journal,
         *,
         jobs: int,
+        installation: str | None,
         removed: Callable[[], None],
     ) -> None:
         """Prepare to sync `site` with `jobs` processes where there is much to do.
 
+        `installation`: whose configuration the site is of, as its item says.
         `removed` is called when pages or directories went, as records went with them.
         """
         self.report: Report | None = None
@@ -58,7 +60,10 @@ class Syncing:
         self._problems, self._journal = problems, journal
         self._removed = removed
         self._options = Options(
-            max_delete=MaxDelete.parse(site.max_delete), lease=site.lease or LEASE, jobs=jobs
+            max_delete=MaxDelete.parse(site.max_delete),
+            lease=site.lease or LEASE,
+            jobs=jobs,
+            installation=installation,
         )
         self._store = Store(StoreAddress.parse(site.store))
         self._catalog = Catalog(self._store, site.name)
@@ -77,8 +82,9 @@ class Syncing:
         return self._item.last_sync if self._item else None
 
     def as_own(self, options: Options) -> Options:
-        """Return `options` of a request with the lease and the processes of this agent."""
-        return replace(options, lease=self._options.lease, jobs=self._options.jobs)
+        """Return `options` of a request with what is this agent's own."""
+        own = self._options
+        return replace(options, lease=own.lease, jobs=own.jobs, installation=own.installation)
 
     def close(self) -> None:
         """Close the connections to the store; what is done next opens new ones."""

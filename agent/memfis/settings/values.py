@@ -150,6 +150,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     mime_types: str = _default(AGENT, "mime_types")
     sites: tuple[Site, ...] = ()
     gateway: GatewaySettings | None = None
+    installation: str | None = ""
+    """Whose configuration this is, as sites are marked in the store; empty: flags', None: it cannot
+    be told (service/installation.py)."""
 
     def site(self, name: str | None) -> Site:
         """Return the site called `name`, or the only one there is; raises UsageError."""

@@ -41,6 +41,8 @@ class Options:
     """Processes that work on a large tree; 1: this one alone."""
     exact_jobs: bool = False
     """Whether there are to be no more of them where the store is a gateway."""
+    installation: str | None = ""
+    """Whose configuration the site is of, as its item says (service/installation.py)."""
     writing: Mapping[bytes, bool] = field(default_factory=dict)
     """Files that are being written, by URL path: True for how long already that their page goes."""
     check: Callable[[int, int], None] = _unlimited

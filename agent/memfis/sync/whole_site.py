@@ -143,6 +143,7 @@ class Sync:
         return SiteItem(
             epoch=self._item.epoch if self._item else secrets.token_hex(8),
             root=site.root,
+            installation=self._options.installation,
             reader=self._target.webroot.reader.numbers,
             index=site.index,
             exclude=site.exclude,

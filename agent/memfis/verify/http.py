@@ -5,6 +5,7 @@ those of the disk, and others that memory has: below links to directories, or of
 site whose only source is the store has none: its answers are compared with what the store holds.
 """
 
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -17,12 +18,14 @@ import httpx
 from msgspec.structs import replace
 
 from memfis.catalog.catalog import Catalog
-from memfis.errors import MemfisError, UsageError
+from memfis.catalog.orphans import orphans
+from memfis.errors import MemfisError, StoreRefusedError, UsageError
 from memfis.layout.keys import page_key, page_path, unescape
 from memfis.layout.pages import NO_PAGE, Page, content_of
 from memfis.settings.values import Site
 from memfis.store import Store
-from memfis.verify.webroot import strays
+
+log = logging.getLogger("memfis")
 
 CLIENTS = 4
 """Connections to each side."""
@@ -71,7 +74,7 @@ def urls(site: Site, store: Store) -> Iterator[bytes]:
         files = [entry.raw for entry in entries if not entry.is_directory]
         yield from _within(below, directories, files)
     page = page_key(site.name, b"/")
-    for key in strays(site, store, catalog):
+    for key in _strays(site, store, catalog):
         if key.startswith(page):
             yield unescape(key[len(page) - 1 :])
 
@@ -82,6 +85,15 @@ def _within(below: bytes, directories: Iterable[bytes], files: Iterable[bytes]) 
         yield below + name + b"/"
     for name in files:
         yield below + name
+
+
+def _strays(site: Site, store: Store, catalog: Catalog) -> list[bytes]:
+    """Return the keys of `site` that no record names; none, and a warning, if it cannot list."""
+    try:
+        return orphans(store, catalog, site.name, site.index_name)
+    except StoreRefusedError as error:
+        log.warning("%s: pages that nothing records were not asked for: %s", site.name, error)
+        return []
 
 
 def compare_with_origin(site: Site, store: Store, url: str, header: str) -> Iterator[Compared]:

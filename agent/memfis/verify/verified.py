@@ -10,8 +10,9 @@ class Discrepancy(NamedTuple):
     """One thing that is not in the store as on the disk; `kind` says how."""
 
     kind: str
-    """`missing`, `different`, `damaged`, `stray` (a key that no file stands for) or `records`."""
+    """A word of docs/architecture/how-it-works.md, as `missing`, `stray` or `exposed`."""
     path: bytes
+    """URL path of the file or directory; of what is `stray`, the key."""
 
 
 class Verified(NamedTuple):

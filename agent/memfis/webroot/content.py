@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import math
 import os
 import signal
 import stat
@@ -30,11 +31,14 @@ class BeingWrittenError(OSError):
 class Files:
     """The files of one directory of a web root, to be read; close it, or use it with `with`."""
 
-    def __init__(self, bounds: Bounds, path: bytes) -> None:
-        """Open the directory at URL path `path`; raises OSError, also outside `bounds`."""
+    def __init__(self, bounds: Bounds, path: bytes, *, while_written: bool = False) -> None:
+        """Open the directory at URL path `path`; raises OSError, also outside `bounds`.
+
+        `while_written`: read also what somebody has open for writing.
+        """
         self._bounds = bounds
         self._reader = bounds.reader
-        self._young = time.time_ns() - YOUNG
+        self._young = math.inf if while_written else time.time_ns() - YOUNG
         self._descriptor = os.open(bounds.trees[0].path + path, _OPEN_DIRECTORY)
         try:
             check_way(self._descriptor, bounds)

@@ -149,34 +149,50 @@ class WebRoot:
         A file that is as one of the `recorded` entries says is in it as that very entry.
         """
         listing = Listing(directory.path)
-        if self.closed is not None:
-            listing.is_closed = True
-            listing.problems.append(Problem(listing.path, str(self.closed)))
-            return listing
-        try:
-            with os.scandir(directory.disk) as names:
-                children = sorted(names, key=lambda child: child.name)
-        except OSError as error:
-            if error.errno in MISSING:
-                listing.is_gone = True
-                return listing
-            listing.is_closed = error.errno in CLOSED
-            listing.is_broken = not listing.is_closed
-            listing.problems.append(Problem(listing.path, f"cannot be listed: {error.strerror}"))
-            return listing
+        children = self._children(directory, listing)
         room = (KEY_LIMIT - longest_key(self._site.name, directory.path)) // EXPANSION
         fit = self._exclusions.leaves_out_none([child.name for child in children])
-        made_up = directory.ancestors[-1].device in self._made_up
+        made_up = bool(children) and directory.ancestors[-1].device in self._made_up
         for child in children:
             try:
                 if fit and self._add_plain(listing, child, room, recorded, made_up):
                     continue
-                self._add(listing, child, directory)
-                if child.name.decode("latin-1") not in listing.entries:
-                    listing.withheld.add(child.name.decode("latin-1"))
+                self._add_or_withhold(listing, child, directory)
             except OSError as error:
                 _note_failed(listing, child, error)
         return listing
+
+    def look(self, directory: Directory, names: Iterable[bytes]) -> Listing:
+        """Return what `directory` publishes of `names`, as `listing` does, and ask for no other."""
+        listing = Listing(directory.path)
+        self._children(directory, listing)
+        if listing.is_gone or listing.is_closed or listing.is_broken:
+            return listing
+        for name in names:
+            child = _Named(directory.disk, name)
+            try:
+                self._add_or_withhold(listing, child, directory)
+            except OSError as error:
+                _note_failed(listing, child, error)
+        return listing
+
+    def _children(self, directory: Directory, listing: Listing) -> "list[os.DirEntry[bytes]]":
+        """Return what is in `directory`; where that is not known, say why in `listing`."""
+        if self.closed is not None:
+            listing.is_closed = True
+            listing.problems.append(Problem(listing.path, str(self.closed)))
+            return []
+        try:
+            with os.scandir(directory.disk) as names:
+                return sorted(names, key=lambda child: child.name)
+        except OSError as error:
+            if error.errno in MISSING:
+                listing.is_gone = True
+                return []
+            listing.is_closed = error.errno in CLOSED
+            listing.is_broken = not listing.is_closed
+            listing.problems.append(Problem(listing.path, f"cannot be listed: {error.strerror}"))
+            return []
 
     def _add_plain(
         self,
@@ -211,6 +227,11 @@ class WebRoot:
             return False
         listing.entries[text] = _entry(text, status, inode)
         return True
+
+    def _add_or_withhold(self, listing: Listing, child: _Child, parent: Directory) -> None:
+        self._add(listing, child, parent)
+        if child.name.decode("latin-1") not in listing.entries:
+            listing.withheld.add(child.name.decode("latin-1"))
 
     def _add(self, listing: Listing, child: _Child, parent: Directory) -> None:
         """Put what `child` publishes into `listing`, or the reason why it does not."""
@@ -274,11 +295,14 @@ class WebRoot:
             return f"nginx's user {self.reader.name} may not enter {shown(closed)}"
         return None
 
-    def files(self, path: bytes) -> Files:
-        """Return the files of the directory at URL path `path`, to be read; raises OSError."""
+    def files(self, path: bytes, *, while_written: bool = False) -> Files:
+        """Return the files of the directory at URL path `path`, to be read; raises OSError.
+
+        `while_written`: also those that somebody has open for writing.
+        """
         if self.closed is not None:
             raise PermissionError(errno.EACCES, str(self.closed))
-        return Files(self._bounds, path)
+        return Files(self._bounds, path, while_written=while_written)
 
     def url(self, directory: bytes, name: bytes) -> bytes:
         """Return the URL path that the file `name` in `directory` is stored for."""
