@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from memfis.doctor.units import obstacle
+from memfis.doctor.findings import Finding
+from memfis.doctor.units import UNITS, examine_unit
 from memfis.service.sandbox import Found, Way, hidden_by, hidden_here, unit_needs
 from memfis.webroot import links
 from memfis.webroot.links import places_on_the_way
@@ -156,16 +157,30 @@ def elsewhere(tree: Path) -> Iterator[Callable[[str], int]]:
 def test_the_doctor_looks_with_the_units_eyes(tree: Path, elsewhere: Callable[[str], int]) -> None:
     root = str(tree / "www" / "site")
 
-    def seen(script: str) -> tuple[str, str] | None:
+    def examine(script: str) -> Finding:
         started = {"ExecMainStartTimestampMonotonic": "99999999999999"}
-        return obstacle(root, OFF | {"MainPID": str(elsewhere(script))} | started, "a.service")
+        properties = OFF | {"MainPID": str(elsewhere(script))} | started
+        return examine_unit("site", root, properties, UNITS[0])
 
-    assert seen("true") is None
-    assert seen(f"mount --bind {tree}/home {tree}/home") is None  # the same, as read-only is
+    for script in ("true", f"mount --bind {tree}/home {tree}/home"):  # as read-only is
+        finding = examine(script)
+        assert (finding.status, "as its process does" in finding.message) == ("ok", True)
     for script in (f"mount -t tmpfs none {tree}/home", f"mount -t tmpfs none {tree}/home/current"):
-        reason = seen(script)
-        assert reason is not None
-        assert f"does not see the directory that {root} leads to" in reason[0]
+        finding = examine(script)
+        assert finding.status == "problem"
+        assert f"does not see the directory that {root} leads to" in finding.message
+
+
+def test_the_doctor_goes_by_settings_that_are_to_come(tree: Path) -> None:
+    """The process runs with others, or with none."""
+    root = str(tree / "www" / "site")
+    (tree / "unit").touch()
+    properties = OFF | {"MainPID": "1", "FragmentPath": str(tree / "unit")}
+    finding = examine_unit("site", root, properties, UNITS[0])
+    assert (finding.status, "at its next start" in finding.message) == ("ok", True)
+    finding = examine_unit("site", root, properties | {"InaccessiblePaths": str(tree)}, UNITS[0])
+    assert finding.status == "problem"
+    assert f"hides {tree}, which {root} leads through" in finding.message
 
 
 @pytest.mark.skipif(NOT_ROOT, reason="only root may mount")

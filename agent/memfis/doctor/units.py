@@ -52,11 +52,7 @@ def check_units(site: str, root: str) -> Iterator[Finding]:
                 f"systemd cannot be asked whether {unit.name} hides the web root",
             )
         elif properties.get("LoadState") == "loaded":
-            reason = obstacle(root, properties, unit.name)
-            if reason:
-                yield Finding(
-                    site, "sandbox", "problem", f"{unit.name} {reason[0]}: {unit.what}", reason[1]
-                )
+            yield examine_unit(site, root, properties, unit)
 
 
 def ask(name: str) -> dict[str, str] | None:
@@ -79,8 +75,8 @@ def ask(name: str) -> dict[str, str] | None:
     return dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
 
 
-def obstacle(root: str, properties: Mapping[str, str], name: str) -> tuple[str, str] | None:
-    """Return why the unit `name` does not see `root`, and what to do; None: it does.
+def examine_unit(site: str, root: str, properties: Mapping[str, str], unit: Unit) -> Finding:
+    """Say whether `unit` sees the web root `root`, and what to do where it does not.
 
     Its settings count first, as they are for its next start; then what its process sees, if that
     was started with them and we may look.
@@ -89,18 +85,28 @@ def obstacle(root: str, properties: Mapping[str, str], name: str) -> tuple[str, 
     hidden = hidden_by(places, properties)
     if hidden:
         place, why = hidden
-        return (
-            f"hides {place}, which {root} leads through ({why})",
-            f"run the play again, or change it: systemctl edit {name}",
+        return Finding(
+            site,
+            "sandbox",
+            "problem",
+            f"{unit.name} hides {place}, which {root} leads through ({why}): {unit.what}",
+            f"run the play again, or change it: systemctl edit {unit.name}",
         )
     process = int(properties.get("MainPID") or 0)
-    if process and not _is_outdated(properties) and _sees_another(process, root):
-        return (
-            f"does not see the directory that {root} leads to here",
-            f"look at its settings (systemctl cat {name}), and at what is mounted for this shell"
-            f" alone; systemctl restart {name}",
-        )
-    return None
+    if not process or _is_outdated(properties):
+        seen, how = True, "by its settings, at its next start"
+    else:
+        seen, how = _sees(process, root)
+    if seen:
+        return Finding(site, "sandbox", "ok", f"{unit.name} sees the web root ({how})")
+    return Finding(
+        site,
+        "sandbox",
+        "problem",
+        f"{unit.name} does not see the directory that {root} leads to here: {unit.what}",
+        f"look at its settings (systemctl cat {unit.name}), and at what is mounted for this shell"
+        f" alone; systemctl restart {unit.name}",
+    )
 
 
 def _is_outdated(properties: Mapping[str, str]) -> bool:
@@ -114,23 +120,22 @@ def _is_outdated(properties: Mapping[str, str]) -> bool:
     return False
 
 
-def _sees_another(process: int, root: str) -> bool:
-    """Whether `root` is another directory, or none, for the process with that number.
+def _sees(process: int, root: str) -> tuple[bool, str]:
+    """Return whether `root` is for the process with that number what it is here, and how we know.
 
     Its `/` is `/proc/PID/root`, with its own mounts (proc_pid_root(5)); links have to be followed
-    by hand, or they would lead to ours. False where we may not look.
+    by hand, or they would lead to ours.
     """
     top = PROC / str(process) / "root"
     try:
         os.stat(top)
-        ours = os.stat(root)
     except OSError:
-        return False
-    end = places_on_the_way(os.fsencode(root), os.fsencode(top))[-1]
+        return True, "by its settings; this user may not look with its process's eyes"
     try:
+        ours = os.stat(root)
+        end = places_on_the_way(os.fsencode(root), os.fsencode(top))[-1]
         theirs = os.stat(os.fsencode(top) + end)
-    except PermissionError:
-        return False  # closed to us: said of the web root itself
     except OSError:
-        return True
-    return (ours.st_dev, ours.st_ino) != (theirs.st_dev, theirs.st_ino)
+        return False, ""  # not there, or below what systemd made inaccessible, for others than root
+    same = (ours.st_dev, ours.st_ino) == (theirs.st_dev, theirs.st_ino)
+    return same, "as its process does"
