@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
-from signal import SIGKILL, SIGSTOP
+from signal import SIGCONT, SIGKILL, SIGSTOP
 
 import pytest
 
@@ -81,29 +81,37 @@ def test_the_agent_compares_content_when_it_is_asked_to(agent: Agent, filled: Fi
     assert filled.is_equal()
 
 
-def test_a_limit_on_deletions_holds_for_the_agent_too(new_agent: Agents, filled: Filled) -> None:
-    agent = new_agent(site={"max_delete": "0"})
+def with_deletions(new_agent: Agents, filled: Filled) -> Agent:
+    """Return an agent that holds 30 deletions, of a site of which a sync may remove none."""
+    for number in range(30):
+        (filled.root / f"{number}.html").write_text("page")
+    agent = new_agent(site={"max_delete": "0", "delete_grace": 60})
     agent.start()
-    (filled.root / "docs" / "logo.png").unlink()
-    agent.hears("--max-delete 0")
+    agent.tell(SIGSTOP)  # so that it sees them all at once
+    for number in range(30):
+        (filled.root / f"{number}.html").unlink()
+    agent.tell(SIGCONT)
+    agent.hears("30 pages whose files are gone are held")
+    return agent
+
+
+def test_a_limit_on_deletions_holds_for_the_agent_too(new_agent: Agents, filled: Filled) -> None:
+    agent = with_deletions(new_agent, filled)
     items = {key: filled.store.get(key) for key in filled.store.all_keys()}
     done = memfis("sync", "--config", agent.config)
-    one_line(done, 4, "would delete 1 of 3 pages", "--max-delete 0", "nothing was changed")
+    one_line(done, 4, "would delete 30 of 33 pages", "--max-delete 0", "nothing was changed")
     assert items == {key: filled.store.get(key) for key in filled.store.all_keys()}
-    done = memfis("sync", "--config", agent.config, "--max-delete", "1")
+    done = memfis("sync", "--config", agent.config, "--max-delete", "30")
     assert (done.returncode, done.stderr) == (0, "")
-    assert "1 removed" in done.stdout
-    assert filled.pages() == {b"/", b"/docs/"}
+    assert "30 removed" in done.stdout
+    assert filled.pages() == {b"/", b"/docs/", b"/docs/logo.png"}
 
 
 def test_files_are_kept_when_the_agent_is_asked_to(new_agent: Agents, filled: Filled) -> None:
-    agent = new_agent(site={"max_delete": "0"})
-    agent.start()
-    (filled.root / "docs" / "logo.png").unlink()
-    agent.hears("--max-delete 0")
+    agent = with_deletions(new_agent, filled)
     done = memfis("sync", "--config", agent.config, "--no-delete")
     assert (done.returncode, done.stderr) == (0, "")
-    assert b"/docs/logo.png" in filled.pages()
+    assert b"/29.html" in filled.pages()
 
 
 def test_a_site_that_the_agent_has_otherwise_is_left_alone(agent: Agent, filled: Filled) -> None:
@@ -242,6 +250,7 @@ def test_status_shows_what_the_agent_cannot_do_and_has_to_do(
         "pending_directories": 0,
         "watched_directories": 2,
         "problems": {"dangling symbolic link": 2, "circular symbolic link": 1},
+        "held": None,
     }
     said = memfis("status", "--config", agent.config).stdout
     assert "agent: 0 directories to look at, 2 watched" in said

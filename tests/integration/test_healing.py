@@ -2,7 +2,6 @@
 
 import asyncio
 import shutil
-import time
 from itertools import count
 
 import pytest
@@ -204,30 +203,3 @@ def test_leases_are_renewed_and_end_with_the_agent(filled: Filled, new_agent: Ag
     filled.store.touch_many(keys, 1)
     wait_for(lambda: filled.pages() == set() or ttls() == [], "the leases to end")
     assert memfis("cat", "--config", agent.config, "/").returncode != 0
-
-
-# -- deletions -----------------------------------------------------------------------------------
-
-
-def test_a_site_that_is_removed_in_small_steps(filled: Filled, new_agent: Agents) -> None:
-    for number in range(100):
-        (filled.root / f"{number}.html").write_text("page")
-    agent = new_agent()
-    agent.start()
-    refused = agent.lines("would delete")
-    for number in range(90):
-        (filled.root / f"{number}.html").unlink()
-        time.sleep(0.01)  # a burst is over in twice this, and what is asked for is small steps
-    agent.hears("would delete")
-    assert refused == []
-    (filled.root / "index.html").write_text("changed")
-    (filled.root / "new.html").write_text("new")
-    wait_for(lambda: filled.content(b"/") == b"changed", "the change")
-    wait_for(lambda: filled.content(b"/new.html") == b"new", "the new page")
-    assert len(filled.pages()) >= 50
-    assert len(agent.lines("would delete")) == 1
-    done = memfis("sync", "--config", agent.config, "--max-delete", "100%")
-    assert (done.returncode, done.stderr) == (0, "")
-    becomes_whole(filled, 14)
-    (filled.root / "99.html").unlink()
-    wait_for(lambda: len(filled.pages()) == 13, "one more deletion")

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,7 +20,8 @@ from memfis.render.pages import RenderedPage
 from memfis.render.records import Records
 from memfis.settings.addresses import StoreAddress
 from memfis.store import Store
-from memfis.sync import MaxDelete, Options, sync, walk
+from memfis.sync import Options, sync, walk
+from memfis.sync.deletions import Marks
 from memfis.verify import verify_webroot
 from render.conftest import Rendered
 from support.memcached import Memcached, small_items
@@ -35,9 +36,10 @@ class Renderer:
     paths: Sequence[bytes]
     done: list[bytes] = field(default_factory=list)
 
-    def check(self, _: int, __: int) -> None:
-        """As `Options.check`: render when all is compared and nothing written."""
+    def keep(self, missing: Mapping[bytes, Marks], compared: Collection[bytes] | None) -> bool:
+        """As `Options.keep`: render when all is compared and nothing written; keep nothing."""
         self.render()
+        return False
 
     def render(self) -> Entry:
         """Render them, and return the record of the last."""
@@ -77,7 +79,7 @@ def test_directories_that_are_new_on_disk(
     new_directories(rendered.root, 40)
     paths = [b"/new 3/page", b"/new 3/", b"/new 39/below/page"]
     renderer = Renderer(rendered, paths)
-    report = sync(rendered.site, rendered.store, Options(jobs=jobs, check=renderer.check))
+    report = sync(rendered.site, rendered.store, Options(jobs=jobs, keep=renderer.keep))
     assert (report.added, renderer.done) == (40, paths)
     is_well(rendered, *paths, b"/new 3/file.html", b"/new 39/file.html")
 
@@ -86,11 +88,12 @@ def test_a_new_directory_whose_files_cannot_be_read(rendered: Rendered) -> None:
     sync(rendered.site, rendered.store, Options())
     new_directories(rendered.root, 1)
 
-    def render(gone: int, recorded: int) -> None:
+    def render(missing: Mapping[bytes, Marks], compared: Collection[bytes] | None) -> bool:
         Renderer(rendered, [b"/new 0/page"]).render()
         (rendered.root / "new 0" / "file.html").unlink()
+        return False
 
-    sync(rendered.site, rendered.store, Options(check=render))
+    sync(rendered.site, rendered.store, Options(keep=render))
     is_well(rendered, b"/new 0/page")
 
 
@@ -115,17 +118,18 @@ def test_a_directory_that_goes(rendered: Rendered, origin: Origin) -> None:
         assert renderer is not None
         pages = renderer.shelf.pages
 
-        def render(gone: int, recorded: int) -> None:
+        def render(missing: Mapping[bytes, Marks], compared: Collection[bytes] | None) -> bool:
             entry = Renderer(rendered, [page]).render()
             moment = asyncio.get_running_loop().time()
             pages.add(
                 page, RenderedPage(entry, moment + 300, moment + 300, moment, moment), moment + 150
             )
+            return False
 
         keeping = asyncio.create_task(keeper.keep())
         await keeper.begun.wait()
         shutil.rmtree(rendered.root / "new 0")
-        report = await keeper.ask(Options(max_delete=MaxDelete(1, percent=False), check=render))
+        report = await keeper.ask(Options(keep=render))
         assert report.removed == 1
         async with asyncio.timeout(10):
             while Catalog(rendered.store, rendered.NAME).logs([b"/new 0/"]) == [None]:
@@ -162,11 +166,12 @@ def test_records_that_have_no_room_for_more(rendered: Rendered) -> None:
     sync(rendered.site, rendered.store, Options())
     (rendered.root / "file.html").write_text("a file")
 
-    def render(gone: int, recorded: int) -> None:
+    def render(missing: Mapping[bytes, Marks], compared: Collection[bytes] | None) -> bool:
         Renderer(rendered, [b"/page"]).render()
         fill(rendered)
+        return False
 
-    sync(rendered.site, rendered.store, Options(check=render))
+    sync(rendered.site, rendered.store, Options(keep=render))
     is_well(rendered, b"/page", b"/file.html")
 
 

@@ -48,6 +48,7 @@ def _state(keeper: SiteKeeper) -> State:
         waiting=keeper.waiting,
         watched=keeper.watched,
         problems=keeper.problems.kinds(),
+        held=keeper.held,
         rendering=keeper.rendering_status(),
         store_is_down=keeper.health.is_down,
         figures=keeper.health.figures,

@@ -36,7 +36,7 @@ from memfis.nginx.hints import Hint
 from memfis.render.figures import Purged, RenderingStatus
 from memfis.render.patterns import Pattern
 from memfis.settings.values import Site
-from memfis.sync import Change, Options, Report
+from memfis.sync import Change, Held, Options, Report
 
 PATIENCE = 10.0
 """Seconds without a word from the process after which its disk is taken not to answer."""
@@ -144,6 +144,11 @@ class SiteApart:
     def watched(self) -> int:
         """How many directories are watched."""
         return self._state.watched
+
+    @property
+    def held(self) -> Held | None:
+        """The pages that stay although their files are not found; None: there are none."""
+        return self._state.held
 
     def rendering_status(self) -> RenderingStatus | None:
         """Return how pages are rendered; None for a site without PHP."""

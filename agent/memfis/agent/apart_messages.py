@@ -16,7 +16,7 @@ from memfis.nginx.hints import Hint
 from memfis.render.figures import Purged, RenderingStatus
 from memfis.render.patterns import Pattern
 from memfis.settings.values import Site
-from memfis.sync import Change, Options, Report
+from memfis.sync import Change, Held, Options, Report
 
 _LENGTH = struct.Struct("!I")
 
@@ -64,6 +64,7 @@ class State:
     waiting: int = 0
     watched: int = 0
     problems: dict[str, int] = field(default_factory=dict)
+    held: Held | None = None
     rendering: RenderingStatus | None = None
     store_is_down: bool = False
     figures: dict[str, str] = field(default_factory=dict)

@@ -278,6 +278,12 @@ class Daemon:
             status += f", {pending} directories changed"
         if problems := sum(len(site.problems) for site in sites):
             status += f", {problems} problems"
+        for site in sites:
+            if (held := site.held) is not None:
+                status += (
+                    f"; {site.site.name}: {held.pages} pages held until {held.until_shown},"
+                    f" {held.why}"
+                )
         if down:
             status += f"; store away: {', '.join(down)}"
         if trouble := self._listeners.trouble:

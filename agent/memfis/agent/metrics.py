@@ -6,6 +6,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from memfis.keeper import Kept, StoredSite
+from memfis.keeper.holding import REASONS
 from memfis.render.visitors import ANOTHER_HOST
 from memfis.service.exposition import Exposition
 
@@ -83,8 +84,24 @@ def _of_sites(sites: Sequence[Kept]) -> Iterator[Metric]:
         "What should be in memory and cannot, by reason.",
         labels=["site", "reason"],
     )
+    held = GaugeMetricFamily(
+        "memfis_site_held_pages",
+        "Pages that stay for a while although their files are not found, by reason.",
+        labels=["site", "reason"],
+    )
+    until = GaugeMetricFamily(
+        "memfis_site_held_until_timestamp_seconds",
+        "When they go, unless their files come back.",
+        labels=["site", "reason"],
+    )
     for site in sites:
         name = site.site.name
+        now_held = site.held
+        for reason in REASONS:
+            pages = now_held.pages if now_held is not None and now_held.why == reason else 0
+            held.add_metric([name, reason], pages)
+        if now_held is not None:
+            until.add_metric([name, now_held.why], now_held.until)
         gauges["pages"].add_metric([name], site.pages)
         gauges["pending_directories"].add_metric([name], site.waiting)
         gauges["watched_directories"].add_metric([name], site.watched)
@@ -96,7 +113,7 @@ def _of_sites(sites: Sequence[Kept]) -> Iterator[Metric]:
         for reason, number in site.problems.kinds().items():
             problems.add_metric([name, reason], number)
     yield from gauges.values()
-    yield from (syncs, problems)
+    yield from (syncs, problems, held, until)
     yield from _of_rendering(sites)
 
 

@@ -18,6 +18,7 @@ from memfis.render.visitors import Visitors
 from memfis.service.runtime import runtime_directory
 from memfis.settings.values import Site
 from memfis.store import StoreStatistics
+from memfis.sync import Held
 
 COOKIES = 10
 """Names of cookies that people are shown."""
@@ -36,11 +37,12 @@ def status(
 
     Hits and misses are the store's own counters since its start: visitors' requests, and the looks
     of the agent. A running agent is asked what it still has to look at, and what cannot be in
-    memory, by reason; only its own user and root may ask. Of a site whose pages PHP makes also what
-    was rendered, what was not and why, with the latest URLs, and how many requests PHP was saved at
-    least: each page that was found asked for; and by which cookies, by name, visitors were kept
-    from memory. Counts of rendering are since the agent began with the site. Exit code 3 when a
-    store cannot be reached.
+    memory, by reason; only its own user and root may ask. It says how many pages it holds although
+    their files are not found, why, and until when (--json: in seconds since the epoch). Of a site
+    whose pages PHP makes also what was rendered, what was not and why, with the latest URLs, and
+    how many requests PHP was saved at least: each page that was found asked for; and by which
+    cookies, by name, visitors were kept from memory. Counts of rendering are since the agent began
+    with the site. Exit code 3 when a store cannot be reached.
     """
     settings = flags.settings()
     runtime = runtime_directory(settings.runtime_directory)
@@ -180,6 +182,9 @@ def _print_agent(agent: dict[str, Any] | None) -> None:
             f"  agent: {agent['pending_directories']} directories to look at,"
             f" {agent['watched_directories']} watched"
         )
+        if agent["held"]:
+            held = msgspec.convert(agent["held"], Held)
+            click.echo(f"  held: {held.pages} pages until {held.until_shown}: {held.why}")
         for reason in agent.get("not_listening", ()):
             click.echo(f"  agent: not listening, {reason}")
         for reason, number in sorted(agent["problems"].items()):

@@ -9,7 +9,7 @@ import msgspec
 from memfis.errors import MemfisError, SafetyError, StoreError, UsageError
 from memfis.render.figures import Purged, RenderingStatus
 from memfis.settings.values import Site
-from memfis.sync import Change, MaxDelete, Options, Report
+from memfis.sync import Change, Held, MaxDelete, Options, Report
 
 SOCKET = "agent.sock"
 """Its name in the runtime directory."""
@@ -80,6 +80,8 @@ class Keeping(msgspec.Struct, tag="keeping", kw_only=True):
     """0: changes are found by comparing everything now and then."""
     problems: dict[str, int]
     """What should be in memory and cannot, by reason."""
+    held: Held | None = None
+    """Pages that stay for a while although their files are not found."""
     rendering: RenderingStatus | None = None
     """Of a site whose pages PHP makes."""
     not_listening: list[str] = []

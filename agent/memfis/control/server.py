@@ -80,6 +80,7 @@ def _keeping(keeper: Kept, not_listening: list[str]) -> Keeping:
         pending_directories=keeper.waiting,
         watched_directories=keeper.watched,
         problems=keeper.problems.kinds(),
+        held=keeper.held,
         rendering=keeper.rendering_status(),
         not_listening=not_listening,
     )

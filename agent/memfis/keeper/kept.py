@@ -8,7 +8,7 @@ from memfis.nginx.hints import Hint
 from memfis.render.figures import Purged, RenderingStatus
 from memfis.render.patterns import Pattern
 from memfis.settings.values import Site
-from memfis.sync import Options, Report
+from memfis.sync import Held, Options, Report
 
 
 class StoreHealth(Protocol):
@@ -54,6 +54,8 @@ class Kept(Protocol):
     def last_sync(self) -> float | None: ...
     @property
     def waiting(self) -> int: ...
+    @property
+    def held(self) -> Held | None: ...
     @property
     def watched(self) -> int: ...
     def rendering_status(self) -> RenderingStatus | None: ...

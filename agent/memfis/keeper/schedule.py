@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -46,6 +46,8 @@ class Schedule:
         """When the whole site is to be synced."""
         self.some_due = NEVER
         """When the `pending` directories are to be compared."""
+        self.held_due = NEVER
+        """When deletions that are held are to be carried out."""
         self.item_due = NEVER
         """When the site item is to be written."""
         self.much = True
@@ -62,15 +64,28 @@ class Schedule:
     @property
     def due(self) -> float:
         """When there is something to do, but for requests."""
-        return min(self.all_due, self.some_due, self.item_due)
+        return min(self.all_due, self.some_due, self.held_due, self.item_due)
 
     def wake(self) -> None:
         """End what `wait` waits for."""
         self._wake.set()
 
-    async def wait(self, until: float) -> None:
-        """Wait until something comes up, or to the time `until`; other things happen meanwhile."""
+    async def wait(self, until: float, descriptors: Collection[int] = ()) -> None:
+        """Wait until something comes up, or to the time `until`; other things happen meanwhile.
+
+        What can be read from one of `descriptors` counts as something.
+        """
+        loop = asyncio.get_running_loop()
         self._wake.clear()
+        for descriptor in descriptors:
+            loop.add_reader(descriptor, self.wake)
+        try:
+            await self._wait(until)
+        finally:
+            for descriptor in descriptors:
+                loop.remove_reader(descriptor)
+
+    async def _wait(self, until: float) -> None:
         delay = until - now()
         if delay <= 0:
             await asyncio.sleep(0)

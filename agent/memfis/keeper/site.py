@@ -9,6 +9,7 @@ from pathlib import Path
 from memfis.errors import MemfisError, StoreError
 from memfis.keeper.dynamic import DynamicPages
 from memfis.keeper.health import Health, StoreEvent
+from memfis.keeper.holding import Holding
 from memfis.keeper.journal import Journal
 from memfis.keeper.problems import Problems
 from memfis.keeper.schedule import Schedule
@@ -23,7 +24,7 @@ from memfis.service.mount_table import MountTable
 from memfis.settings.addresses import StoreAddress
 from memfis.settings.agent import MIME_TYPES
 from memfis.settings.values import Site
-from memfis.sync import Options, Report, try_lock
+from memfis.sync import Held, Options, Report, try_lock
 from memfis.watch import Changes
 
 EVICTED = 30.0
@@ -53,6 +54,7 @@ class SiteKeeper:
         self.journal = Journal(site.name)
         self.health = Health(StoreAddress.parse(site.store), site_key(site.name), self.journal)
         self.problems = Problems(self.journal)
+        self._holding = Holding(site, self.journal)
         self.begun = asyncio.Event()
         """Set when the whole site was synced for the first time, well or not."""
         self._locks = locks
@@ -69,6 +71,7 @@ class SiteKeeper:
             self._watching,
             self.health,
             self.problems,
+            self._holding,
             self.journal,
             jobs=jobs,
             installation=installation,
@@ -106,6 +109,11 @@ class SiteKeeper:
     def watched(self) -> int:
         """How many directories are watched; 0: changes are found by comparing all."""
         return self._watching.directories
+
+    @property
+    def held(self) -> Held | None:
+        """The pages that stay although their files are not found; None: there are none."""
+        return self._holding.held()
 
     def rendering_status(self) -> RenderingStatus | None:
         """Return how pages are rendered; None for a site without PHP."""
@@ -170,6 +178,8 @@ class SiteKeeper:
         elif schedule.all_due <= moment and not self.health.is_down:
             if await self._syncing.sync_all():
                 self.begun.set()
+        elif schedule.held_due <= moment and not self.health.is_down:
+            await self._syncing.carry_out()
         elif schedule.some_due <= moment and not self.health.is_down:
             await self._syncing.sync_some()
         elif schedule.item_due <= moment and not self.health.is_down:

@@ -2,14 +2,16 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import replace
 
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.site_item import SiteItem
-from memfis.errors import SafetyError, UsageError
+from memfis.catalog.source import check_filled_from_root
+from memfis.errors import MissingRootError, RootError, SafetyError, UsageError
 from memfis.keeper.health import Health
+from memfis.keeper.holding import Holding
 from memfis.keeper.journal import Journal
 from memfis.keeper.problems import Problems
 from memfis.keeper.schedule import RequestedSync, Schedule
@@ -19,11 +21,9 @@ from memfis.settings.addresses import StoreAddress
 from memfis.settings.agent import GATEWAY_LEASE, LEASE
 from memfis.settings.values import Site
 from memfis.store import Store
-from memfis.sync import Deletions, MaxDelete, Options, Report, Sync, Target, Walk
+from memfis.sync import Options, Report, Sync, Target, Walk
+from memfis.sync.deletions import STRAYS, Marks
 from memfis.webroot import WebRoot
-
-SETTLING = 5.0
-"""Seconds after deletions were refused until the whole site is synced again."""
 
 NOTED = 5.0
 """Seconds between two updates of the site item while pages come and go."""
@@ -39,6 +39,7 @@ class Syncing:
         watching: Watching,
         health: Health,
         problems: Problems,
+        holding: Holding,
         journal: Journal,
         *,
         jobs: int,
@@ -57,19 +58,15 @@ class Syncing:
         """How often the whole site was synced."""
         self._site = site
         self._schedule, self._watching, self._health = schedule, watching, health
-        self._problems, self._journal = problems, journal
+        self._problems, self._holding, self._journal = problems, holding, journal
         self._removed = removed
-        self._options = Options(
-            max_delete=MaxDelete.parse(site.max_delete),
-            lease=site.lease or LEASE,
-            jobs=jobs,
-            installation=installation,
-        )
+        self._options = Options(lease=site.lease or LEASE, jobs=jobs, installation=installation)
         self._store = Store(StoreAddress.parse(site.store))
         self._catalog = Catalog(self._store, site.name)
-        self._deletions = Deletions(site.name, self._options.max_delete)
         self._webroot: WebRoot | None = None
         self._item: SiteItem | None = None
+        self._seen_to: set[bytes] = set()
+        """What was compared again while the present sync of the whole site goes on."""
 
     @property
     def webroot(self) -> WebRoot | None:
@@ -95,71 +92,91 @@ class Syncing:
     async def sync_all(self) -> bool:
         """Sync the whole site; False where it has to be begun anew."""
         options = self._options if self._schedule.much else replace(self._options, jobs=1)
-        try:
-            done = await self._sync(replace(options, check=self._deletions.check))
-        except SafetyError as error:
-            # what changed and what is new is served all the same
-            self._journal.once(logging.ERROR, str(error), "deletions")
-            done = await self._sync(replace(options, delete=False))
-            if done is not None and done.did_something:
-                # with what is new there may not be too many
-                self._schedule.sync_soon(much=False, after=SETTLING)
-        return done is not None
+        return await self._sync(options) is not None
 
     async def answer(self, request: RequestedSync) -> None:
         """Do the sync that `request` is for; where it has to be begun anew it is asked again."""
         try:
-            report = await self._sync(request.options)
+            report = await self._sync(request.options, asked_for=True)
         except BaseException as error:
             if not request.answer.done():
                 request.answer.set_exception(error)
             if not isinstance(error, SafetyError):
                 raise
         else:
-            self._deletions.begin_anew()  # the limit of the request was the one that counts
             if report is None:
                 self._schedule.requests.appendleft(request)
             elif not request.answer.done():
                 request.answer.set_result(report)
 
-    async def _sync(self, options: Options) -> Report | None:
+    async def _sync(self, options: Options, *, asked_for: bool = False) -> Report | None:
         """Sync the whole site; what changes meanwhile is compared in between.
 
-        Returns None when something came between that makes it begin anew.
+        What is missing is held, unless somebody `asked_for` this. Returns None when something came
+        between that makes it begin anew.
         """
         schedule = self._schedule
         much = schedule.take_all()
         self._store.close()  # connections that are left may be to a store that went meanwhile
         try:
             options = self._suit(options)
-            one = self._new_sync(options)
-            self._webroot = one.webroot
+            if not asked_for:
+                options = replace(options, keep=self._keep_of_all)
+            one = self._new_sync(options, give_up=not asked_for)
+            self._webroot, self._seen_to = one.webroot, one.walk.seen_to
             schedule.pending.clear()
             with schedule.noting(), closing(one.steps()) as steps:
                 for waiting in steps:
                     await self._between(one.walk, waiting=waiting)
                     if schedule.begin_anew:
                         return None
-                    if schedule.some_due <= now():
+                    if schedule.held_due <= now():
+                        await self.carry_out(one.walk)
+                    elif schedule.some_due <= now():
                         await self.sync_some(one.walk)
-                if options.dry_run:
-                    schedule.sync_soon(much=much, after=RETRY)
-                else:
+                if not options.dry_run:
                     self._synced_all(one)
-                    one.webroot.check_open()
+            if options.dry_run:
+                schedule.sync_soon(much=much, after=RETRY)
+            elif asked_for and options.delete:
+                self._holding.let_go(one.walk.seen_to)
+                await self.carry_out()
+            elif not asked_for:
+                self._holding.forget_others(one)
+            if one.webroot.closed is not None and not options.dry_run:
+                self._holding.root_has_no_pages()
+            one.webroot.check_open()
         except BaseException:
             schedule.sync_soon(much=much, after=RETRY)
             raise
+        finally:
+            schedule.held_due = self._holding.due
         return one.report
 
-    def _new_sync(self, options: Options) -> Sync:
+    def _new_sync(self, options: Options, *, give_up: bool) -> Sync:
+        """Begin a sync of all; `give_up` a web root that is missing for too long: its pages go."""
+        options = replace(options, writing=self._writing())
+        give_up = give_up and self._holding.root_is_given_up
         try:
-            return Sync.begin(self._site, self._store, replace(options, writing=self._writing()))
-        except UsageError:
+            one = Sync.begin(self._site, self._store, options, even_missing=give_up)
+        except UsageError as error:
             # no web root, or a mount fills the site now: nothing may be written until that changes
             self._webroot = None
             self._schedule.item_due = NEVER
-            raise
+            if not isinstance(error, RootError):
+                self._holding.forget()
+                raise
+            raise self._holding.root_failed(error, self._known_pages(), options.lease) from error
+
+        if not isinstance(one.webroot.closed, MissingRootError):
+            self._holding.root_is_there()
+        return one
+
+    def _known_pages(self) -> int:
+        """Return how many pages of files the store has; raises StoreError, and UsageError."""
+        item = self._item or self._catalog.site_item()
+        check_filled_from_root(item, self._site.name)
+        return self.pages or (item.pages if item else 0)
 
     def _suit(self, options: Options) -> Options:
         """Choose lease and batches for the kind of store; return `options` with the lease."""
@@ -180,7 +197,8 @@ class Syncing:
             self._removed()  # it may have been directories with records
         if self.report is None or report.did_something:
             self._journal.say(logging.INFO, report.outcome())
-        self._journal.well()
+        if one.webroot.closed is None:
+            self._journal.well()
         self.syncs += 1
         self.report = report
 
@@ -196,7 +214,7 @@ class Syncing:
         with nullcontext() if during else schedule.noting():
             since = schedule.noted
             target = Target.of(self._site, self._webroot, self._store)
-            with Walk(target, options, tasks, self._keep_what_is_gone) as walk:
+            with Walk(target, options, tasks, self._keep_of_some) as walk:
                 for waiting in walk.steps():
                     await self._between(walk, waiting=waiting)
             schedule.update_links(self._webroot, walk.links, since)
@@ -216,31 +234,49 @@ class Syncing:
 
     async def _between(self, walk: Walk, *, waiting: bool) -> None:
         """Leave time for other things between two steps; when `waiting`, until a helper speaks."""
-        if not waiting:
+        if waiting:
+            speaking = [helper.connection.fileno() for helper in walk.helpers if helper.busy]
+            await self._schedule.wait(self._schedule.some_due, speaking)
+        else:
             await asyncio.sleep(0)
-            return
-        loop = asyncio.get_running_loop()
-        speaking = [helper.connection.fileno() for helper in walk.helpers if helper.busy]
-        for descriptor in speaking:
-            loop.add_reader(descriptor, self._schedule.wake)
-        try:
-            await self._schedule.wait(self._schedule.some_due)
-        finally:
-            for descriptor in speaking:
-                loop.remove_reader(descriptor)
 
-    def _keep_what_is_gone(self, walk: Walk) -> bool:
-        """Decide whether pages whose files went are kept, because there are too many of them."""
+    # -- what is missing -----------------------------------------------------------------------
+
+    async def carry_out(self, during: Walk | None = None) -> None:
+        """Look again at the directories of which deletions are held: those that are due go."""
+        self._schedule.held_due = now() + RETRY  # where something goes wrong
+        places = self._holding.places(self._webroot)
+        for place in set(places.values()):
+            if place:
+                self._schedule.pending.add_directory(place)
+            else:
+                self._schedule.sync_soon(much=False)
+        await self.sync_some(during)
+        if during is None:
+            self._holding.went_with_others(places)
+        if self._holding.due > now():
+            self._schedule.held_due = self._holding.due
+
+    def _keep_of_some(self, walk: Walk) -> bool:
+        """Decide whether what is missing in some directories is kept."""
         if walk.lost:
             self._item = self._catalog.note_loss(self._item)
-        try:
-            self._deletions.check(walk.gone, self.pages)
-        except SafetyError as error:
-            self._journal.once(logging.ERROR, str(error), "deletions")
-            # what comes next may make up for it
-            self._schedule.sync_soon(much=False, after=SETTLING)
-            return True
-        return False
+        return self._keep(walk.missing, walk.links.keys())
+
+    def _keep_of_all(
+        self, missing: Mapping[bytes, Marks], compared: Collection[bytes] | None
+    ) -> bool:
+        """Decide it of the whole site, but for what changed since it was compared."""
+        if compared is None:
+            compared = self._holding.paths - self._seen_to - {STRAYS}
+        return self._keep(missing, compared)
+
+    def _keep(self, missing: Mapping[bytes, Marks], compared: Collection[bytes]) -> bool:
+        keep = self._holding.keep(missing, compared)
+        self._schedule.held_due = self._holding.due
+        return keep
+
+    # -- what else it needs --------------------------------------------------------------------
 
     def _writing(self) -> dict[bytes, bool]:
         """Return the files that are being written, by every URL path they have."""

@@ -64,7 +64,7 @@ OF_A_SITE = (
     Setting(
         "max_delete",
         LIMIT,
-        "pages that may go at once: a number, or per cent of a site's",
+        "pages that one `memfis sync` may remove: a number, or per cent of a site's",
         MAX_DELETE,
         read_by=BY_AGENT,
     ),
@@ -72,7 +72,7 @@ OF_A_SITE = (
 """What stands above all sites, or in one."""
 
 INHERITED = (
-    *("store", "reader", "max_page", "lease", "max_delete"),
+    *("store", "reader", "max_page", "lease", "max_delete", "delete_grace"),
     *("compress_level", "compress_types", "compress_min_size", "compress_min_saving"),
 )
 """Settings above all sites that hold for each that does not set them."""

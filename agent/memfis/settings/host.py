@@ -188,8 +188,7 @@ HOST = Table(
             "max_delete",
             LIMIT,
             "50%",
-            "the agent does not remove more pages at once than this: a number, or per cent of a"
-            " site's",
+            "pages that one `memfis sync` may remove: a number, or per cent of a site's",
         ),
         _play(
             "agent_wait",

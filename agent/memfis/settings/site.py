@@ -24,6 +24,9 @@ from memfis.settings.site_parts import (
 MAX_PAGE = 128 * 1024
 """Bytes of a page as stored: what nginx's memcached buffer takes whole (docs/architecture)."""
 
+DELETE_GRACE = 15
+"""Seconds: longer than most tools take to build a directory anew."""
+
 SCRIPT_EXTENSIONS = (
     *("php", "php3", "php4", "php5", "php7", "php8", "phtml", "phar", "phps", "inc"),
 )
@@ -346,6 +349,15 @@ SITE = Table(
             "per cent that compression must save; otherwise the page is stored as it is",
             compression.MIN_SAVING,
             read_by=BY_AGENT,
+        ),
+        Setting(
+            "delete_grace",
+            Integer("a number of seconds, 0 to 60", 0, 60),
+            "seconds after the last of more than 20 deletions in a row that the agent holds them;"
+            " 0: they go at once",
+            DELETE_GRACE,
+            read_by=BY_AGENT,
+            since="0.2.0",
         ),
         Setting(
             "header",

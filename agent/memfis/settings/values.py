@@ -101,6 +101,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     lease: int | None = None
     """None: by the kind of store, LEASE or GATEWAY_LEASE."""
     max_delete: str = _default(SITE_IN_TOML, "max_delete")
+    delete_grace: int = _default(SITE_IN_TOML, "delete_grace")
+    """Seconds that a run of deletions is held by the agent; 0: none is."""
     compress_level: int = _default(SITE_IN_TOML, "compress_level")
     compress_types: tuple[str, ...] = _default(SITE_IN_TOML, "compress_types")
     compress_min_size: int = _default(SITE_IN_TOML, "compress_min_size")
@@ -141,6 +143,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     max_page: int = _default(AGENT, "max_page")
     lease: int | None = None
     max_delete: str = _default(AGENT, "max_delete")
+    delete_grace: int = _default(AGENT, "delete_grace")
     compress_level: int = _default(AGENT, "compress_level")
     compress_types: tuple[str, ...] = _default(AGENT, "compress_types")
     compress_min_size: int = _default(AGENT, "compress_min_size")

@@ -1,6 +1,7 @@
 """Make the store equal to the web root: find the difference, apply it, check the outcome."""
 
-from memfis.sync.limits import Deletions, MaxDelete
+from memfis.sync.deletions import Deletions, Held
+from memfis.sync.limits import MaxDelete
 from memfis.sync.lock import try_lock
 from memfis.sync.options import Change, Options
 from memfis.sync.report import Report
@@ -11,6 +12,7 @@ from memfis.sync.whole_site import Sync, sync
 __all__ = [
     "Change",
     "Deletions",
+    "Held",
     "MaxDelete",
     "Options",
     "Report",

@@ -1,18 +1,12 @@
-"""How much a sync may delete before it stops and asks."""
+"""How much `memfis sync` may delete before it stops and asks."""
 
-import math
 import re
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from memfis.errors import SafetyError, UsageError
 
 SMALL = 20
-"""A limit in per cent never refuses to delete as few pages as this."""
-
-CALM = 60.0
-"""Seconds without a deletion after which the next one begins a new run."""
+"""Pages that may go at once, whatever their share: of a limit in per cent, and in the agent."""
 
 
 @dataclass(frozen=True)
@@ -56,41 +50,3 @@ class MaxDelete:
 
 
 DEFAULT_MAX_DELETE = MaxDelete(50, percent=True)
-
-
-class Deletions:
-    """The deletions of a site that is watched: many small ones in a row are one large one."""
-
-    def __init__(
-        self, site: str, limit: MaxDelete, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        """Count for `site`; a run of deletions may take what `limit` says."""
-        self._site = site
-        self._limit = limit
-        self._clock = clock
-        self._pages = 0
-        self._last = -math.inf
-        self._refused = False
-
-    def begin_anew(self) -> None:
-        """Take what went until now for meant."""
-        self._last = -math.inf
-        self._refused = False
-
-    def check(self, gone: int, recorded: int) -> None:
-        """Raise SafetyError if with `gone` more of `recorded` pages the run takes too many.
-
-        What was added since the run began makes up for what went: a checkout to and fro is no loss.
-        A run of which a part was refused lasts until what is left of it is no loss, or was meant.
-        """
-        if not gone:
-            return
-        now = self._clock()
-        if now - self._last > CALM and not self._refused:
-            self._pages = recorded
-        self._last = now
-        self._refused = True
-        left = max(0, recorded - gone)
-        deleted = max(gone, self._pages - left)
-        self._limit.check(self._site, deleted, max(self._pages, recorded), left)
-        self._refused = False

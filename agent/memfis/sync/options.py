@@ -1,9 +1,10 @@
 """How to sync."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from memfis.sync.deletions import Marks
 from memfis.sync.limits import DEFAULT_MAX_DELETE, MaxDelete
 
 
@@ -20,12 +21,18 @@ def _nothing(_: int) -> None:
     """Show no progress."""
 
 
-def _unlimited(_: int, __: int) -> None:
-    """Refuse nothing."""
-
-
 def _unseen(_: Change) -> None:
     """Show no change."""
+
+
+class Keep(Protocol):
+    """Says whether what is missing on disk is kept."""
+
+    def __call__(self, missing: Mapping[bytes, Marks], compared: Collection[bytes] | None) -> bool:
+        """Say it of what is `missing` in the directories `compared`; None: in all there are.
+
+        See `Deletions.keep`.
+        """
 
 
 @dataclass(frozen=True)
@@ -45,8 +52,8 @@ class Options:
     """Whose configuration the site is of, as its item says (service/installation.py)."""
     writing: Mapping[bytes, bool] = field(default_factory=dict)
     """Files that are being written, by URL path: True for how long already that their page goes."""
-    check: Callable[[int, int], None] = _unlimited
-    """Called with the pages that would be removed, and those recorded; may raise SafetyError."""
+    keep: Keep | None = None
+    """In place of `max_delete`: called when all is compared and nothing written."""
     progress: Callable[[int], None] = _nothing
     """Called with the number of files that were just dealt with."""
     seen: Callable[[Change], None] = _unseen

@@ -5,6 +5,7 @@ from collections.abc import Callable, Generator, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from memfis.sync.deletions import Marks
 from memfis.sync.difference import Task
 from memfis.sync.options import Options
 from memfis.sync.report import Report
@@ -54,6 +55,11 @@ class Walk:
         """Pages that the store should have had before."""
         self.published = 0
         """Pages that it will have."""
+        self.missing: dict[bytes, Marks] = {}
+        """The directories of which something is missing on disk, by URL path, with the marks of the
+        pages that are to be removed because of it: what is applied is what stands here."""
+        self.seen_to: set[bytes] = set()
+        """The directories that somebody else compared since; see `forget`."""
         self.lost = False
         """Pages may be in the store that no record names."""
         self.links: dict[bytes, list[Link]] = {}
@@ -115,6 +121,8 @@ class Walk:
 
     def forget(self, path: bytes) -> None:
         """Drop what is held of the directory at URL path `path`: somebody saw to it."""
+        self.missing.pop(path, None)
+        self.seen_to.add(path)
         self._worker.forget(path)
         for helper in self.helpers:
             helper.forget(path)
@@ -176,6 +184,8 @@ class Walk:
         self.report.add(outcome.report)
         self._add(outcome.below)
         self.links |= outcome.links
+        self.missing |= outcome.missing
+        self.seen_to.difference_update(outcome.links)
         self.gone += outcome.gone
         self.withdrawn += outcome.withdrawn
         self.recorded += outcome.recorded

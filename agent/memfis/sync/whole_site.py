@@ -12,6 +12,7 @@ from memfis.catalog.source import check_filled_from_root
 from memfis.errors import StoreRefusedError
 from memfis.settings.values import Site
 from memfis.store import Store
+from memfis.sync.deletions import STRAYS, marks
 from memfis.sync.difference import Task
 from memfis.sync.options import Options
 from memfis.sync.report import Report
@@ -45,6 +46,8 @@ class Sync:
         self._started = time.monotonic()
         self._target, self._options, self._item = target, options, item
         site = target.site
+        self._kept = False
+        """What is missing stays, as `Options.keep` said."""
         self._lost = (
             forgotten
             or options.checksum
@@ -61,13 +64,16 @@ class Sync:
         )
 
     @classmethod
-    def begin(cls, site: Site, store: Store, options: Options) -> Self:
+    def begin(
+        cls, site: Site, store: Store, options: Options, *, even_missing: bool = False
+    ) -> Self:
         """Return a sync of `site` as disk and `store` are now; nothing is changed yet.
 
         Raises RootError for a web root that cannot be one, UsageError for a site that is not filled
-        from one, StoreError when the store cannot be asked.
+        from one, StoreError when the store cannot be asked. `even_missing`: where nothing is where
+        the web root should be, take all pages out.
         """
-        target = Target.of(site, WebRoot(site), store)
+        target = Target.of(site, WebRoot(site, even_missing=even_missing), store)
         item = target.catalog.site_item()
         check_filled_from_root(item, site.name)
         reader = target.webroot.reader.numbers
@@ -101,27 +107,31 @@ class Sync:
             self._finish()
 
     def _decide(self, walk: Walk) -> bool:
-        if self._options.delete:
+        if self._options.keep is not None:
+            self._kept = self._options.keep(walk.missing, None)
+        elif self._options.delete:
             limit = self._options.max_delete
             limit.check(self._target.site.name, walk.gone, walk.recorded, walk.published)
-            self._options.check(walk.gone, walk.recorded)
         if walk.lost:
             self._item = self._target.catalog.note_loss(self._item)
-        return False
+        return self._kept
 
     def _finish(self) -> None:
         report = self.report
         report.pages = report.unchanged + report.added + report.changed + report.restored
         if not self._options.dry_run:
             lost = self._lost or self.walk.lost
-            if lost and self._options.delete:
-                report.removed += self._remove_orphans(report.pages)
-            self._item = self._site_item(whole=self._options.delete or not lost)
+            if self._kept:
+                report.pages += self.walk.gone
+            elif lost and self._options.delete:
+                self._remove_orphans()
+            whole = not lost or (self._options.delete and not self._kept)
+            self._item = self._site_item(whole=whole)
             self._target.catalog.write_site_item(self._item)
         report.seconds = time.monotonic() - self._started
 
-    def _remove_orphans(self, published: int) -> int:
-        site, store = self._target.site, self._target.store
+    def _remove_orphans(self) -> None:
+        site, store, report = self._target.site, self._target.store, self.report
         try:
             strays = orphans(store, self._target.catalog, site.name, site.index_name)
         except StoreRefusedError as error:
@@ -130,13 +140,18 @@ class Sync:
                 site.name,
                 error,
             )
-            return 0
+            return
         # else they are what the disk, seen whole, does not have
-        if published == 0 and not self.walk.withdrawn and self.webroot.closed is None:
-            limit = self._options.max_delete
-            limit.check(site.name, len(strays), len(strays), published)
+        if report.pages == 0 and not self.walk.withdrawn and self.webroot.closed is None:
+            if self._options.keep is None:
+                limit = self._options.max_delete
+                limit.check(site.name, len(strays), len(strays), report.pages)
+            elif strays and self._options.keep({STRAYS: marks(strays)}, (STRAYS,)):
+                self._kept = True
+                report.pages = len(strays)
+                return
         store.delete_many(strays)
-        return len(strays)
+        report.removed += len(strays)
 
     def _site_item(self, *, whole: bool) -> SiteItem:
         site = self._target.site

@@ -6,13 +6,19 @@ from typing import NamedTuple
 
 import msgspec
 
+from memfis.layout.keys import page_key
 from memfis.sync.apply import Writer
 from memfis.sync.comparison import Comparison
+from memfis.sync.deletions import Marks, marks
 from memfis.sync.difference import Difference, Task
 from memfis.sync.options import Change, Options
 from memfis.sync.report import Report
 from memfis.sync.target import Target
 from memfis.webroot import Link
+
+SHORT_LEASE = 3600
+"""Seconds. A third of a longer lease is left of every page between two looks at all, which is more
+than any deletion is held."""
 
 
 class Compare(NamedTuple):
@@ -48,6 +54,8 @@ class Outcome(msgspec.Struct):
     """Pages that the store should have had before."""
     published: int = 0
     """Pages that it will have."""
+    missing: dict[bytes, Marks] = {}
+    """What is missing on disk, see `Walk.missing`."""
     lost: bool = False
     """Pages may be in the store that no record names."""
     changes: list[Change] = []
@@ -75,6 +83,8 @@ class Worker:
             outcome.below += difference.below
             outcome.links[difference.path] = difference.links
             outcome.gone += len(difference.gone.pages)
+            if difference.gone:
+                outcome.missing[difference.path] = marks(difference.gone.pages)
             outcome.withdrawn += len(difference.withdrawn.pages)
             outcome.recorded += difference.recorded_pages
             outcome.published += difference.published_pages
@@ -100,11 +110,18 @@ class Worker:
         while self._held:
             difference = self._held.pop(next(iter(self._held)))
             if request.keep:
-                difference.keep()
+                self._keep(difference)
             outcome = Outcome(self._report())
             self._writer.apply(difference, outcome.report)
             outcome.lost = self._writer.damaged
             yield outcome
+
+    def _keep(self, difference: Difference) -> None:
+        """Leave what is missing, and see to it that its pages do not end before they have to go."""
+        pages = difference.gone.pages
+        difference.keep()
+        if 0 < self._options.lease < SHORT_LEASE:
+            difference.renew += [page_key(self._target.site.name, page) for page in pages]
 
     def forget(self, path: bytes) -> None:
         """Drop what is held of the directory at URL path `path`: somebody saw to it."""

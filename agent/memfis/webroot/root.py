@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Protocol
 
-from memfis.errors import MissingRootError, UsageError
+from memfis.errors import MissingRootError, RootError, UsageError
 from memfis.layout.keys import KEY_LIMIT, longest_key, page_keys, page_path
 from memfis.layout.paths import shown
 from memfis.layout.records import Entry
@@ -66,14 +66,23 @@ class _Named:
 class WebRoot:
     """A site's directory on disk, seen with the rights of nginx's user."""
 
-    def __init__(self, site: Site) -> None:
-        """Find the web root of `site`; raises UsageError, see `find_root`."""
+    def __init__(self, site: Site, *, even_missing: bool = False) -> None:
+        """Find the web root of `site`; raises UsageError, see `find_root`.
+
+        `even_missing`: where nothing is there, take it for one that is closed.
+        """
         self._site = site
         self._index = site.index_name
         self._exclusions = Exclusions.of(site)
         self.reader = Reader.called(site.reader)
         self.given = os.fsencode(site.root)
-        self.root, self.closed = find_root(self.given, self.reader)
+        self.closed: RootError | None
+        try:
+            self.root, self.closed = find_root(self.given, self.reader)
+        except MissingRootError as error:
+            if not even_missing:
+                raise
+            self.root, self.closed = self.given, error
         """`closed`: why nobody can be served anything of it; it publishes nothing then."""
         self.trusts_records = True
         """A file that is as its record says may be read by nginx's user, whose rights are the same
@@ -105,7 +114,7 @@ class WebRoot:
         return trees
 
     def check_open(self) -> None:
-        """Raise ClosedRootError when nobody can be served anything of the web root."""
+        """Raise what is wrong when nobody can be served anything of the web root."""
         if self.closed is not None:
             raise self.closed
 

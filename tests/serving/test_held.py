@@ -1,0 +1,130 @@
+"""A directory that is wiped and built anew under an agent: visitors see nothing of it."""
+
+import os
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from signal import SIGCONT, SIGSTOP
+from threading import Event, Thread
+
+import pytest
+
+from memfis.sync.limits import SMALL
+from support.agent import Agent
+from support.http import Connection
+from support.nginx import Site, Web
+from support.process import wait_for
+
+PAGES = 1000
+WIPED = 400
+
+
+def fill(site: Site, word: str, numbers: range = range(PAGES)) -> None:
+    for number in numbers:
+        directory = "built" if number < WIPED else "others"
+        site.write(f"{directory}/{number}.html", f"{word} {number}".encode())
+
+
+@pytest.fixture
+def site(web: Web) -> Site:
+    site = web.site()
+    fill(site, "old")
+    web.start()
+    return site
+
+
+@pytest.fixture
+def agent(web: Web, site: Site) -> Iterator[Agent]:
+    agent = Agent(
+        web.directory,
+        {"store": f"memcached://{web.store.socket}", "delete_grace": 15},
+        [{"name": site.name, "root": os.fspath(site.root), "origin": os.fspath(site.origin)}],
+    )
+    agent.start()
+    yield agent
+    agent.end()
+
+
+class Visitor:
+    """Asks for the pages that are built, one after the other, until it is told to stop."""
+
+    def __init__(self, site: Site) -> None:
+        self.answers: list[tuple[int, str | None, int, bytes]] = []
+        self.rounds = 0
+        self._site = site
+        self._stop = Event()
+        self._thread = Thread(target=self._visit)
+        self._thread.start()
+
+    def _visit(self) -> None:
+        while not self._stop.is_set():
+            with Connection(self._site.public) as connection:
+                for number in range(0, WIPED, 7):
+                    answer = connection.ask(f"/built/{number}.html", host=self._site.name)
+                    self.answers.append((answer.status, answer.source, number, answer.body))
+            self.rounds += 1
+
+    def leave(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+def at_once(site: Site, agent: Agent) -> None:
+    """Wipe the directory, and be a while about building what is to come in its place."""
+    agent.tell(SIGSTOP)  # so that it sees the whole at once, as on a machine that is not busy
+    shutil.rmtree(site.root / "built")
+    agent.tell(SIGCONT)
+    time.sleep(1)  # what a generator needs
+    fill(site, "new", range(WIPED))
+
+
+def over_a_second(site: Site, agent: Agent) -> None:
+    """Empty the directory, and fill it page by page."""
+    agent.tell(SIGSTOP)
+    for path in (site.root / "built").iterdir():
+        path.unlink()
+    agent.tell(SIGCONT)
+    for number in range(WIPED):
+        fill(site, "new", range(number, number + 1))
+        time.sleep(0.003)
+
+
+def by_moving(site: Site, agent: Agent) -> None:
+    """Move the directory away, and build another in its place."""
+    (site.root / "built").rename(site.root.parent / "old")
+    fill(site, "new", range(WIPED))
+
+
+def slowly(site: Site, agent: Agent) -> None:
+    """Remove file by file what is to be built anew then."""
+    for number in range(WIPED):
+        (site.root / "built" / f"{number}.html").unlink()
+        time.sleep(0.003)
+    fill(site, "new", range(WIPED))
+
+
+@pytest.mark.parametrize(
+    ("rebuild", "missed"), [(at_once, 0), (over_a_second, 0), (by_moving, 0), (slowly, SMALL)]
+)
+def test_visitors_get_no_404(
+    site: Site, agent: Agent, rebuild: Callable[[Site, Agent], None], missed: int
+) -> None:
+    """But for the first few pages of what is removed slowly, which may be all there is to it."""
+    visitor = Visitor(site)
+    try:
+        rebuild(site, agent)
+        agent.hears("the files of all pages that were held came back")
+        before = visitor.rounds
+        wait_for(lambda: visitor.rounds >= before + 2, "a round that began after that")
+    finally:
+        visitor.leave()
+    found = [answer for answer in visitor.answers if answer[0] == 200]
+    assert {status for status, *_ in visitor.answers} <= {200, 404}
+    assert {number for status, _, number, _ in visitor.answers if status == 404} <= set(
+        range(missed)
+    )
+    assert {body for _, _, number, body in found} <= {
+        b"%s %d" % (word, number) for word in (b"old", b"new") for number in range(WIPED)
+    }
+    _, source, number, body = visitor.answers[-1]
+    assert (source, body) == ("HIT", b"new %d" % number)
