@@ -316,7 +316,7 @@ def test_a_missing_web_root_is_held_and_then_its_pages_go(
 ) -> None:
     monkeypatch.setattr(holding, "ROOT_GRACE", 3.0)
     caplog.set_level(logging.INFO, "memfis")
-    keeper = SiteKeeper(filled.site, directory)
+    keeper = SiteKeeper(filled.site, directory / "run")
     away = filled.root.with_name("away")
     found = []
 
@@ -351,7 +351,7 @@ def test_a_web_root_whose_file_system_fails_keeps_its_pages(
 ) -> None:
     monkeypatch.setattr(holding, "ROOT_GRACE", 0.0)  # it is not for this
     caplog.set_level(logging.INFO, "memfis")
-    keeper = SiteKeeper(filled.site, directory)
+    keeper = SiteKeeper(filled.site, directory / "run")
     failures = []
 
     def fail(given: bytes, _: object) -> None:
