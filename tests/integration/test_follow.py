@@ -6,7 +6,6 @@ import pytest
 from msgspec.structs import replace
 
 from integration.conftest import Filled
-from memfis.errors import UsageError
 
 
 @pytest.fixture
@@ -69,9 +68,15 @@ def test_it_may_be_a_link_and_may_come_later(filled: Filled, shared: Path) -> No
 
 
 @pytest.mark.parametrize("target", [".", "..", "root/docs"])
-def test_one_that_turns_out_to_hold_the_root_is_refused(filled: Filled, target: str) -> None:
+def test_one_that_turns_out_to_hold_the_root_is_not_followed(
+    filled: Filled, shared: Path, target: str
+) -> None:
     named = filled.root.parent / "named"
     named.symlink_to(filled.root.parent / target)
     filled.site = replace(filled.site, follow=(str(named),))
-    with pytest.raises(UsageError, match=r"'follow' .*/named is .* holds the root or is in it"):
-        filled.sync()
+    report = filled.sync()
+    assert [each.reason for each in report.problems if "follow" in each.reason] == [
+        f"follow {named}: leads to {named.resolve()}, which holds the web root or is in it"
+    ]
+    assert uploads(filled) == set()
+    assert report.pages == 3

@@ -88,12 +88,13 @@ class WebRoot:
         """A file that is as its record says may be read by nginx's user, whose rights are the same
         as when the record was made."""
         self._below = self.root.rstrip(b"/") + b"/"
+        self._misled: list[Problem] = []
         trees = () if self.closed else tuple(self._find_trees())
         self._bounds = Bounds(trees, self.reader, self._exclusions.refused)
         self._made_up = _devices_with_made_up_inodes()
 
     def _find_trees(self) -> list[Tree]:
-        """Return the web root, and what links may lead into that is there; raises UsageError."""
+        """Return the web root, and what links may lead into that is there; raises RootError."""
         try:
             trees = [Tree.at(self.root)]
         except OSError as error:  # it went just now
@@ -106,11 +107,11 @@ class WebRoot:
             except OSError:
                 continue  # a link that leads there is told as one that leads nowhere
             if tree.holds(self.root) or trees[0].holds(tree.path):
-                raise UsageError(
-                    f"web root {shown(self.given)}: 'follow' {shown(path)} is {shown(tree.path)},"
-                    " which holds the root or is in it"
-                )
-            trees.append(tree)
+                leads = f"follow {shown(path)}: leads to {shown(tree.path)}"
+                why = f"{leads}, which holds the web root or is in it"
+                self._misled.append(Problem(b"/", why))
+            else:
+                trees.append(tree)
         return trees
 
     def check_open(self) -> None:
@@ -158,6 +159,8 @@ class WebRoot:
         A file that is as one of the `recorded` entries says is in it as that very entry.
         """
         listing = Listing(directory.path)
+        if directory.path == b"/":
+            listing.problems += self._misled
         children = self._children(directory, listing)
         room = (KEY_LIMIT - longest_key(self._site.name, directory.path)) // EXPANSION
         fit = self._exclusions.leaves_out_none([child.name for child in children])
