@@ -5,62 +5,23 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Protocol
 
 from memfis.errors import MissingRootError, RootError, UsageError
 from memfis.layout.keys import KEY_LIMIT, longest_key, page_keys, page_path
 from memfis.layout.paths import shown
 from memfis.layout.records import Entry
-from memfis.service.mountinfo import read_mountinfo
 from memfis.settings.values import Site
+from memfis.webroot.child import Child, Named, entry_of, link_of, note_failed
 from memfis.webroot.content import Files, kind_of
 from memfis.webroot.exclusions import Exclusions
-from memfis.webroot.links import names_on_the_way
-from memfis.webroot.listing import Ancestor, Directory, Link, Listing, Problem, Skipped
+from memfis.webroot.inodes import devices_with_made_up_inodes
+from memfis.webroot.listing import Ancestor, Directory, Listing, Problem, Skipped
 from memfis.webroot.place import CLOSED, MISSING, closed_on_the_way, find_root, root_error
 from memfis.webroot.reader import READ, SEARCH, Reader
 from memfis.webroot.way import Bounds, Tree
 
-MADE_UP = frozenset(
-    (
-        *("9p", "afs", "cifs", "exfat", "fuse", "fuseblk", "msdos", "prl_fs", "smb3", "smbfs"),
-        *("vboxsf", "vfat", "virtiofs"),
-    )
-)
-"""File systems that may make up the numbers of files anew, at each mount or whenever the kernel
-forgot them."""
-
 EXPANSION = 3
 """A byte of a name takes at most so many in a key (`%XX`)."""
-
-
-class _Child(Protocol):
-    """What is needed of an `os.DirEntry`."""
-
-    @property
-    def name(self) -> bytes: ...
-    @property
-    def path(self) -> bytes: ...
-    def is_dir(self) -> bool: ...
-    def is_symlink(self) -> bool: ...
-    def stat(self) -> os.stat_result: ...
-
-
-class _Named:
-    """One name in a directory that is not listed."""
-
-    def __init__(self, directory: bytes, name: bytes) -> None:
-        self.name = name
-        self.path = os.path.join(directory, name)
-
-    def is_dir(self) -> bool:
-        return os.path.isdir(self.path)
-
-    def is_symlink(self) -> bool:
-        return os.path.islink(self.path)
-
-    def stat(self) -> os.stat_result:
-        return os.stat(self.path)
 
 
 class WebRoot:
@@ -91,7 +52,7 @@ class WebRoot:
         self._misled: list[Problem] = []
         trees = () if self.closed else tuple(self._find_trees())
         self._bounds = Bounds(trees, self.reader, self._exclusions.refused)
-        self._made_up = _devices_with_made_up_inodes()
+        self._made_up = devices_with_made_up_inodes()
 
     def _find_trees(self) -> list[Tree]:
         """Return the web root, and what links may lead into that is there; raises RootError."""
@@ -135,7 +96,7 @@ class WebRoot:
             here = self.top()
             for name in path.split(b"/")[1:-1]:
                 listing = Listing(here.path)
-                self._add(listing, _Named(here.disk, name), here)
+                self._add(listing, Named(here.disk, name), here)
                 if not listing.below:
                     return None
                 [here] = listing.below
@@ -171,7 +132,7 @@ class WebRoot:
                     continue
                 self._add_or_withhold(listing, child, directory)
             except OSError as error:
-                _note_failed(listing, child, error)
+                note_failed(listing, child, error)
         return listing
 
     def look(self, directory: Directory, names: Iterable[bytes]) -> Listing:
@@ -181,11 +142,11 @@ class WebRoot:
         if listing.is_gone or listing.is_closed or listing.is_broken:
             return listing
         for name in names:
-            child = _Named(directory.disk, name)
+            child = Named(directory.disk, name)
             try:
                 self._add_or_withhold(listing, child, directory)
             except OSError as error:
-                _note_failed(listing, child, error)
+                note_failed(listing, child, error)
         return listing
 
     def _children(self, directory: Directory, listing: Listing) -> "list[os.DirEntry[bytes]]":
@@ -237,15 +198,15 @@ class WebRoot:
             return True
         if not self.reader.certainly_reads(child.path, status):
             return False
-        listing.entries[text] = _entry(text, status, inode)
+        listing.entries[text] = entry_of(text, status, inode)
         return True
 
-    def _add_or_withhold(self, listing: Listing, child: _Child, parent: Directory) -> None:
+    def _add_or_withhold(self, listing: Listing, child: Child, parent: Directory) -> None:
         self._add(listing, child, parent)
         if child.name.decode("latin-1") not in listing.entries:
             listing.withheld.add(child.name.decode("latin-1"))
 
-    def _add(self, listing: Listing, child: _Child, parent: Directory) -> None:
+    def _add(self, listing: Listing, child: Child, parent: Directory) -> None:
         """Put what `child` publishes into `listing`, or the reason why it does not."""
         name = child.name
         is_directory = child.is_dir()
@@ -254,7 +215,7 @@ class WebRoot:
             listing.skipped.append(Skipped(parent.path + name, "excluded"))
             return
         if linked:
-            listing.links.append(_link(child))
+            listing.links.append(link_of(child))
             if is_directory and any(each.linked for each in parent.ancestors):
                 # following links from links could multiply a small tree without end
                 why = "linked directory in a linked directory"
@@ -266,7 +227,7 @@ class WebRoot:
             listing.problems.append(Problem(parent.path + name, reason))
             return
         text = name.decode("latin-1")
-        listing.entries[text] = _entry(
+        listing.entries[text] = entry_of(
             text, status, 0 if status.st_dev in self._made_up else status.st_ino
         )
         if is_directory:
@@ -274,7 +235,7 @@ class WebRoot:
             path = parent.path + name + b"/"
             listing.below.append(Directory(path, child.path, (*parent.ancestors, here)))
 
-    def _obstacle(self, child: _Child, parent: Directory, status: os.stat_result) -> str | None:
+    def _obstacle(self, child: Child, parent: Directory, status: os.stat_result) -> str | None:
         """Return why `child` may not be published, None when it may."""
         is_directory = stat.S_ISDIR(status.st_mode)
         if not is_directory and not stat.S_ISREG(status.st_mode):
@@ -291,9 +252,7 @@ class WebRoot:
             return f"not readable for nginx's user {self.reader.name} ({mode})"
         return None
 
-    def _link_obstacle(
-        self, child: _Child, parent: Directory, status: os.stat_result
-    ) -> str | None:
+    def _link_obstacle(self, child: Child, parent: Directory, status: os.stat_result) -> str | None:
         target = os.path.realpath(child.path, strict=True)
         if self._bounds.tree_of(target) is None:
             return f"symbolic link out of the web root, to {shown(target)}"
@@ -328,53 +287,3 @@ class WebRoot:
         """Return the URL path of the directory `disk` below the web root, None when it is not."""
         below = disk.rstrip(b"/") + b"/"
         return below[len(self._below) - 1 :] if below.startswith(self._below) else None
-
-
-def _link(child: _Child) -> Link:
-    way = tuple(os.path.join(*step) for step in names_on_the_way(child.path))
-    return Link(child.name, way, os.path.realpath(child.path))
-
-
-def _entry(name: str, status: os.stat_result, inode: int) -> Entry:
-    """Return what a record keeps of the file or directory `name`; of directories only who may."""
-    if stat.S_ISDIR(status.st_mode):
-        return Entry(name, status.st_mode, 0, status.st_mtime_ns, status.st_uid, status.st_gid)
-    return Entry(
-        name,
-        status.st_mode,
-        status.st_size,
-        status.st_mtime_ns,
-        status.st_uid,
-        status.st_gid,
-        ctime_ns=status.st_ctime_ns,
-        inode=inode,
-    )
-
-
-def _note_failed(listing: Listing, child: _Child, error: OSError) -> None:
-    """Note in `listing` that what `child` is could not be found out, for `error`."""
-    text = child.name.decode("latin-1")
-    if error.errno in CLOSED:
-        listing.withheld.add(text)
-    elif error.errno not in MISSING:
-        listing.unknown.add(text)
-    elif not child.is_symlink():
-        return  # it went just now
-    if error.errno == errno.ELOOP:
-        reason = "circular symbolic link"
-    elif error.errno in MISSING:
-        reason = "dangling symbolic link"
-    else:
-        reason = error.strerror or str(error)
-    listing.problems.append(Problem(listing.path + child.name, reason))
-
-
-def _devices_with_made_up_inodes() -> frozenset[int]:
-    """Return the devices whose file systems give a file another number now and then."""
-    try:
-        mounted = read_mountinfo()
-    except FileNotFoundError:  # no /proc
-        return frozenset()
-    return frozenset(
-        line.device for line in mounted if line.type in MADE_UP or line.type.startswith("fuse.")
-    )
