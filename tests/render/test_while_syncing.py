@@ -113,7 +113,7 @@ def test_a_directory_that_goes(rendered: Rendered, origin: Origin) -> None:
     page = b"/new 0/page"
 
     async def keep() -> None:
-        keeper = SiteKeeper(site, rendered.directory)
+        keeper = SiteKeeper(site, rendered.directory / "run")
         renderer = keeper._dynamic.renderer
         assert renderer is not None
         pages = renderer.shelf.pages
