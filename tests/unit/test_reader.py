@@ -10,6 +10,7 @@ import pytest
 
 from memfis.errors import UsageError
 from memfis.webroot.reader import READ, SEARCH, Reader
+from support.directory import reachable_directory
 
 OTHER = Reader("nobody-like", 64000, frozenset([64001]))
 
@@ -76,11 +77,28 @@ def test_acls_decide_as_in_the_kernel(
     assert not OTHER.certainly_reads(os.fsencode(file), file.stat())
 
 
-def test_the_mask_limits_what_an_acl_grants(tmp_path: Path) -> None:
-    file = tmp_path / "a.html"
-    file.touch()
-    subprocess.run(["setfacl", "-m", "u:64000:r,m::-", file], check=True)
-    assert not may(OTHER, READ, file)
+@pytest.mark.parametrize(
+    ("entries", "mode"),
+    [
+        ("u:64000:r,m::x", 0o644),  # limited by the mask
+        ("u:64000:r,m::r", 0o600),
+        ("u:64000:r,m::-", 0o644),  # an empty mask: the kernel asks the mode bits alone
+        ("u:64000:r,m::-", 0o640),
+        ("u:64000:-,m::-", 0o644),
+        ("g:64001:-,m::-", 0o644),
+    ],
+)
+def test_the_mask_of_an_acl_is_that_of_the_kernel(entries: str, mode: int) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root may ask the kernel as somebody else")
+    with reachable_directory() as directory:
+        file = directory / "a.html"
+        file.touch()
+        file.chmod(mode)
+        subprocess.run(["setfacl", "-m", entries, file], check=True)
+        somebody = ("setpriv", "--reuid=64000", "--regid=64001", "--clear-groups")
+        done = subprocess.run([*somebody, "cat", file], capture_output=True)
+        assert may(OTHER, READ, file) is (done.returncode == 0)
 
 
 def test_a_user_that_does_not_exist_is_named() -> None:

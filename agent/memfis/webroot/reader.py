@@ -72,7 +72,9 @@ class Reader:
         """
         if self.uid == 0:
             return want == READ or stat.S_ISDIR(status.st_mode)
-        acl = _acl(path)
+        # Linux asks no ACL whose mask, which the group's mode bits show, is empty (fs/namei.c,
+        # acl_permission_check): a named user is one of the others then
+        acl = _acl(path) if status.st_mode & stat.S_IRWXG else None
         if acl is not None:
             return self._may_by_acl(want, acl, status)
         return self.may_by_mode(want, status.st_mode, status.st_uid, status.st_gid)
