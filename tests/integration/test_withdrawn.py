@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from integration.conftest import Agents, Filled
 from memfis.errors import ClosedRootError
 from memfis.sync import MaxDelete
+from memfis.webroot import WebRoot
 from support.agent import Agent
 from support.command import memfis
 from support.process import wait_for
@@ -98,6 +99,18 @@ def test_the_agent_withdraws_it(public: Filled, new_agent: Agents, name: str) ->
     wait_for(lambda: public.pages() == left, "what is closed to be gone")
     open_again(public.root)
     wait_for(lambda: len(public.pages()) == 60, "what is open to be back")
+
+
+@pytest.mark.parametrize("name", [name for name in CLOSINGS if "root" in name or "parent" in name])
+def test_a_closed_root_has_no_directory_but_its_own(public: Filled, name: str) -> None:
+    """What changes below it would leave records of directories that nothing names."""
+    assert WebRoot(public.site).directory(b"/docs/")
+    CLOSINGS[name][0](public.root)
+    closed = WebRoot(public.site)
+    assert closed.directory(b"/docs/") is None
+    top = closed.directory(b"/")
+    assert top is not None
+    assert closed.listing(top).is_closed
 
 
 def open_again(root: Path) -> None:

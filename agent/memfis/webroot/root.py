@@ -91,7 +91,12 @@ class WebRoot:
         return Directory(b"/", self.root, (Ancestor(status.st_dev, status.st_ino),))
 
     def directory(self, path: bytes) -> Directory | None:
-        """Return the directory at URL path `path` (ends with `/`) if it is published now."""
+        """Return the directory at URL path `path` (ends with `/`) if it is published now.
+
+        Of a web root that is closed that is `/` alone, which then has nothing in it.
+        """
+        if self.closed is not None and path != b"/":
+            return None
         try:
             here = self.top()
             for name in path.split(b"/")[1:-1]:
