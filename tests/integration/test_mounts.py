@@ -151,6 +151,15 @@ def test_a_directory_that_is_bound_to_another_name(
     shows("/b/page.html", None)
 
 
+def test_a_directory_that_is_bound_to_one_in_it(agent: Agent, filled: Filled, shows: Shows) -> None:
+    """Then it is above itself, and still not the end of the way to the web root."""
+    script = 'cd "$1"; mkdir -p a/b/c; echo -n one >a/b/c/page.html; mount --bind a a/b'
+    inside(agent.pid, script, filled.root)
+    shows("/a/b/b/c/page.html", "one")
+    inside(agent.pid, 'echo -n two >"$1/a/b/b/c/page.html"', filled.root)
+    shows("/a/b/b/c/page.html", "two")
+
+
 def test_a_file_that_is_bound_to_another_name(agent: Agent, filled: Filled, shows: Shows) -> None:
     outside = filled.root.parent / "outside.html"
     script = """

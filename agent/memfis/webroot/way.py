@@ -65,22 +65,37 @@ def check_way(descriptor: int, bounds: Bounds) -> None:
     tops = {tree[1:] for tree in bounds.trees}
     reader = bounds.reader
     here = os.open(b".", _DIRECTORY, dir_fd=descriptor)
-    below: tuple[int, int] | None = None
     try:
         while True:
             status = os.fstat(here)
             if not reader.may(SEARCH, b"/proc/self/fd/%d" % here, status):
                 raise OSError(errno.EAGAIN, f"lies where nginx's user {reader.name} may not go")
-            this = status.st_dev, status.st_ino
-            if this in tops:
+            if (status.st_dev, status.st_ino) in tops:
                 return
-            if this == below:  # the `..` of `/` is `/`
-                raise OSError(errno.EAGAIN, "leads out of the web root since it was found")
-            above = os.open(b"..", _DIRECTORY, dir_fd=here)
-            os.close(here)
-            here, below = above, this
+            below, here = here, os.open(b"..", _DIRECTORY, dir_fd=here)
+            try:
+                if _is_same(below, here):  # the `..` of `/` is `/`
+                    raise OSError(errno.EAGAIN, "leads out of the web root since it was found")
+            finally:
+                os.close(below)
     finally:
         os.close(here)
+
+
+def _is_same(one: int, other: int) -> bool:
+    """Whether two open directories are the same one, in the same mount.
+
+    One that is mounted over a directory in it (`mount --bind d d/e`) is above itself, once.
+    """
+    if not os.path.sameopenfile(one, other):
+        return False
+    return _mount_of(one) == _mount_of(other)
+
+
+def _mount_of(descriptor: int) -> bytes:
+    """Return the line of proc_pid_fdinfo(5) that says in which mount the open file is."""
+    with open(f"/proc/self/fdinfo/{descriptor}", "rb") as lines:
+        return next(line for line in lines if line.startswith(b"mnt_id:"))
 
 
 def check_place(descriptor: int, bounds: Bounds) -> None:
