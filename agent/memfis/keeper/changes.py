@@ -14,7 +14,7 @@ class Links:
     def __init__(self) -> None:
         """Begin without any."""
         self._of: dict[bytes, Sequence[Link]] = {}
-        self._depending: dict[bytes, set[bytes]] = {}
+        self._depending: dict[bytes, set[tuple[bytes, bytes]]] = {}
         self._leading: dict[bytes, set[bytes]] = {}
 
     def update(self, links: Mapping[bytes, Sequence[Link]]) -> None:
@@ -22,17 +22,17 @@ class Links:
         for path, held in links.items():
             for link in self._of.pop(path, ()):
                 for name in link.way:
-                    self._depending[name].discard(path)
+                    self._depending[name].discard((path, link.name))
                 self._leading[link.target].discard(path + link.name)
             if held:
                 self._of[path] = held
             for link in held:
                 for name in link.way:
-                    self._depending.setdefault(name, set()).add(path)
+                    self._depending.setdefault(name, set()).add((path, link.name))
                 self._leading.setdefault(link.target, set()).add(path + link.name)
 
-    def holders(self, name: bytes) -> Iterable[bytes]:
-        """Return the directories (URL paths) with a link that depends on `name` (path on disk)."""
+    def depending(self, name: bytes) -> Iterable[tuple[bytes, bytes]]:
+        """Return the links that depend on `name` (path on disk): directory (URL path), and name."""
         return self._depending.get(name, ())
 
     def also(self, disk: bytes) -> Iterator[bytes]:
@@ -73,8 +73,11 @@ class Pending:
         for disk in changes.trees:
             self._add(webroot, disk, deep=True)
         for name in changes.names:
-            for path in self.links.holders(name):
-                self._deep[path] = True
+            for path, link in self.links.depending(name):
+                # another file, or a whole directory that is another; what is beside it is not
+                self._deep.setdefault(path, False)
+                self._named.setdefault(path, set()).add(link.decode("latin-1"))
+                self._deep[path + link + b"/"] = True
 
     def add_directory(self, path: bytes) -> None:
         """Have the directory at URL path `path` compared."""
