@@ -1,271 +1,194 @@
-"""From `close()` of a changed file to the first visitor who gets it from memory."""
+"""Milliseconds from a change of a web root to the right answers, of every kind of change.
 
-import multiprocessing
+    python bench/changing.py [--only KIND,...] [--files N] [--rounds N] [--json FILE]
+
+Changes of content, all with one size and one time of modification, as content stores, image layers
+and reproducible builds make them: written in place with the time set back, renamed over, copied by
+`cp -p`, a directory swapped, a link pointed elsewhere, `current` pointed to another release, the
+whole root replaced by a copy. Withdrawals: a mode (of a file, a directory, the root, its parent),
+an ACL, a pattern in `exclude` and a reload.
+
+The web root is documentation, in a tmpfs. Visitors ask nginx for some of the pages concerned all
+the time; what counts is when the last of them got the right answer and none a wrong one after it:
+200 with the new content, or 403 or 404. Kinds take turns, round by round; the median counts.
+Needs memcached and nginx; the documentation is downloaded by apt-get.
+"""
+
+import argparse
 import os
-import random
+import platform
 import sys
 import time
-from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.client import HTTPException
-from math import ceil
-from multiprocessing.synchronize import Event
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from signal import SIGHUP
+from typing import Any
 
-from common import Section, Target
-from support.command import in_background, memfis_json
+sys.path.insert(0, os.fspath(Path(__file__).parents[1] / "tests"))
+
+from commands import cores
+from common import Section, Target, interleaved, medians, write_json
+from kinds import KINDS, Kind, Right, Scene
+from support.agent import Agent
+from support.directory import reachable_directory
 from support.http import Connection
-from support.nginx import Web
-from synced import SITE, configure
-from trees import Page, Tree, body, page_of
+from support.memcached import Memcached
+from support.nginx import Site, Web
+from support.process import unprivileged
+from synced import SITE
 
-PACE = 0.05, 0.15
-"""Seconds between two changes: at random from the first to the second."""
+BOUND, EACH = 100.0, 0.02
+"""Milliseconds that a change may take, and for each page that it concerns."""
+
+RIGHT_FOR = 0.25
+"""Seconds without a wrong answer after which there is none any more."""
+
+GIVEN_UP = 300.0
+"""Seconds after which a change counts as never seen."""
 
 PAUSE = 0.001
-"""Seconds between two looks at a page that was changed, and between two of a visitor's requests."""
+"""Seconds between two rounds of requests."""
 
-AT_ONCE = 8
-"""Changed pages asked for between two pauses, in turn when more are waited for."""
+FEW = 5
+"""Items that an agent asks for while there is nothing to do."""
 
-GIVEN_UP = 60.0
-"""Seconds after which a change counts as never served."""
-
-FIRST_SYNC = 900.0
-"""Seconds for the agent to fill the store."""
-
-TARGET = 100.0
-"""Milliseconds at the 99th percentile."""
+MEMORY = 4096
+"""MiB for the store."""
 
 
-class Sender(Protocol):
-    """The writing end of a pipe between processes."""
+def seen(site: Site, right: Right, *, from_memory: bool = False) -> float:
+    """Return when the first answers came that were right, and stayed so (`time.perf_counter`).
 
-    def send(self, obj: Any) -> None:
-        """Send one object."""
-
-
-@dataclass
-class Visits:
-    """What was asked, and how it went."""
-
-    requests: int = 0
-    fallbacks: int = 0
-    failures: Counter[str] = field(default_factory=Counter)
-
-    def add(self, others: "Visits") -> None:
-        """Count `others` too."""
-        self.requests += others.requests
-        self.fallbacks += others.fallbacks
-        self.failures += others.failures
-
-
-class Visitor:
-    """Asks for pages over a connection that is kept, and judges every answer."""
-
-    def __init__(self, public: Path, tree: Tree) -> None:
-        self.visits = Visits()
-        self._public = public
-        self._tree = tree
-        self._newest: dict[int, int] = {}
-        self._connection = Connection(public)
-
-    def ask(self, number: int) -> int | None:
-        """Ask for file `number`; return its version when it came whole and from memory."""
-        failures = self.visits.failures
-        self.visits.requests += 1
-        try:
-            answer = self._connection.ask(self._tree.url(number), host=SITE)
-        except (OSError, HTTPException) as error:
-            failures[f"no answer: {error!r}"] += 1
-            self._connection.socket.close()
-            self._connection = Connection(self._public)
-            return None
-        page = page_of(answer.body)
-        if answer.status != 200:
-            failures[f"status {answer.status}"] += 1
-        elif page is None or page.number != number:
-            failures["not a whole page"] += 1
-        elif page.version < self._newest.get(number, 0):
-            failures["an older page again"] += 1
-        else:
-            self._newest[number] = page.version
-            if answer.source == "HIT":
-                return page.version
-            self.visits.fallbacks += 1
-        return None
+    `from_memory`: they have to come from there.
+    """
+    end = time.perf_counter() + GIVEN_UP
+    since: float | None = None
+    with Connection(site.public) as connection:
+        while since is None or time.perf_counter() < since + RIGHT_FOR:
+            asked = time.perf_counter()
+            answers = {url: connection.ask(url, host=SITE) for url in right}
+            if not all(
+                right[url](answer) and (answer.source == "HIT" or not from_memory)
+                for url, answer in answers.items()
+            ):
+                since = None
+            elif since is None:
+                since = time.perf_counter()
+            if asked > end:
+                sys.exit(f"{sorted(right)}: not as they should be after {GIVEN_UP:.0f} s")
+            time.sleep(PAUSE)
+    return since
 
 
-@dataclass
-class Change:
-    """A file that was changed; times are those of `time.perf_counter`."""
-
-    number: int
-    version: int
-    renamed: bool
-    closed: float = 0.0
-    served: float | None = None
-
-    def make(self, tree: Tree) -> None:
-        """Write the new content in place, or beside it and over it as careful programs save."""
-        path = tree.path(self.number)
-        target = path.with_name(f".{path.name}.new") if self.renamed else path
-        with target.open("wb") as file:
-            file.write(body(Page(self.number, self.version), tree.size))
-        if self.renamed:
-            os.rename(target, path)
-        self.closed = time.perf_counter()
-
-    @property
-    def milliseconds(self) -> float:
-        """How long it took until it was served; GIVEN_UP when it never was."""
-        return (GIVEN_UP if self.served is None else self.served - self.closed) * 1000
+def rest(store: Memcached) -> None:
+    """Wait until nobody asks the store much: the agent is done with what was before."""
+    while True:
+        before = store.stats()
+        time.sleep(RIGHT_FOR)
+        now = store.stats()
+        if all(int(now[each]) - int(before[each]) < FEW for each in (b"cmd_get", b"cmd_set")):
+            return
 
 
-def make_changes(tree: Tree, visitor: Visitor, changes: Sequence[Change]) -> None:
-    """Make `changes` at their pace, whatever is still waited for, and note when each is served."""
-    moments = random.Random(1)
-    to_do, waiting = deque(changes), deque[Change]()
-    due = time.perf_counter()
-    while to_do or waiting:
-        if to_do and time.perf_counter() >= due:
-            change = to_do.popleft()
-            change.make(tree)
-            waiting.append(change)
-            due += moments.uniform(*PACE)
-        for _ in range(min(AT_ONCE, len(waiting))):
-            change = waiting.popleft()
-            served = visitor.ask(change.number) == change.version
-            now = time.perf_counter()
-            if served:
-                change.served = now
-            elif now < change.closed + GIVEN_UP:
-                waiting.append(change)
-        time.sleep(PAUSE)
+def milliseconds(site: Site, scene: Scene, kind: Kind, concerned: Callable[[int], None]) -> float:
+    """Return how long a change of a `kind` took to be seen; `concerned` is told of how many pages.
 
-
-def visit(public: Path, tree: Tree, changing: Sequence[int], ended: Event, results: Sender) -> None:
-    """Ask for any page and for those that change, by turns, until `ended`: a process of its own."""
-    choice = random.Random(2)
-    visitor = Visitor(public, tree)
-    while not ended.is_set():
-        visitor.ask(choice.randrange(tree.files))
-        visitor.ask(choice.choice(changing))
-        time.sleep(PAUSE)
-    results.send(visitor.visits)
+    It begins where all is well, and ends so.
+    """
+    seen(site, scene.right(*scene.urls()), from_memory=True)
+    rest(site.store)
+    changes = kind(scene)
+    right, pages = next(changes)
+    changed = time.perf_counter()
+    took = seen(site, right) - changed
+    concerned(pages)
+    for again, _ in changes:
+        seen(site, again, from_memory=True)
+    return took * 1000
 
 
 @contextmanager
-def another_visitor(public: Path, tree: Tree, changing: Sequence[int]) -> Iterator[Visits]:
-    """Let another process ask all the time; its visits are known at the end."""
-    context = multiprocessing.get_context("fork")
-    ended = context.Event()
-    receiver, sender = context.Pipe(duplex=False)
-    arguments = (public, tree, changing, ended, sender)
-    process = context.Process(target=visit, args=arguments, daemon=True)
-    visits = Visits()
-    process.start()
-    sender.close()
-    try:
-        yield visits
-    finally:
-        ended.set()
-        visits.add(receiver.recv())
-        process.join()
+def kept(directory: Path, files: int) -> Iterator[tuple[Site, Scene]]:
+    """Yield a site of `files` files that an agent keeps, and its web root."""
+    user = unprivileged()
+    web = Web(directory, "-m", str(MEMORY))
+    srv = directory / "srv"
+    srv.mkdir(mode=0o755)
+    more = "keepalive_requests 1000000000; keepalive_time 1d;"
+    site = web.site(SITE, root=os.fspath(directory / "root"), extra=more)
+    site.settings["root"] = os.fspath(srv / "current")
+    settings: dict[str, object] = {"store": f"memcached://{web.store.socket}"}
+    settings |= {"reader": user.pw_name} if user else {}
+    own: dict[str, object] = {"name": SITE, "root": os.fspath(srv / "current")}
+    agent = Agent(directory, settings, [own])
 
+    def reload(exclude: Sequence[str]) -> None:
+        agent.sites[0]["exclude"] = list(exclude)
+        agent.configure()
+        agent.tell(SIGHUP)
 
-def wait_for_agent(config: Path, tree: Tree, visitor: Visitor, number: int) -> None:
-    """Return when the agent has filled the store and follows changes; fail when it never does."""
-    end = time.monotonic() + FIRST_SYNC
-    while not memfis_json("status", "--config", config)["sites"][0].get("last_sync"):
-        if time.monotonic() > end:
-            sys.exit(f"the agent did not fill the store within {FIRST_SYNC:.0f} s")
-        time.sleep(0.5)
-    make_changes(tree, visitor, planned(tree, [number]))
-
-
-def planned(tree: Tree, numbers: Sequence[int]) -> list[Change]:
-    """Return a change of each of the files `numbers`, every other one by rename."""
-    changes = []
-    for position, number in enumerate(numbers):
-        page = page_of(tree.path(number).read_bytes())
-        if page is None:
-            sys.exit(f"{tree.path(number)}: not as it was made; remove the tree")
-        changes.append(Change(number, page.version + 1, renamed=bool(position % 2)))
-    return changes
-
-
-def percentile(figures: Sequence[float], part: float) -> float:
-    """Return the smallest figure that `part` of all do not exceed."""
-    return sorted(figures)[max(0, ceil(part * len(figures)) - 1)]
-
-
-def summary(changes: Sequence[Change]) -> dict[str, float]:
-    """Return the percentiles of `changes` in milliseconds."""
-    figures = [change.milliseconds for change in changes]
-    parts = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "max": 1.0}
-    return {name: percentile(figures, part) for name, part in parts.items()}
-
-
-def measure_changes(directory: Path, tree: Tree, number: int, memory: int) -> Section:
-    """Change `number` files under a running agent; `memory`: MiB of the store."""
-    *changing, first = random.Random(number).sample(range(tree.files), number + 1)
-    web = Web(directory, "-m", str(memory))
-    site = web.site(
-        SITE, root=os.fspath(tree.root), extra="keepalive_requests 1000000000; keepalive_time 1d;"
-    )
-    config = configure(directory, web.store, tree.root)
-    agent = in_background(directory, "agent", "--config", config)
+    scene = Scene(srv, files, reload)
     try:
         web.start()
         agent.start(lambda: True)
-        visitor = Visitor(site.public, tree)
-        wait_for_agent(config, tree, visitor, first)
-        visitor.visits = Visits()
-        changes = planned(tree, changing)
-        with another_visitor(site.public, tree, changing) as visits:
-            make_changes(tree, visitor, changes)
-        visits.add(visitor.visits)
+        yield site, scene
     finally:
         agent.end()
         web.end()
-    return section(tree, changes, visits)
 
 
-def section(tree: Tree, changes: Sequence[Change], visits: Visits) -> Section:
-    """Return the table of `changes` and of the `visits` meanwhile."""
-    kinds = {
-        "all": list(changes),
-        "written in place": [change for change in changes if not change.renamed],
-        "renamed over": [change for change in changes if change.renamed],
-    }
-    rows = {f"{name} ({len(those)})": summary(those) for name, those in kinds.items() if those}
-    table = [["milliseconds", *summary(changes)]]
-    table += [
-        [name, *(f"{figure:,.1f}" for figure in figures.values())] for name, figures in rows.items()
+def measure(directory: Path, names: Sequence[str], files: int, rounds: int) -> Section:
+    """Measure the kinds called `names`, by turns."""
+    pages: dict[str, int] = {}
+    with kept(directory, files) as (site, scene):
+        measures: dict[str, Callable[[], float]] = {
+            name: partial(milliseconds, site, scene, KINDS[name], partial(pages.__setitem__, name))
+            for name in names
+        }
+        found = interleaved(measures, rounds)
+    middle = medians(found)
+    rows = [["milliseconds", "pages", "median", "least", "most"]]
+    rows += [
+        [name, f"{pages[name]:,}", *(f"{f:,.0f}" for f in (middle[name], min(took), max(took)))]
+        for name, took in found.items()
     ]
-    lost = sum(change.served is None for change in changes)
-    failed = visits.failures.total() + lost
-    note = f"{visits.requests:,} requests meanwhile, {visits.fallbacks:,} of them from disk"
-    reasons = [f"failure: {reason}: {count}" for reason, count in visits.failures.items()]
-    return Section(
-        f"Change to served: {len(changes)} of {tree.files:,} files, from close() to the first HIT",
-        table,
-        [
-            Target("99th percentile", summary(changes)["p99"], TARGET, unit="ms"),
-            Target("failures", failed, 0),
-        ],
-        {
-            "milliseconds": [change.milliseconds for change in changes],
-            "renamed": [change.renamed for change in changes],
-            "percentiles": rows,
-            "requests": visits.requests,
-            "fallbacks": visits.fallbacks,
-            "failures": dict(visits.failures),
-            "never_served": lost,
-        },
-        [note, *([f"never served: {lost}"] if lost else []), *reasons],
+    targets = [Target(name, middle[name], BOUND + EACH * pages[name], unit="ms") for name in names]
+    title = f"Change to right answers: {scene.files:,} files, median of {rounds}"
+    return Section(title, rows, targets, {"milliseconds": found, "pages": pages})
+
+
+def options() -> argparse.Namespace:
+    """Return what the command line says."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
+    add = parser.add_argument
+    add("--only", metavar="WORD,...", default="", help="kinds whose names have one of the words")
+    add("--files", type=int, default=7_000, help="of documentation (default %(default)s)")
+    add("--rounds", type=int, default=5, help="of which the median counts (default %(default)s)")
+    add("--tmpfs", type=Path, default=Path("/dev/shm"), metavar="DIR", help="where to work")
+    add("--json", type=Path, metavar="FILE", help="write all figures to FILE")
+    given = parser.parse_args()
+    given.kinds = [name for name in KINDS if any(w in name for w in given.only.split(","))]
+    if not given.kinds:
+        parser.error(f"no such kind: {given.only}")
+    return given
+
+
+def main() -> None:
+    """Measure, print the table, and write JSON when asked to."""
+    given = options()
+    machine = f"{cores()} cores, {platform.system()} {platform.release()}"
+    print(f"{machine}, Python {platform.python_version()}\n", flush=True)
+    with reachable_directory(given.tmpfs) as directory:
+        section = measure(directory, given.kinds, given.files, given.rounds)
+    print(section)
+    if given.json is not None:
+        document: dict[str, Any] = {"machine": machine, "changing": section.document()}
+        write_json(given.json, document)
+
+
+if __name__ == "__main__":
+    main()

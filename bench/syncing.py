@@ -27,9 +27,9 @@ from typing import Any
 
 sys.path.insert(0, os.fspath(Path(__file__).parents[1] / "tests"))
 
-from changing import measure_changes
 from commands import cores, memfis, peak_memory, seconds
 from common import Section, Target, interleaved, medians, write_json
+from saving import measure_changes
 from support.directory import reachable_directory
 from synced import synced
 from trees import LARGEST, SMALLEST, Tree, copy_documentation, made_tree
