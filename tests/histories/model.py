@@ -3,11 +3,16 @@
 The rules are those of docs/architecture/how-it-works.md, as far as the histories can reach them.
 """
 
+import ctypes
 import os
 import re
 import stat
 import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from pwd import struct_passwd
 from urllib.parse import unquote_to_bytes
 
 from support.memcached import Memcached
@@ -16,23 +21,62 @@ SITE = b"h.example"
 MAX_PAGE = 64 * 1024
 """Bytes as stored. No content of the histories compresses to anything near it."""
 
-EXCLUDE = ("*.iso", "drafts/")
-"""The site's own patterns, next to the default ones."""
+EXCLUSIONS = (("*.iso", "drafts/"), ("*.iso",), ("*.html",), ("*",), ())
+"""Patterns that the site may have, next to the default ones; the first at the beginning."""
 
 _SOURCE = re.compile(rb"\.(php[34578]?|phtml|phar|phps|inc)(~|\.bak)*\Z", re.IGNORECASE)
-_EXCLUDED = re.compile(rb".*(~|\.(bak|sql|iso))\Z", re.IGNORECASE | re.DOTALL)
+_EXCLUDED = re.compile(rb".*(~|\.(bak|sql))\Z", re.IGNORECASE | re.DOTALL)
 _TEXT = (b"html", b"css", b"txt")
 
 
-@dataclass(frozen=True)
+_libc = ctypes.CDLL(None)
+
+
 class Reader:
-    """nginx's user: whether it owns every file of the tree, or is one of the others."""
+    """nginx's user. The kernel says what it may read: its modes, owners, ACLs, and all above."""
 
-    owner: bool
+    def __init__(self, user: struct_passwd | None) -> None:
+        """`user`: None for whoever runs this."""
+        self._user = user
 
-    def may(self, bit: int, status: os.stat_result) -> bool:
-        """Whether the mode of a file grants `bit`: 4 to read, 1 to enter."""
-        return bool(status.st_mode >> (6 if self.owner else 0) & bit)
+    @property
+    def owner(self) -> bool:
+        """Whether it owns every file of the tree."""
+        return self._user is None
+
+    @contextmanager
+    def _eyes(self) -> Iterator[None]:
+        """Look at files as the user (setfsuid(2): this thread alone, and without root's powers)."""
+        if self._user is None:
+            yield
+            return
+        before = os.getgroups()
+        os.setgroups(os.getgrouplist(self._user.pw_name, self._user.pw_gid))
+        try:
+            _libc.setfsgid(self._user.pw_gid)
+            _libc.setfsuid(self._user.pw_uid)
+            assert _libc.setfsuid(-1) == self._user.pw_uid
+            yield
+        finally:
+            _libc.setfsuid(os.geteuid())
+            _libc.setfsgid(os.getegid())
+            os.setgroups(before)
+
+    def open(self, directories: Sequence[bytes], files: Sequence[bytes]) -> dict[bytes, bytes]:
+        """Return the content of each of `files` that the user can read.
+
+        Of `directories` those that it can enter are among them, with no content.
+        """
+        found = {}
+        with self._eyes():
+            for path in directories:
+                with suppress(PermissionError):
+                    os.stat(path + b"/.")
+                    found[path] = b""
+            for path in files:
+                with suppress(PermissionError), open(path, "rb") as file:
+                    found[path] = file.read()
+        return found
 
 
 @dataclass
@@ -48,23 +92,36 @@ def escaped(path: bytes) -> bytes:
     return b"".join(b"%%%02X" % c if c <= 0x20 or c == 0x25 else bytes([c]) for c in path)
 
 
-def public(root: bytes, reader: Reader) -> Public:
-    """Return what the web root `root`, a path without links, is to have in memory."""
-    found = Public()
-    _visit(found, root, reader, root, b"/", [_identity(os.stat(root))], linked=False)
+@dataclass(frozen=True)
+class Site:
+    """What a web root is published with. `root` is what is configured, which may be a link."""
+
+    root: bytes
+    reader: Reader
+    exclude: Sequence[str]
+
+
+def public(site: Site) -> Public:
+    """Return what `site` is to have in memory."""
+    found = Public({}, {_directory_key(b"/")})
+    if site.reader.open([site.root], []):
+        root = os.path.realpath(site.root)
+        _visit(found, site, root, root, b"/", [_identity(os.stat(root))], linked=False)
     return found
 
 
 def _visit(
     found: Public,
+    site: Site,
     root: bytes,
-    reader: Reader,
     directory: bytes,
     url: bytes,
     above: list[tuple[int, int]],
     linked: bool,
 ) -> None:
-    found.directories.add(b"memfis-dir://" + SITE + escaped(url))
+    found.directories.add(_directory_key(url))
+    directories: dict[bytes, tuple[bytes, tuple[int, int], bool]] = {}
+    files: dict[bytes, bytes] = {}
     for name in os.listdir(directory):
         path = directory + b"/" + name
         try:
@@ -76,23 +133,41 @@ def _visit(
         if (
             refused(name, enters)
             or _EXCLUDED.match(name)
-            or (enters and name == b"drafts")
+            or _excluded(name, enters, site.exclude)
             or len(b"memfis-private://" + SITE + escaped(url + name)) > 250
-            or (link and not _link_is_public(root, reader, path))
-            or not reader.may(1 if enters else 4, status)
+            or (link and not _link_is_public(root, path))
         ):
             continue
-        if enters:
-            identity = _identity(status)
-            if not (link and (linked or identity in above)):
-                below = [*above, identity]
-                _visit(found, root, reader, path, url + name + b"/", below, linked or link)
+        identity = _identity(status)
+        if enters and not (link and (linked or identity in above)):
+            directories[path] = name, identity, link
         elif stat.S_ISREG(status.st_mode):
-            with open(path, "rb") as file:
-                content = file.read()
-            if _fits(name, content):
-                page = url if name == b"index.html" else url + name
-                found.pages[b"memfis://" + SITE + escaped(page)] = content
+            files[path] = name
+    opened = site.reader.open(list(directories), list(files))
+    for path, (name, identity, link) in directories.items():
+        if path in opened:
+            below = [*above, identity]
+            _visit(found, site, root, path, url + name + b"/", below, linked or link)
+    for path, name in files.items():
+        if path in opened and _fits(name, opened[path]):
+            found.pages[file_key(url, name)] = opened[path]
+
+
+def _directory_key(url: bytes) -> bytes:
+    return b"memfis-dir://" + SITE + escaped(url)
+
+
+def file_key(directory: bytes, name: bytes) -> bytes:
+    """Return the key of the page of the file `name` in the directory at a URL path."""
+    return b"memfis://" + SITE + escaped(directory if name == b"index.html" else directory + name)
+
+
+def _excluded(name: bytes, is_directory: bool, patterns: Sequence[str]) -> bool:
+    text = name.decode("latin-1")
+    return any(
+        fnmatchcase(text, each.rstrip("/")) and (is_directory or not each.endswith("/"))
+        for each in patterns
+    )
 
 
 def _identity(status: os.stat_result) -> tuple[int, int]:
@@ -106,17 +181,15 @@ def refused(name: bytes, is_directory: bool) -> bool:
     return not is_directory and _SOURCE.search(name) is not None
 
 
-def _link_is_public(root: bytes, reader: Reader, path: bytes) -> bool:
+def _link_is_public(root: bytes, path: bytes) -> bool:
+    """Whether a link leads to a name in the web root that may be public."""
     target = os.path.realpath(path)
     if not target.startswith(root + b"/"):
         return False
     names = target[len(root) + 1 :].split(b"/")
     if any(refused(name, True) for name in names[:-1]):
         return False
-    if refused(names[-1], os.path.isdir(target)):
-        return False
-    directories = [b"/".join([root, *names[:depth]]) for depth in range(len(names))]
-    return all(reader.may(1, os.stat(each)) for each in directories)
+    return not refused(names[-1], os.path.isdir(target))
 
 
 def _fits(name: bytes, content: bytes) -> bool:
@@ -144,9 +217,9 @@ def keys(store: Memcached) -> list[bytes]:
     return sorted(key for key in map(unquote_to_bytes, listed) if ours.match(key))
 
 
-def differences(root: bytes, reader: Reader, store: Memcached) -> list[str]:
+def differences(site: Site, store: Memcached) -> list[str]:
     """Return what is not in the store as the web root has it, a line each."""
-    expected = public(root, reader)
+    expected = public(site)
     with store.client() as client:
         client.serde = Plain()
         there = keys(store)

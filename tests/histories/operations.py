@@ -20,14 +20,23 @@ Operation = tuple[Any, ...]
 _LINE = b"All work and no play makes Jack a dull boy.\n"
 
 
+PINNED = 10**9
+"""Nanoseconds since the epoch: when every file was changed, where times are pinned."""
+
+
 class Tree:
     """A web root and what is done to it."""
 
-    def __init__(self, root: bytes) -> None:
+    root: bytes
+    """Where it is, free of links."""
+
+    def __init__(self, root: bytes, *, pinned: bool = False) -> None:
+        """Make it, and a directory that is not published; `pinned`: all times are equal."""
         self.root = root
         self.outside = root + b".outside"
-        self._sizes: set[int] = set()
-        os.mkdir(root)
+        self._pinned = pinned
+        self._made = 0
+        os.makedirs(root)
         os.mkdir(self.outside)
         self._put(self.outside + b"/secret.html", 77, "text")
 
@@ -62,6 +71,7 @@ class Tree:
             file.write(content[: size // 2])
             time.sleep(0.1)
             file.write(content[size // 2 :])
+        self._pin(here)
 
     def replace(self, path: bytes, size: int, kind: str) -> None:
         """Write a new file and rename it over."""
@@ -71,34 +81,26 @@ class Tree:
 
     def append(self, path: bytes, size: int, kind: str) -> None:
         file = self._file(path)
-        before = os.stat(file).st_size
-        added = self._content(before + size, kind)[before:]
         with open(file, "ab") as opened:
-            opened.write(added)
+            opened.write(self._content(size, kind))
+        self._pin(file)
 
     def truncate(self, path: bytes, size: int) -> None:
         """Cut a file, in place and open."""
         file = self._file(path)
-        while size in self._sizes:
-            size += 1
         if size < os.stat(file).st_size:
-            self._sizes.add(size)
             with open(file, "r+b") as opened:
                 opened.truncate(size)
+            self._pin(file)
 
     def rewrite(self, path: bytes) -> None:
-        """Change the content and neither size nor time: what only --checksum can see."""
-        file = self._file(path)
-        status = os.stat(file)
-        with open(file, "r+b") as opened:
-            content = opened.read()
-            opened.seek(0)
-            opened.write(bytes(byte ^ 1 for byte in content[:16]) + content[16:])
-        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+        """Change the content and neither size nor time of modification."""
+        self._flip(self._file(path))
 
     def touch(self, path: bytes, seconds: int) -> None:
         """Set the modification time, which may be long ago."""
         os.utime(self.path(path), (seconds, seconds))
+        self._pin(self.path(path))
 
     def delete(self, path: bytes) -> None:
         """Delete a file, a link or a whole tree."""
@@ -109,10 +111,7 @@ class Tree:
         os.rename(self.path(path), self._with_parents(to))
 
     def chmod(self, path: bytes, mode: int) -> None:
-        """Change a mode, but not that of the web root: one that is closed is refused."""
-        here = self.path(path)
-        if os.path.realpath(here) != os.path.realpath(self.root):  # there may be a link to it
-            os.chmod(here, mode)
+        os.chmod(self.path(path), mode)
 
     def symlink(self, path: bytes, target: bytes) -> None:
         """Make a link, or point the one that is there elsewhere.
@@ -192,9 +191,25 @@ class Tree:
 
     def _put(self, path: bytes, size: int, kind: str) -> None:
         self._check(path)
-        content = self._content(size, kind)
+        self._fill(path, self._content(size, kind))
+
+    def _fill(self, path: bytes, content: bytes) -> None:
         with open(path, "wb") as file:
             file.write(content)
+        self._pin(path)
+
+    def _flip(self, file: bytes) -> None:
+        status = os.stat(file)
+        with open(file, "r+b") as opened:
+            content = opened.read()
+            opened.seek(0)
+            opened.write(bytes(byte ^ 1 for byte in content[:16]) + content[16:])
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+    def _pin(self, path: bytes) -> None:
+        """Set the time back, as programs do that copy files with their times."""
+        if self._pinned:
+            os.utime(path, ns=(PINNED, PINNED))
 
     def _remove(self, path: bytes) -> None:
         if os.path.isdir(path) and not os.path.islink(path):
@@ -203,14 +218,8 @@ class Tree:
             os.unlink(path)
 
     def _content(self, size: int, kind: str) -> bytes:
-        """Return content of at least `size` bytes, of a size that no other of this tree has.
-
-        The clock of a file system ticks every few milliseconds, so two contents of one size could
-        have the same time, and only --checksum could tell them apart.
-        """
-        while size in self._sizes:
-            size += 1
-        self._sizes.add(size)
+        """Return `size` bytes that no other content of this tree begins with."""
+        self._made += 1
         if kind == "noise":
-            return random.Random(size).randbytes(size)
-        return (b"<p>%d</p>\n" % size + _LINE * (size // len(_LINE) + 1))[:size]
+            return random.Random(self._made).randbytes(size)
+        return (b"<p>%d</p>\n" % self._made + _LINE * (size // len(_LINE) + 1))[:size]

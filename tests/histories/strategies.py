@@ -23,17 +23,93 @@ sizes = st.one_of(
 """Bytes; noise and text alike are far from `model.MAX_PAGE` as stored."""
 
 kinds = st.sampled_from(["text", "noise"])
-modes = st.sampled_from([0o644, 0o600, 0o000, 0o755, 0o700, 0o711, 0o744])
+few_sizes = st.sampled_from([0, 1, 300, 600, 600, 600, 4096])
+"""Where times are pinned, so that a content is often followed by one of the same size."""
+
+modes = st.sampled_from([0o644, 0o600, 0o000, 0o755, 0o700, 0o711, 0o744, 0o750, 0o770])
+
+permissions = st.sampled_from([0, 1, 4, 5, 7])
+
+ROOTS = [b"", b"..", b"../.."]
+"""The web root and the directories above it."""
+
+
+def operation(name: str, *arguments: st.SearchStrategy[object]) -> st.SearchStrategy[Operation]:
+    """Return operations called `name`."""
+    return st.tuples(st.just(name), *arguments)
+
+
+def accesses(names: st.SearchStrategy[bytes]) -> st.SearchStrategy[Operation]:
+    """Return what changes who may read one of `names`."""
+    entry = st.one_of(st.none(), permissions)
+    owners = st.sampled_from(["user", "group", "nobody"])
+    return st.one_of(
+        operation("chmod", names, modes),
+        operation("chown", names, owners),
+        operation("acl", names, entry, entry, permissions, permissions, permissions),
+    )
+
+
+def closings(names: st.SearchStrategy[bytes]) -> st.SearchStrategy[Operation]:
+    """Return what is likely to close one of `names`."""
+    return st.one_of(
+        operation("chmod", names, st.sampled_from([0o600, 0o000, 0o700])),
+        operation("acl", names, st.just(0), st.none(), st.just(5), st.just(7), st.just(5)),
+        operation("acl", names, st.none(), st.just(0), st.just(0), st.just(5), st.just(5)),
+        operation("exclude", st.sampled_from([2, 3])),
+        accesses(names),
+    )
+
+
+@st.composite
+def secrets(
+    draw: st.DrawFn, paths: st.SearchStrategy[bytes], places: st.SearchStrategy[bytes]
+) -> list[Operation]:
+    """Return a burst in which a file is given a secret and closed, and what opens it again."""
+    path = draw(paths)
+    directory = path.rpartition(b"/")[0]
+    above = st.one_of(st.just(directory), places, st.sampled_from(ROOTS))
+    itself = draw(st.booleans())
+    closing = draw(closings(st.just(path) if itself else above))
+    when = draw(st.sampled_from(["before", "after"]))
+    milliseconds = draw(st.sampled_from([0, 0, 60, 300]))
+    burst: list[Operation] = [
+        ("write", path, 600, "text"),
+        ("conceal", path, closing, when, milliseconds),
+    ]
+    burst += draw(st.lists(operation("quiet"), max_size=1))
+    if closing[1] in ROOTS and draw(st.integers(0, 3)):
+        burst.append(("reopen",))
+    if closing[0] == "exclude" and draw(st.integers(0, 3)):
+        burst.append(("exclude", draw(st.sampled_from([0, 1, 4]))))
+    return burst
+
+
+def whole_roots(places: st.SearchStrategy[bytes]) -> st.SearchStrategy[Operation]:
+    """Return what happens to a web root as a whole, and mounts."""
+    releases = st.integers(0, 2)
+    milliseconds = st.sampled_from([0, 10, 150])
+    return st.one_of(
+        operation("switch", releases),
+        operation("switch", releases),
+        operation("exchange_roots", releases),
+        operation("root_away", milliseconds),
+        operation("hide", milliseconds),
+        operation("mount", st.one_of(places, places, st.just(b"")), few_sizes),
+        operation("bind", places, st.one_of(places, st.just(b""))),
+        operation("unmount", st.integers(0, 5)),
+        operation("unmount", st.integers(0, 5)),
+        operation("exclude", st.integers(0, 4)),
+        operation("reopen"),
+    )
 
 
 def operations(
-    paths: st.SearchStrategy[bytes], names: st.SearchStrategy[bytes], rewrite: bool
+    paths: st.SearchStrategy[bytes],
+    names: st.SearchStrategy[bytes],
+    sizes: st.SearchStrategy[int],
 ) -> st.SearchStrategy[Operation]:
     """Return operations on a tree: `paths` are of files, `names` of files and directories."""
-
-    def operation(name: str, *arguments: st.SearchStrategy[object]) -> st.SearchStrategy[Operation]:
-        return st.tuples(st.just(name), *arguments)
-
     targets = st.one_of(names, st.sampled_from([b"self", b"outside", b"outside/secret.html", b""]))
     every = [
         operation("write", paths, sizes, kinds),
@@ -44,16 +120,15 @@ def operations(
         operation("touch", names, st.integers(0, 1_500_000_000)),
         operation("delete", names),
         operation("rename", names, names),
-        operation("chmod", names, modes),
+        accesses(names),
         operation("symlink", names, targets),
         operation("hard_link", paths, paths),
         operation("exchange", names, names),
         operation("swap", names, names),
         operation("become", names, st.sampled_from(["file", "directory", "fifo"]), sizes),
         operation("deep", names, st.integers(1, 8), st.integers(0, 5000)),
+        operation("rewrite", paths),
     ]
-    if rewrite:
-        every.append(operation("rewrite", paths))
     return st.one_of(every)
 
 
@@ -77,26 +152,30 @@ losses: st.SearchStrategy[Operation] = st.one_of(
 
 
 @st.composite
-def histories(draw: st.DrawFn, ends: tuple[str, ...]) -> History:
-    """Return a history that ends in one of the ways `ends`."""
+def histories(draw: st.DrawFn, kind: str, ends: tuple[str, ...]) -> History:
+    """Return a history of a kind that ends in one of the ways `ends`."""
     end = draw(st.sampled_from(ends))
     files = draw(st.lists(st.sampled_from(FILES), min_size=3, max_size=6, unique=True))
     directories = draw(st.lists(st.sampled_from(DIRECTORIES), min_size=2, max_size=3, unique=True))
     first, second, *_ = directories
-    places = [*directories, first + b"/" + second, second + b"/" + first]
-    inside = [place + b"/" + file for place in places for file in files]
-    paths = st.sampled_from([*files, *inside])
-    names = st.one_of(paths, st.sampled_from(places))
-    change = operations(paths, names, rewrite=end == "sync --checksum")
-    write = st.tuples(st.just("write"), paths, sizes, kinds)
+    all_places = [*directories, first + b"/" + second, second + b"/" + first]
+    inside = [place + b"/" + file for place in all_places for file in files]
+    paths, places = st.sampled_from([*files, *inside]), st.sampled_from(all_places)
+    names = st.one_of(paths, places)
+    size = sizes if kind == "usual" else few_sizes
+    change = operations(paths, names, size)
+    write = st.tuples(st.just("write"), paths, size, kinds)
     tree = draw(st.lists(write, min_size=4, max_size=16))
-    event = st.one_of(change, change, change, change, pauses, deaths)
+    event = st.one_of(change, change, change, change, pauses, deaths, whole_roots(places))
     if end != "agent":
         event = st.one_of(event, event, event, event, losses)
-    bursts = draw(st.lists(st.lists(event, min_size=1, max_size=10), min_size=3, max_size=7))
+    several = st.lists(event, min_size=1, max_size=10)
+    bursts = draw(st.lists(st.one_of(several, secrets(paths, places)), min_size=4, max_size=8))
     # an agent that looks over everything after a change hides that it missed the one before:
     # so it gets time between bursts, and a last burst that is short
     last = draw(st.lists(change, min_size=1, max_size=2))
-    rests = [("pause", draw(st.sampled_from([0, 100, 200, 300]))) for _ in bursts]
-    events = [each for burst, rest in zip(bursts, rests, strict=True) for each in (*burst, rest)]
-    return History(end, tree, [*events, *last])
+    rest = st.one_of(
+        st.tuples(st.just("pause"), st.sampled_from([0, 100, 200, 300])), operation("quiet")
+    )
+    events = [each for burst in bursts for each in (*burst, draw(rest))]
+    return History(kind, end, tree, [*events, *last])

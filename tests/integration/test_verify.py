@@ -50,13 +50,13 @@ class World:
 
     def __post_init__(self) -> None:
         user = unprivileged()
-        self.reader = model.Reader(owner=user is None)
+        self.reader = model.Reader(user)
         self.config = self.directory / "memfis.toml"
         self.settings = {
             "name": SITE,
             "root": os.fsdecode(self.tree.root),
             "store": self.store_address,
-            "exclude": list(model.EXCLUDE),
+            "exclude": list(model.EXCLUSIONS[0]),
             "max_page": model.MAX_PAGE,
             **({"reader": user.pw_name} if user else {}),
         }
@@ -98,7 +98,8 @@ class World:
         code, differences, done = self.verify()
         assert differences == {(kind, path) for kind in expected for path in expected[kind]}
         assert (code, done.stderr) == (1 if expected else 0, "")
-        assert bool(model.differences(self.tree.root, self.reader, self.memcached)) == bool(
+        site = model.Site(self.tree.root, self.reader, model.EXCLUSIONS[0])
+        assert bool(model.differences(site, self.memcached)) == bool(
             {kind for kind in expected if kind != "records"}  # the model takes these for no loss
         )
 
