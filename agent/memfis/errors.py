@@ -10,7 +10,7 @@ MemfisError
 │       └── BrokenRootError      its file system fails: what is there is not known
 ├── StoreError             3  the store cannot be reached, or answers nonsense
 │   └── StoreRefusedError     the store is there and said no to one item
-├── SafetyError            4  a safety limit refused the work; nothing was changed
+├── SafetyError            4  a safety limit refused the work; nothing was written
 └── ProgramError           2  nginx or memcached is missing, or did not start
 """
 
@@ -68,7 +68,7 @@ class StoreRefusedError(StoreError):
 
 
 class SafetyError(MemfisError):
-    """A safety limit refused the work; nothing was changed."""
+    """A safety limit refused the work; nothing was written."""
 
     exit_code = 4
 

@@ -77,7 +77,7 @@ def test_a_safety_limit_ends_with_4(filled: Filled) -> None:
     (filled.root / "docs" / "logo.png").unlink()
     done = memfis("sync", *filled.flags(), "--max-delete", "0")
     assert done.returncode == 4
-    assert "nothing was changed" in done.stderr
+    assert "nothing was written" in done.stderr
     assert memfis("sync", *filled.flags(), "--max-delete", "1").returncode == 0
 
 

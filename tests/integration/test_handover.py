@@ -99,7 +99,7 @@ def test_a_limit_on_deletions_holds_for_the_agent_too(new_agent: Agents, filled:
     agent = with_deletions(new_agent, filled)
     items = {key: filled.store.get(key) for key in filled.store.all_keys()}
     done = memfis("sync", "--config", agent.config)
-    one_line(done, 4, "would delete 30 of 33 pages", "--max-delete 0", "nothing was changed")
+    one_line(done, 4, "would delete 30 of 33 pages", "--max-delete 0", "nothing was written")
     assert items == {key: filled.store.get(key) for key in filled.store.all_keys()}
     done = memfis("sync", "--config", agent.config, "--max-delete", "30")
     assert (done.returncode, done.stderr) == (0, "")

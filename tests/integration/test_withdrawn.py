@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from integration.conftest import Agents, Filled
-from memfis.errors import ClosedRootError
+from memfis.errors import ClosedRootError, SafetyError
 from memfis.sync import MaxDelete
 from memfis.webroot import WebRoot
 from support.agent import Agent
@@ -118,6 +118,19 @@ def open_again(root: Path) -> None:
         subprocess.run(["setfacl", "-b", path], check=True)
         os.chown(path, 0, 0)
         path.chmod(0o755 if path.is_dir() else 0o644)
+
+
+def test_a_sync_that_is_refused_withdraws_all_the_same(public: Filled) -> None:
+    for number in range(40):
+        (public.root / "docs" / f"{number}.html").unlink()
+    mode(public.root / "index.html")
+    mode(public.root / "docs" / "50.html")
+    before = public.pages()
+    with pytest.raises(SafetyError, match="would delete 40 of 60"):
+        public.sync(max_delete=NOTHING)
+    assert before - public.pages() == {b"/", b"/docs/50.html"}
+    public.sync()
+    assert public.discrepancies() == []
 
 
 def test_what_settings_leave_out_goes(public: Filled) -> None:

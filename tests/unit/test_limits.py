@@ -21,7 +21,7 @@ from memfis.sync.limits import DEFAULT_MAX_DELETE, MaxDelete
 def test_the_limit(limit: str, deleted: int, recorded: int, published: int, refused: bool) -> None:
     check = MaxDelete.parse(limit)
     if refused:
-        with pytest.raises(SafetyError, match="nothing was changed"):
+        with pytest.raises(SafetyError, match="nothing was written"):
             check.check("a.example", deleted, recorded, published)
     else:
         check.check("a.example", deleted, recorded, published)

@@ -129,7 +129,7 @@ def test_other_things_may_happen_while_pages_are_looked_at() -> None:
     began = time.process_time()
     number = 0
     for found in parse_regex("/(.*a.{20}b|.*b.{20}a|.*)" + "(.*a.{200}b)?" * 5).slices(paths):
-        longest = max(longest, time.monotonic() - began)
+        longest = max(longest, time.process_time() - began)
         number += len(found)
         began = time.process_time()
     assert number == 5000

@@ -54,7 +54,7 @@ Exit codes:
   1  differences found, or some files failed
   2  wrong usage or configuration, or a program that is missing or does not start
   3  the store cannot be reached
-  4  refused by a safety limit; nothing was changed
+  4  refused by a safety limit; nothing was written
 """
 
 

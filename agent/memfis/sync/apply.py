@@ -6,6 +6,7 @@ A record is written before its page; a page is removed before its tombstone is w
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import msgspec
 
@@ -14,7 +15,7 @@ from memfis.layout.keys import page_key
 from memfis.layout.pages import NO_PAGE, Page, make_page
 from memfis.layout.records import Entry
 from memfis.store import Item
-from memfis.sync.difference import Difference, too_large
+from memfis.sync.difference import Difference, Removal, too_large
 from memfis.sync.options import Options
 from memfis.sync.racy import is_racy
 from memfis.sync.report import Kind, Report
@@ -49,30 +50,52 @@ class Writer:
         self._lease = options.lease
         self._progress = options.progress
 
+    def withdraw(self, difference: Difference, report: Report) -> None:
+        """Remove what may not be served any more, and do nothing else: it waits for nothing."""
+        removal, difference.withdrawn = difference.withdrawn, Removal()
+        if not removal:
+            return
+        self._remove(removal, report)
+        if difference.rebuild:
+            return
+        stays = {entry.name: entry for entry in difference.gone.entries} | difference.recorded
+        with self._told(difference, report):
+            self._catalog.append(difference.path, removal.tombstones, stays)
+
     def apply(self, difference: Difference, report: Report) -> None:
         """Make the store equal to the disk in one directory, and count in `report`."""
-        for removal in (difference.withdrawn, difference.gone):
-            self._delete(removal.pages + removal.rendered)
-            report.removed += len(removal.pages)
-            self._catalog.remove(removal.directories)
-        try:
+        self.withdraw(difference, report)
+        self._remove(difference.gone, report)
+        with self._told(difference, report):
             self._write(difference, report)
+        if difference.renew:
+            self._store.touch_many(difference.renew, self._lease)
+            report.renewed += len(difference.renew)
+
+    def _remove(self, removal: Removal, report: Report) -> None:
+        """Take pages out, and records of whole directories; those of single files are left."""
+        self._delete(removal.pages + removal.rendered)
+        report.removed += len(removal.pages)
+        self._catalog.remove(removal.directories)
+
+    @contextmanager
+    def _told(self, difference: Difference, report: Report) -> Iterator[None]:
+        """Tell in `report` of records that the store has no room for."""
+        try:
+            yield
         except StoreRefusedError as error:
             self.damaged = True
             report.problems.append(
                 Problem(difference.path, f"its records do not fit into the store: {error}")
             )
-        if difference.renew:
-            self._store.touch_many(difference.renew, self._lease)
-            report.renewed += len(difference.renew)
 
     def _write(self, difference: Difference, report: Report) -> None:
         recorded = difference.recorded
         for record in difference.records:
             recorded[record.name] = record
         if not difference.rebuild:
-            tombstones = difference.withdrawn.tombstones + difference.gone.tombstones
-            self._catalog.append(difference.path, tombstones + difference.records, recorded)
+            records = difference.gone.tombstones + difference.records
+            self._catalog.append(difference.path, records, recorded)
         for chunk in self._chunks(difference, report):
             records = [made.entry for made in chunk]
             recorded |= {record.name: record for record in records}

@@ -41,8 +41,8 @@ class MaxDelete:
             emptied = " (the web root publishes nothing)" if published == 0 else ""
             raise SafetyError(
                 f"site {site}: would delete {deleted} of {recorded} pages{emptied}, more than"
-                f" --max-delete {self}; nothing was changed. If this is meant: memfis sync --site"
-                f" {site} --max-delete {deleted}"
+                f" --max-delete {self}; they stay, and nothing was written. If this is meant:"
+                f" memfis sync --site {site} --max-delete {deleted}"
             )
 
     def __str__(self) -> str:

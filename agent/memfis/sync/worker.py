@@ -73,7 +73,7 @@ class Worker:
         self._held: dict[bytes, Difference] = {}
 
     def compare(self, request: Compare) -> Outcome:
-        """Compare some directories; apply what differs, or hold it."""
+        """Compare some directories; apply what differs, or hold it, but for what is withdrawn."""
         comparison = Comparison(self._target, self._options, reconsider=request.reconsider)
         outcome = Outcome(self._report())
         report = outcome.report
@@ -96,9 +96,11 @@ class Worker:
             self._options.progress(difference.unchanged)
             if self._options.dry_run:
                 _foresee(difference, outcome)
-            elif not difference.needs_work:
                 continue
-            elif request.at_once:
+            self._writer.withdraw(difference, report)
+            if not difference.needs_work:
+                continue
+            if request.at_once:
                 self._writer.apply(difference, report)
             else:
                 self._held[difference.path] = difference
