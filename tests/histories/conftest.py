@@ -11,7 +11,7 @@ import pytest
 COUNT, SEED = "MEMFIS_HISTORIES", "MEMFIS_HISTORIES_SEED"
 
 # in the environment, because the processes of pytest-xdist inherit it
-os.environ.setdefault(COUNT, "160")
+os.environ.setdefault(COUNT, "140")
 NEW = "1" if "CI" in os.environ else str(random.SystemRandom().randrange(10**6))
 os.environ.setdefault(SEED, NEW)
 
