@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -264,6 +265,35 @@ def test_verify_finds_every_kind_of_difference(stored: StoredSite) -> None:
         ("stray", "memfis-private://stored.example/docs/logo.png"),
         ("stray", "memfis://stored.example/stray.html"),
     ]
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+def test_verify_names_every_page_that_modes_keep_private(stored: StoredSite, path: str) -> None:
+    """As they are when a mount was killed while it took them away, or by one that knew it not."""
+    name, store = stored.site.name, stored.store
+    catalog = Catalog(store, name)
+    if path == "/":
+        item = catalog.site_item()
+        assert item is not None
+        assert item.top is not None
+        catalog.write_site_item(replace(item, top=replace(item.top, mode=stat.S_IFDIR | 0o700)))
+    else:
+        [log] = catalog.logs([b"/"])
+        assert log is not None
+        closed = replace(log.entries["docs"], mode=stat.S_IFDIR | 0o700)
+        catalog.append(b"/", [closed], {})
+    closed_pages = ["/docs/index.html", "/docs/logo.png", "/manual.html"]  # the last leads there
+    if path == "/":
+        closed_pages.insert(2, "/index.html")
+    assert found_by_verify(stored) == [("exposed", each) for each in closed_pages]
+
+
+def test_verify_names_a_page_of_a_file_that_nobody_may_read(stored: StoredSite) -> None:
+    catalog = Catalog(stored.store, stored.site.name)
+    [log] = catalog.logs([b"/docs/"])
+    assert log is not None
+    catalog.append(b"/docs/", [replace(log.entries["logo.png"], mode=stat.S_IFREG | 0o600)], {})
+    assert found_by_verify(stored) == [("exposed", "/docs/logo.png")]
 
 
 def test_a_head_is_a_stray_unless_its_page_is_recorded(stored: StoredSite) -> None:

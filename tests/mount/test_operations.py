@@ -8,8 +8,11 @@ import os
 import stat
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -307,13 +310,55 @@ def test_a_file_lives_on_without_its_name(root: Path, items: Items) -> None:
     os.ftruncate(file, 2)
     os.fchmod(file, 0o600)
     os.utime(file, ns=(3, 4))
+    os.fchown(file, 7, 8)
     found = os.fstat(file)
     assert (found.st_size, stat.S_IMODE(found.st_mode), found.st_mtime_ns) == (2, 0o600, 4)
+    assert (found.st_uid, found.st_gid) == (7, 8)
+    os.setxattr(file, b"user.a", b"one")
+    os.setxattr(file, b"user.b", b"two")
+    os.removexattr(file, b"user.b")
+    assert os.listxattr(file) == ["user.a"]
+    assert os.getxattr(file, b"user.a") == b"one"
+    assert errno_of(lambda: os.setxattr(file, b"trusted.a", b"")) == errno.EOPNOTSUPP
+    with open(f"/proc/self/fd/{file}", "rb") as again:
+        assert again.read() == b"he"
+    assert os.pread(file, 9, 0) == b"he"
     (root / "a").write_text("another")
     assert os.pread(file, 9, 0) == b"he"
     os.close(file)
     assert items.page("/a") == b"another"
     assert items.pages() | items.privates() == {"/a"}
+
+
+def test_attributes_of_as_many_bytes_as_are_promised(root: Path) -> None:
+    (root / "a").touch()
+    os.setxattr(root / "a", "user.a", bytes(65_536))
+    assert os.getxattr(root / "a", "user.a") == bytes(65_536)
+    assert errno_of(lambda: os.setxattr(root / "a", "user.b", b"x")) == errno.ENOSPC
+    os.setxattr(root / "a", "user.a", b"")
+    os.setxattr(root / "a", "user.b", b"x")
+
+
+def test_a_file_is_made_while_others_remove_it(root: Path) -> None:
+    """open(2) with O_CREAT finds a file or makes one, whatever happens between both."""
+    ended = threading.Event()
+
+    def remove() -> int:
+        done = 0
+        while not ended.is_set():
+            with suppress(FileNotFoundError):
+                os.unlink(root / "a")
+                done += 1
+        return done
+
+    with ThreadPoolExecutor() as other:
+        removed = other.submit(remove)
+        try:
+            for _ in range(500):
+                (root / "a").write_text("content")
+        finally:
+            ended.set()
+        assert removed.result() > 10
 
 
 def test_a_file_lives_on_when_another_is_renamed_over_it(root: Path, items: Items) -> None:

@@ -1,7 +1,10 @@
 """Several mounts of a site, and a mount beside an agent."""
 
+import errno
 import os
+import stat
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -98,6 +101,95 @@ def test_the_same_size_and_time_but_other_content(new_mount: Mounts) -> None:
     os.utime(one / "page", ns=(0, 0))
     time.sleep(1)
     assert (two / "page").read_text() == "two"
+
+
+def test_what_another_host_closed_stays_closed(new_mount: Mounts, items: Items) -> None:
+    a, b = new_mount(name="a").path, new_mount(name="b").path
+    (a / "d").mkdir()
+    (a / "f.txt").write_text("f")
+    (a / "d" / "h.txt").write_text("h")
+    time.sleep(1)
+    with (b / "f.txt").open("a") as f, (b / "d" / "h.txt").open("a") as h:
+        (a / "f.txt").chmod(0o600)
+        (a / "d").chmod(0o700)
+        f.write("written")
+        h.write("written")
+    assert items.pages() == set()
+    assert items.private("/f.txt") == b"fwritten"
+    assert items.private("/d/h.txt") == b"hwritten"
+    time.sleep(1)
+    for root in (a, b):
+        assert stat.S_IMODE((root / "f.txt").stat().st_mode) == 0o600
+        assert stat.S_IMODE((root / "d").stat().st_mode) == 0o700
+
+
+@pytest.mark.parametrize("times", range(5))
+def test_what_is_put_where_another_host_has_just_closed(
+    new_mount: Mounts, items: Items, times: int
+) -> None:
+    a, b = new_mount(name="a").path, new_mount(name="b").path
+    (a / "d").mkdir()
+    (a / "d" / "old.txt").write_text("old")
+    (a / "f.txt").write_text("f")
+    wait_for((b / "f.txt").exists, "the other mount to see it")
+    assert (b / "d" / "old.txt").read_text() == "old"
+    (a / "d").chmod(0o700)
+    (b / "d" / "new.txt").write_text("new")
+    with (b / "d" / "old.txt").open("a") as file:
+        file.write("appended")
+    (b / "f.txt").rename(b / "d" / "f.txt")
+    (b / "link").symlink_to("d/new.txt")
+    assert items.pages() == set()
+    assert items.privates() == {"/d/new.txt", "/d/old.txt", "/d/f.txt"}
+
+
+def test_the_top_that_another_host_closed(new_mount: Mounts, items: Items) -> None:
+    a, b = new_mount(name="a").path, new_mount(name="b").path
+    (b / "page").write_text("page")
+    a.chmod(0o700)
+    (b / "new").write_text("new")
+    time.sleep(1)
+    assert items.pages() == set()
+    assert stat.S_IMODE(b.stat().st_mode) == 0o700
+    assert stat.S_IMODE(a.stat().st_mode) == 0o700
+
+
+def test_a_file_that_another_host_has_removed_is_made_anew(new_mount: Mounts, items: Items) -> None:
+    a, b = new_mount(name="a").path, new_mount(name="b").path
+    for number in range(10):
+        content = f"written {number}"
+        (a / "f").write_text("f")
+        wait_for((b / "f").exists, "the other mount to see it")
+        time.sleep(0.6)
+        assert not (b / str(number)).exists()  # so the mount has read the directory just now
+        time.sleep(0.05 * number)
+        assert (b / "f").exists()  # and the kernel relies on this name for longer
+        (a / "f").unlink()
+        time.sleep(0.45 - 0.04 * number)
+        (b / "f").write_text(content)
+        assert items.page("/f") == content.encode()
+        wait_for((a / "f").exists, "the other mount to see it")
+
+
+def test_a_file_that_another_host_has_taken_away_is_not_there(new_mount: Mounts) -> None:
+    a, b = new_mount(name="a").path, new_mount(name="b").path
+
+    def taken(change: Callable[[], object]) -> int | None:
+        (a / "f").write_text("x")
+        (a / "f").chmod(0o644)
+        wait_for((b / "f").exists, "the other mount to see it")
+        assert (a / "f").read_text() == "x"
+        change()
+        try:
+            assert (a / "f").read_text() == "x"
+        except OSError as error:
+            return error.errno
+        return None
+
+    gone = (errno.ENOENT, errno.ESTALE)
+    assert taken((b / "f").unlink) in gone
+    assert taken(lambda: (b / "f").rename(b / "g")) in gone
+    assert taken(lambda: (b / "f").chmod(0o600)) is None
 
 
 def test_read_only(new_mount: Mounts) -> None:

@@ -76,13 +76,14 @@ class DirectoryLog:
         answer = self._ask(state(self._key))
         return Version(answer.cas, answer.size) if answer.done else None
 
-    def appending(self, records: Iterable[Entry]) -> Request:
+    def appending(self, records: Iterable[Entry], *, cas: int = 0) -> Request:
         """Return the request that appends `records`, to be sent together with others.
 
-        The store answers NS (not stored) both where there is no log and where it would grow over
+        With `cas`, only to the log with that CAS value: EX where it has another one. The store
+        answers NS (not stored) both where there is no log and where it would grow over
         the item limit, and may have let the log go where it refuses one for want of memory.
         """
-        return append(self._key, encode_records(records))
+        return append(self._key, encode_records(records), cas=cas)
 
     def append(self, records: Iterable[Entry], *, to: Version | None = None) -> Answer:
         """Append `records`, with `to` only to the log in that state.

@@ -3,23 +3,28 @@
 import errno
 import os
 import stat
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from memfis.filesystem.exposing import Exposing
 from memfis.filesystem.handles import Handles
 from memfis.filesystem.items import failure
 from memfis.filesystem.links import Links
-from memfis.filesystem.moving import is_marked, marked
 from memfis.filesystem.nodes import Node
+from memfis.filesystem.recorder import Change, Recorder
 from memfis.filesystem.relocation import Relocation
 from memfis.filesystem.rules import Rules
 from memfis.filesystem.tree import Tree
+from memfis.filesystem.tree_exposure import is_marked, marked
 from memfis.filesystem.writeback import Writeback
-from memfis.filesystem.writing import Writing
 from memfis.layout.records import Entry
 
 EXTENDED_LIMIT = 64 * 1024
-"""Bytes of all extended attributes of a file (XATTR_SIZE_MAX, linux/limits.h)."""
+"""Bytes of the values of all extended attributes of a file, and of their names.
+
+XATTR_SIZE_MAX and XATTR_LIST_MAX (linux/limits.h), which are those of one value and of all names.
+"""
 
 
 class AttributeChanges:
@@ -28,36 +33,50 @@ class AttributeChanges:
     def __init__(
         self,
         tree: Tree,
+        recorder: Recorder,
         rules: Rules,
         handles: Handles,
-        writing: Writing,
+        exposing: Exposing,
         links: Links,
         relocation: Relocation,
         writeback: Writeback,
+        follow_others: Callable[[], None],
     ) -> None:
-        """Change nodes of `tree`, and what the store has of them."""
+        """Change nodes of `tree`, and what the store has of them.
+
+        `follow_others` follows the links of other mounts that are not known yet.
+        """
         self._tree = tree
+        self._recorder = recorder
         self._rules = rules
         self._handles = handles
-        self._writing = writing
+        self._exposing = exposing
         self._links = links
         self._relocation = relocation
         self._writeback = writeback
+        self._follow_others = follow_others
 
     def change_mode(self, path: bytes | None, mode: int, handle: int | None = None) -> None:
         """Change the permission bits (chmod(2))."""
-        node = self._handles.find(path, handle)
-        self._change(node, replace(node.entry, mode=stat.S_IFMT(node.mode) | stat.S_IMODE(mode)))
+
+        def change(entry: Entry) -> Entry:
+            return replace(entry, mode=stat.S_IFMT(entry.mode or 0) | stat.S_IMODE(mode))
+
+        self._change(self._handles.find(path, handle), change)
 
     def change_owner(
         self, path: bytes | None, uid: int, gid: int, handle: int | None = None
     ) -> None:
         """Change owner and group (chown(2)); -1: as it is."""
-        node = self._handles.find(path, handle)
-        entry = node.entry
-        uid = entry.uid if uid in (-1, 0xFFFFFFFF) else uid
-        gid = entry.gid if gid in (-1, 0xFFFFFFFF) else gid
-        self._change(node, replace(entry, uid=uid, gid=gid))
+
+        def change(entry: Entry) -> Entry:
+            return replace(
+                entry,
+                uid=entry.uid if uid in (-1, 0xFFFFFFFF) else uid,
+                gid=entry.gid if gid in (-1, 0xFFFFFFFF) else gid,
+            )
+
+        self._change(self._handles.find(path, handle), change)
 
     def change_times(
         self,
@@ -76,65 +95,90 @@ class AttributeChanges:
             node.entry = replace(node.entry, mtime_ns=mtime_ns)
             self._writeback.later(node)
 
-    def set_extended(self, path: bytes, name: bytes, value: bytes, flags: int) -> None:
+    def set_extended(
+        self,
+        path: bytes | None,
+        name: bytes,
+        value: bytes,
+        flags: int,
+        handle: int | None = None,
+    ) -> None:
         """Set an extended attribute (setxattr(2))."""
-        node = self._tree.find(path)
-        kept = dict(node.entry.extended or {})
         text = name.decode("latin-1")
         if not text.startswith("user."):
             raise failure(errno.EOPNOTSUPP)
-        if flags & os.XATTR_CREATE and text in kept:
-            raise failure(errno.EEXIST)
-        if flags & os.XATTR_REPLACE and text not in kept:
-            raise failure(errno.ENODATA)
-        kept[text] = value.decode("latin-1")
-        if sum(len(each) + len(kept[each]) for each in kept) > EXTENDED_LIMIT:
-            raise failure(errno.ENOSPC)
-        self._change(node, replace(node.entry, extended=kept))
 
-    def remove_extended(self, path: bytes, name: bytes) -> None:
+        def change(entry: Entry) -> Entry:
+            kept = dict(entry.extended or {})
+            if flags & os.XATTR_CREATE and text in kept:
+                raise failure(errno.EEXIST)
+            if flags & os.XATTR_REPLACE and text not in kept:
+                raise failure(errno.ENODATA)
+            kept[text] = value.decode("latin-1")
+            if (
+                sum(map(len, kept)) > EXTENDED_LIMIT
+                or sum(map(len, kept.values())) > EXTENDED_LIMIT
+            ):
+                raise failure(errno.ENOSPC)
+            return replace(entry, extended=kept)
+
+        self._change(self._handles.find(path, handle), change)
+
+    def remove_extended(self, path: bytes | None, name: bytes, handle: int | None = None) -> None:
         """Remove an extended attribute (removexattr(2))."""
-        node = self._tree.find(path)
-        kept = dict(node.entry.extended or {})
         text = name.decode("latin-1")
-        if not text.startswith("user.") or text not in kept:
-            raise failure(errno.ENODATA)
-        del kept[text]
-        self._change(node, replace(node.entry, extended=kept or None))
 
-    def _change(self, node: Node, entry: Entry) -> None:
-        """Give `node` the attributes of `entry`, in the store too, and its page the right place."""
+        def change(entry: Entry) -> Entry:
+            kept = dict(entry.extended or {})
+            if not text.startswith("user.") or text not in kept:
+                raise failure(errno.ENODATA)
+            del kept[text]
+            return replace(entry, extended=kept or None)
+
+        self._change(self._handles.find(path, handle), change)
+
+    def _change(self, node: Node, change: Change) -> None:
+        """Give `node` the attributes that `change` makes, and pages their right places."""
         self._rules.check_writable()
-        before = node.entry
         self._writeback.stamp(node)
-        if node.directory is None and node is not self._tree.root:
-            node.entry = entry
+        if node.unwritten or (node.directory is None and node is not self._tree.root):
+            node.entry = change(node.entry)  # with its first save, if there is one
             return
         try:
             if node.is_directory:
-                self._change_directory(node, entry)
-            elif node.is_link and node.directory is not None:
-                self._tree.record(node.directory, entry)
-                node.entry = entry
+                self._change_directory(node, change)
+            elif node.is_link:
+                self._recorder.change(node, change)
             else:
-                node.entry = entry
-                self._writing.expose(node)
-                self._links.changed(node.path)
+                self._exposing.change(node, change)
+                if node.directory is not None:
+                    self._links.changed(node.path)
         except OSError:
-            node.entry = before
             if node.directory is not None:
                 node.directory.forget()  # whatever of it the store has
             raise
-        self._writeback.forget(node)
-        node.pending = False
+        if not node.pending:
+            self._writeback.forget(node)
+        if not self._is_public(node):
+            self._follow_others()  # a link that we do not know yet may have had its page
 
-    def _change_directory(self, node: Node, entry: Entry) -> None:
+    def _is_public(self, node: Node) -> bool:
+        if node.is_directory:
+            return self._rules.is_public_directory(self._tree.below(node))
+        return node.has_page
+
+    def _change_directory(self, node: Node, change: Change) -> None:
         self._writeback.write_all()
         directory = self._tree.below(node)
+        self._recorder.look(directory)
         was = self._rules.is_public_directory(directory)
-        begun = is_marked(entry)
-        node.entry = entry = marked(entry, on=False)
+        begun = is_marked(node.recorded)
+        opens = self._rules.open_to_visitors
+        moves = begun or opens(change(node.recorded)) != opens(node.recorded)
+        self._recorder.change(
+            node, lambda entry: marked(change(entry), on=moves)
+        )  # until all is done
         if begun or self._rules.is_public_directory(directory) != was:
-            self._writeback.record_directory(node, marked(entry, on=True))  # until all is done
             self._relocation.expose_below(directory, again=begun)
-        self._writeback.record_directory(node, entry)
+        if moves:
+            self._recorder.change(node, lambda entry: marked(entry, on=False))

@@ -8,6 +8,7 @@ from memfis.filesystem.nodes import Content, Node
 from memfis.filesystem.rules import Rules
 from memfis.layout.pages import NO_PAGE, Page, content_of
 from memfis.layout.paths import shown
+from memfis.store import Answer, Request
 from memfis.store import exchange as to
 
 OVERHEAD = 512
@@ -41,11 +42,16 @@ class Contents:
             found = self.fetch(node)
             if found is None:
                 raise failure(errno.EIO, f"the store has lost {shown(node.name)}")
-            try:
-                node.content = Content(content_of(found))
-            except MemfisError as error:
-                raise failure(errno.EIO, str(error)) from error
+            return _taken(node, found)
         return node.content
+
+    def fetching(self, node: Node) -> Request:
+        """Return what asks for the content of `node` where its record has it; see `take`."""
+        return to.fetch(self._rules.key(node.place.path, node.name, node.recorded.flags))
+
+    def take(self, node: Node, found: Answer) -> None:
+        """Give `node` the content that was found; raises EIO when it is damaged."""
+        _taken(node, Page(found.value, found.flags))
 
     def load_if_open(self, node: Node) -> None:
         """Load what an open file can still be asked for when its name is gone."""
@@ -54,10 +60,17 @@ class Contents:
 
     def fetch(self, node: Node) -> Page | None:
         """Return the stored form of `node`, wherever an interrupted change has left it."""
-        directory = node.place
-        for flags in (node.entry.flags, node.entry.flags ^ NO_PAGE):
-            key = self._rules.key(directory.path, node.name, flags)
-            [found] = self._items.exchange(to.fetch(key))
+        path, flags = node.place.path, node.recorded.flags
+        for each in (flags, flags ^ NO_PAGE):
+            [found] = self._items.exchange(to.fetch(self._rules.key(path, node.name, each)))
             if found.done:
                 return Page(found.value, found.flags)
         return None
+
+
+def _taken(node: Node, page: Page) -> Content:
+    try:
+        node.content = Content(content_of(page))
+    except MemfisError as error:
+        raise failure(errno.EIO, str(error)) from error
+    return node.content

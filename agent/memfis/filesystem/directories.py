@@ -7,7 +7,8 @@ from memfis.filesystem.interface import Caller
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.links import Links
 from memfis.filesystem.new_names import NewNames
-from memfis.filesystem.nodes import Directory
+from memfis.filesystem.nodes import Directory, Node
+from memfis.filesystem.recorder import Recorder
 from memfis.filesystem.rules import Rules
 from memfis.filesystem.tree import Tree, split
 from memfis.filesystem.writeback import Writeback
@@ -22,6 +23,7 @@ class Directories:
         self,
         items: Items,
         tree: Tree,
+        recorder: Recorder,
         rules: Rules,
         new_names: NewNames,
         links: Links,
@@ -30,6 +32,7 @@ class Directories:
         """Make and remove directories of `tree`, and their items."""
         self._items = items
         self._tree = tree
+        self._recorder = recorder
         self._rules = rules
         self._new_names = new_names
         self._links = links
@@ -44,7 +47,7 @@ class Directories:
         node = self._new_names.node(directory, name, permissions, caller)
         if not self._tree.make_log(path + b"/"):
             self._take_over(path)
-        self._tree.record(directory, node.entry)
+        self._recorder.update(directory, self._new_names.adding(directory, node))
         directory.add(node)
         self._writeback.touch(directory)
 
@@ -53,7 +56,7 @@ class Directories:
         above, name = split(path)
         if name in self._tree.directory(above, now=True).children:
             raise failure(errno.EEXIST)
-        if not self._tree.log(path + b"/").empty():
+        if not self._tree.empty_log(path + b"/"):
             raise failure(errno.EEXIST)
 
     def remove_directory(self, path: bytes) -> None:
@@ -66,23 +69,32 @@ class Directories:
         if parent is None:
             raise failure(errno.EBUSY)
         directory = self.empty(path)
-        gone = self._tree.append(parent, [tombstone(node.entry.name)])
         if directory is None:
             self._sweep(path + b"/")
-            [written] = self._items.exchange(gone)
-            self._tree.appended(parent, gone, written, 1)
+            self._recorder.update(parent, lambda: [tombstone(node.entry.name)])
         else:
-            remove = to.remove(self._rules.directory_key(path + b"/"), directory.cas)
-            removed, written = self._items.exchange(remove, gone)
-            self._tree.appended(parent, gone, written, 1)
-            if removed.status == b"EX":  # somebody has put something into it meanwhile
-                self._tree.record(parent, node.entry)
-                raise failure(errno.ENOTEMPTY)
+            self._remove(node, directory, parent)
         parent.take_out(node)
         self._tree.drop(path + b"/")
         self._writeback.forget(node)
         self._writeback.touch(parent)
         self._links.changed(path)
+
+    def _remove(self, node: Node, directory: Directory, parent: Directory) -> None:
+        gone = [tombstone(node.entry.name)]
+        remove = to.remove(self._tree.key(directory), directory.cas)
+        for _ in self._recorder.attempts(parent):
+            if node.directory is not parent:
+                raise failure(errno.ENOENT)
+            record = self._recorder.append(parent, gone)
+            removed, written = self._items.exchange(remove, record)
+            if not self._recorder.appended(parent, record, written, gone):
+                continue
+            self._recorder.tidy(parent)
+            if removed.status == b"EX":  # somebody has put something into it meanwhile
+                self._recorder.update(parent, lambda: [node.recorded])
+                raise failure(errno.ENOTEMPTY)
+            return
 
     def _sweep(self, path: bytes) -> None:
         """Remove all that is below the directory `path`, whose records are lost."""

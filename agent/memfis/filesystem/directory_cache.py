@@ -60,6 +60,6 @@ class DirectoryCache:
         """Give all directories below `old` their paths below `new`, and yield them."""
         for path in [each for each in self._directories if each.startswith(old)]:
             directory = self._directories.pop(path).forget()
-            directory.path = new + path[len(old) :]
+            directory.rename(new + path[len(old) :])
             self._directories[directory.path] = directory
             yield directory

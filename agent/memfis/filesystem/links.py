@@ -2,15 +2,18 @@
 
 import errno
 import logging
+from contextlib import suppress
+from typing import TypeGuard
 
 from msgspec.structs import replace
 
 from memfis.filesystem.contents import Contents
-from memfis.filesystem.items import Items
+from memfis.filesystem.items import Items, failure
 from memfis.filesystem.nodes import Node
+from memfis.filesystem.recorder import Recorder
 from memfis.filesystem.rules import Rules
-from memfis.filesystem.shared_site import SharedSite
-from memfis.filesystem.tree import Tree
+from memfis.filesystem.shared_site import ATTEMPTS, SharedSite
+from memfis.filesystem.tree import Tree, split
 from memfis.filesystem.ways import Ways
 from memfis.layout.compression import Compression
 from memfis.layout.pages import NO_PAGE, Page, make_page
@@ -29,18 +32,20 @@ class Links:
         self,
         items: Items,
         tree: Tree,
+        recorder: Recorder,
         rules: Rules,
         contents: Contents,
         shared: SharedSite,
         ways: Ways,
         compression: Compression,
     ) -> None:
-        """Publish the links of `tree` with the `contents` of what they point to.
+        """Publish the links of `tree` with the `contents` of what they point to, by `recorder`.
 
         Their ways are kept in `ways`; other mounts are told of them by `shared`.
         """
         self._items = items
         self._tree = tree
+        self._recorder = recorder
         self._rules = rules
         self._contents = contents
         self._compression = compression
@@ -54,6 +59,9 @@ class Links:
         before it found that link.
         """
         self._ways.clear()
+        for above in {split(path)[0] for path in paths}:
+            with suppress(FileNotFoundError, NotADirectoryError):  # gone since
+                self._tree.directory(above, now=True)
         for path in sorted(paths):
             self._refresh(path)
 
@@ -132,52 +140,86 @@ class Links:
             return None
 
     def _refresh(self, path: bytes) -> None:
-        node = self._there(path)
-        if node is None or not node.is_link or node.directory is None:
-            self.forget(path)
-            return
-        file = self._resolve(path)
-        page = self._page(node, file) if file else None
-        if page is None:
-            self._withdraw(node)
-        else:
-            self._publish(node, page)
+        for _ in range(ATTEMPTS):
+            node = self._there(path)
+            if node is None or not node.is_link or node.directory is None:
+                self.forget(path)
+                return
+            file = self._resolve(path)
+            if self._is_served(file, node):
+                done = self._publish(node, file)
+            else:
+                done = self._withdraw(node)
+            if done:
+                return
+        raise failure(errno.EIO, "others change what this link points to all the time")
 
-    def _page(self, link: Node, file: Node) -> Page | None:
-        """Return the page of `file` if it and the link may be served."""
-        if file.unwritten or not file.has_page or not self._rules.is_public(link):
-            return None
+    def _is_served(self, file: Node | None, link: Node) -> TypeGuard[Node]:
+        """Whether `file`, and `link` that leads there, may be served."""
+        return file is not None and (
+            not file.unwritten and file.has_page and self._rules.is_public(link)
+        )
+
+    def _publish(self, link: Node, file: Node) -> bool:
+        """Publish `link` with the content of `file`; False when another host came between."""
         if link.has_page and (link.entry.flags | NO_PAGE) == (file.entry.flags | NO_PAGE):
-            return Page(b"", file.entry.flags)  # it is there
-        if file.content is not None and not file.content.dirty:
-            return make_page(file.name, bytes(file.content.data), self._compression)
-        return self._contents.fetch(file)
-
-    def _publish(self, link: Node, page: Page) -> None:
-        if link.has_page and link.entry.flags == page.flags:
-            return
-        directory = link.directory
-        assert directory is not None
-        entry = replace(link.entry, flags=page.flags)
-        record = self._tree.append(directory, [entry])
+            return True  # it is there
+        directory, place = link.place, file.place
+        before = link.recorded, file.recorded
+        try:
+            self._recorder.look(directory, place)
+        except FileNotFoundError:
+            return False
+        if (link.recorded, file.recorded) != before or link.directory is not directory:
+            return False
+        page = self._page(file) if file.directory is place and self._rules.is_public(file) else None
+        if page is None:
+            return self._withdraw(link)
+        entry = replace(link.recorded, flags=page.flags)
+        record = self._recorder.append(directory, [entry])
         key = self._rules.page_key(directory.path, link.name)
-        written, stored = self._items.exchange(record, to.put(key, page.value, page.flags))
-        self._tree.appended(directory, record, written, 1)
-        link.entry = entry
+        look = self._recorder.looking(directory, place)
+        written, stored, *seen = self._items.exchange(
+            record, to.put(key, page.value, page.flags), *look.requests
+        )
+        if not self._recorder.appended(directory, record, written, [entry]):
+            self._items.exchange(to.remove(key, stored.cas))
+            return False
+        link.record(entry)
         if not stored.done:
             log.error(
                 "the store has no room for the page of link %s: %s", link.path, stored.refusal
             )
-            self._withdraw(link)
+            return self._withdraw(link)
+        if self._recorder.is_same(look, seen):
+            return True
+        if link.directory is not directory or link.recorded != entry:
+            self._items.exchange(to.remove(key, stored.cas))
+            return False
+        if not self._rules.is_public(file) or not self._rules.is_public(link):
+            return self._withdraw(link)
+        return file.recorded == before[1]
 
-    def _withdraw(self, link: Node) -> None:
+    def _page(self, file: Node) -> Page | None:
+        if file.content is not None and not file.content.dirty:
+            return make_page(file.name, bytes(file.content.data), self._compression)
+        return self._contents.fetch(file)
+
+    def _withdraw(self, link: Node) -> bool:
+        """Take the page of `link` away; False when another host came between."""
         if not link.has_page:
-            return
-        directory = link.directory
-        assert directory is not None
-        entry = replace(link.entry, flags=NO_PAGE)
-        record = self._tree.append(directory, [entry])
+            return True
+        directory = link.place
+        entry = replace(link.recorded, flags=NO_PAGE)
+        record = self._recorder.append(directory, [entry])
         key = self._rules.page_key(directory.path, link.name)
-        _, written = self._items.exchange(to.remove(key), record)
-        self._tree.appended(directory, record, written, 1)
-        link.entry = entry
+        _, written, there = self._items.exchange(to.remove(key), record, to.state(key))
+        if not self._recorder.appended(directory, record, written, [entry]):
+            directory.forget()
+            return False
+        link.record(entry)
+        if there.done:  # whoever had recorded it before has put it there meanwhile
+            self._tree.refresh(directory)
+            if link.recorded == entry:
+                self._items.exchange(to.remove(key, there.cas))
+        return True

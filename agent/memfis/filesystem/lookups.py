@@ -45,9 +45,9 @@ class Lookups:
             raise failure(errno.EINVAL)
         return (node.entry.target or "").encode("latin-1")
 
-    def extended(self, path: bytes) -> dict[bytes, bytes]:
-        """Return the extended attributes `user.*` of `path`."""
-        kept = self._tree.find(path).entry.extended or {}
+    def extended(self, path: bytes | None, handle: int | None = None) -> dict[bytes, bytes]:
+        """Return the extended attributes `user.*` of `path`, or of the file open as `handle`."""
+        kept = self._handles.find(path, handle).entry.extended or {}
         return {
             name.encode("latin-1"): value.encode("latin-1")
             for name, value in kept.items()

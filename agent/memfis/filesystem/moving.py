@@ -1,4 +1,4 @@
-"""Directories that move, or become public or private: every item below them changes its key.
+"""Directories that move: every item below them changes its key.
 
 Linear in what is below, and not atomic: the records and pages are copied first, from the top down,
 then the old ones are removed. A record of the new name says where it comes from until all is done,
@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from memfis.catalog.directory_log import DirectoryLog
+from memfis.catalog.directory_log import DirectoryLog, Version
 from memfis.errors import StoreRefusedError
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.rules import Rules
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.records import Entry
-from memfis.store import Answer, Item
+from memfis.store import Item
 from memfis.store import exchange as to
 
 log = logging.getLogger(__name__)
@@ -27,23 +27,6 @@ BATCH = 100
 
 BATCH_BYTES = 8 * 1024 * 1024
 """Bytes of files, as their records have them, that are copied at once."""
-
-EXPOSING = "memfis.exposing"
-"""Extended attribute of a directory whose new mode has not yet moved all pages below it."""
-
-
-def is_marked(entry: Entry) -> bool:
-    """Whether the pages below the directory `entry` may not be where its mode wants them."""
-    return EXPOSING in (entry.extended or {})
-
-
-def marked(entry: Entry, *, on: bool) -> Entry:
-    """Return `entry` with that mark, or without it."""
-    extended = dict(entry.extended or {})
-    extended.pop(EXPOSING, None)
-    if on:
-        extended[EXPOSING] = ""
-    return replace(entry, extended=extended or None)
 
 
 class Mover:
@@ -62,59 +45,17 @@ class Mover:
 
     def move(self, old: bytes, new: bytes, *, public: bool) -> None:
         """Move all that is below `old` to `new`; `public`: what is there may be served."""
-        self._copy(old, new, public=public)
-        self._remove(old, new, public=public)
+        copied: dict[bytes, Version | None] = {}
+        self._copy(old, new, copied, public=public)
+        self._remove(old, new, copied, public=public)
 
-    def expose(self, path: bytes, *, public: bool, again: bool = False) -> None:
-        """Move the pages below `path` to where they belong now that it is `public`, or not.
-
-        `again`: that was begun and may have been interrupted.
-        """
-        for entry, data in self._expose_one(path, public=public, again=again):
-            self.expose(data, public=public and self._enters(path, entry), again=again)
-
-    def _expose_one(self, path: bytes, *, public: bool, again: bool) -> list[tuple[Entry, bytes]]:
-        entries = self._entries(path)
-        changed = self._waiting(path, entries) if again and public else []
-        for entry in entries:
-            if entry.is_directory:
-                continue
-            wanted = public and entry.target is None and self._served(path, entry)
-            if wanted == bool(entry.flags & NO_PAGE):
-                changed.append(entry)
-        for batch in _batches(changed):
-            after = [replace(each, flags=each.flags ^ NO_PAGE) for each in batch]
-            pages = [each for each in after if not each.flags & NO_PAGE]
-            gone = [self._rules.page_key(path, each.raw) for each in after if each.flags & NO_PAGE]
-            if pages:
-                self._record(path, pages)
-            kept = [each for each in batch if each.target is None]
-            self._items.set_many(self._copies(path, path, kept, flip=True))
-            self._items.delete_many(gone)
-            rest = [each for each in after if each.flags & NO_PAGE]
-            if rest:
-                self._record(path, rest)
-            self._items.delete_many([self._rules.private_key(path, each.raw) for each in pages])
-        return [(each, path + each.raw + b"/") for each in entries if each.is_directory]
-
-    def _waiting(self, path: bytes, entries: Sequence[Entry]) -> list[Entry]:
-        """Return those of `entries` that name pages which are not there yet, as they were before.
-
-        A record is written before its page.
-        """
-        named = [each for each in entries if not (each.is_directory or each.flags & NO_PAGE)]
-        found: list[Answer] = []
-        for batch in _batches(named):
-            keys = [self._rules.page_key(path, each.raw) for each in batch]
-            found += self._items.exchange(*map(to.state, keys))
-        return [
-            replace(entry, flags=entry.flags | NO_PAGE)
-            for entry, answer in zip(named, found, strict=True)
-            if not answer.done and entry.target is None
-        ]
-
-    def _copy(self, old: bytes, new: bytes, *, public: bool) -> None:
-        entries = self._entries(old)
+    def _copy(
+        self, old: bytes, new: bytes, copied: dict[bytes, Version | None], *, public: bool
+    ) -> None:
+        """Copy all below `old` to `new`; `copied` tells from which state of the logs."""
+        recorded = self._log(old).read()
+        copied[old] = recorded.version
+        entries = list(recorded.entries.values())
         moved = [self._at(new, each, public=public) for each in entries]
         try:
             made = self._log(new).make(moved)
@@ -123,17 +64,23 @@ class Mover:
         if not made and moved:  # begun before, and perhaps added to since
             self._record(new, moved)
         files = [each for each in entries if not each.is_directory and each.target is None]
-        for batch in _batches(files):
+        for batch in batches(files):
             self._items.set_many(self._copies(old, new, batch, public=public))
         for entry in entries:
             if entry.is_directory:
                 below = entry.raw + b"/"
-                self._copy(old + below, new + below, public=public and self._enters(new, entry))
+                here = public and self._rules.enters(new, entry)
+                self._copy(old + below, new + below, copied, public=here)
 
-    def _remove(self, old: bytes, new: bytes, *, public: bool) -> None:
+    def _remove(
+        self, old: bytes, new: bytes, copied: dict[bytes, Version | None], *, public: bool
+    ) -> None:
         log = self._log(old)
         while True:
             recorded = log.read()
+            if recorded.version != copied.get(old):  # another host has written into it meanwhile
+                self._copy(old, new, copied, public=public)
+                continue
             entries = list(recorded.entries.values())
             names = [each.raw for each in entries if not each.is_directory]
             self._items.delete_many(
@@ -143,18 +90,16 @@ class Mover:
             for entry in entries:
                 if entry.is_directory:
                     below = entry.raw + b"/"
-                    here = public and self._enters(new, entry)
-                    self._remove(old + below, new + below, public=here)
+                    here = public and self._rules.enters(new, entry)
+                    self._remove(old + below, new + below, copied, public=here)
             if recorded.version is None or log.remove(recorded.version):
                 return
-            # Somebody has put another name into it meanwhile: it moves too.
-            self._copy(old, new, public=public)
 
     def _at(self, new: bytes, entry: Entry, *, public: bool) -> Entry:
         """Return the record of `entry` when it is in `new`."""
         if entry.is_directory:
             return entry
-        if entry.target is None and public and self._served(new, entry):
+        if entry.target is None and public and self._rules.serves(new, entry):
             return replace(entry, flags=entry.flags & ~NO_PAGE)
         return replace(entry, flags=entry.flags | NO_PAGE)
 
@@ -164,8 +109,7 @@ class Mover:
         new: bytes,
         entries: Sequence[Entry],
         *,
-        public: bool = False,
-        flip: bool = False,
+        public: bool,
     ) -> list[Item]:
         """Return the items of the files `entries` of `old` as they are kept in `new`."""
         keys = [self._rules.key(old, each.raw, each.flags) for each in entries]
@@ -173,17 +117,9 @@ class Mover:
         for entry, found in zip(entries, self._items.exchange(*map(to.fetch, keys)), strict=True):
             if not found.done:
                 continue  # lost, or moved already
-            flags = entry.flags ^ NO_PAGE if flip else self._at(new, entry, public=public).flags
+            flags = self._at(new, entry, public=public).flags
             items.append(Item(self._rules.key(new, entry.raw, flags), found.value, found.flags))
         return items
-
-    def _served(self, directory: bytes, entry: Entry) -> bool:
-        fit = self._rules.fit(directory, entry.raw, is_directory=False)
-        return fit and self._rules.open_to_visitors(entry)
-
-    def _enters(self, directory: bytes, entry: Entry) -> bool:
-        fit = self._rules.fit(directory, entry.raw, is_directory=True)
-        return fit and self._rules.open_to_visitors(entry)
 
     def _record(self, path: bytes, entries: Sequence[Entry]) -> None:
         answer = self._log(path).append(entries)
@@ -205,7 +141,8 @@ class Mover:
             pending += [here + each.raw + b"/" for each in entries if each.is_directory]
 
 
-def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+def batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """Yield `entries` in portions that are copied at once."""
     batch: list[Entry] = []
     held = 0
     for entry in entries:

@@ -10,6 +10,7 @@ from memfis.filesystem.interface import Caller
 from memfis.filesystem.items import failure
 from memfis.filesystem.links import Links
 from memfis.filesystem.new_names import NewNames
+from memfis.filesystem.recorder import Recorder
 from memfis.filesystem.rules import Rules
 from memfis.filesystem.saves import Saves
 from memfis.filesystem.tree import Tree
@@ -22,6 +23,7 @@ class Names:
     def __init__(
         self,
         tree: Tree,
+        recorder: Recorder,
         rules: Rules,
         new_names: NewNames,
         contents: Contents,
@@ -29,8 +31,9 @@ class Names:
         links: Links,
         writeback: Writeback,
     ) -> None:
-        """Add names to `tree` and remove them, and what the store has of them."""
+        """Add names to `tree` and remove them by `recorder`, and what the store has of them."""
         self._tree = tree
+        self._recorder = recorder
         self._rules = rules
         self._new_names = new_names
         self._contents = contents
@@ -42,8 +45,8 @@ class Names:
         """Make a symbolic link at `path` that points to `target` (symlink(2))."""
         directory, name = self._new_names.room_for(path)
         node = self._new_names.node(directory, name, stat.S_IFLNK | 0o777, caller)
-        node.entry = replace(node.entry, target=target.decode("latin-1"), size=len(target))
-        self._tree.record(directory, node.entry)
+        node.record(replace(node.entry, target=target.decode("latin-1"), size=len(target)))
+        self._recorder.update(directory, self._new_names.adding(directory, node))
         directory.add(node)
         self._writeback.touch(directory)
         self._links.tell()

@@ -1,6 +1,7 @@
 """What every new name of a file, directory or link begins with."""
 
 import errno
+import random
 import stat
 from collections.abc import Callable
 
@@ -31,6 +32,17 @@ class NewNames:
             raise failure(errno.EEXIST)
         return directory, name
 
+    @staticmethod
+    def adding(directory: Directory, node: Node) -> Callable[[], list[Entry]]:
+        """Return what makes the record of the new name `node`; that raises EEXIST."""
+
+        def records() -> list[Entry]:
+            if node.name in directory.children:
+                raise failure(errno.EEXIST)
+            return [node.entry]
+
+        return records
+
     def node(self, directory: Directory, name: bytes, mode: int, caller: Caller) -> Node:
         """Return a node that is to be added to `directory`; raises ENAMETOOLONG."""
         self._rules.check_name(directory.path, name)
@@ -39,5 +51,6 @@ class NewNames:
         flags = 0 if stat.S_ISDIR(mode) else NO_PAGE
         text = name.decode("latin-1")
         now = self._now()
-        entry = Entry(text, mode, 0, now, caller.uid, gid, flags=flags)
+        own = random.getrandbits(48) if stat.S_ISREG(mode) else 0
+        entry = Entry(text, mode, 0, now, caller.uid, gid, flags=flags, inode=own)
         return self._tree.node(directory, entry, made=now)

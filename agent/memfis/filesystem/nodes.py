@@ -4,10 +4,13 @@ import errno
 import stat
 from typing import Self
 
+from msgspec.structs import replace
+
 from memfis.filesystem.interface import Attributes
 from memfis.filesystem.items import failure
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.records import Entry
+from memfis.store import Request
 
 
 class Content:
@@ -41,6 +44,7 @@ class Node:
         "inode",
         "name",
         "pending",
+        "recorded",
         "unwritten",
     )
 
@@ -48,6 +52,9 @@ class Node:
         """Take `entry` for what the store says of `name`, which is `fit` to be published."""
         self.name = name
         self.entry = entry
+        """What it is here: while it is dirty or pending, its size and times are newer."""
+        self.recorded = entry
+        """What the store says of it, as was last seen; means nothing while it is unwritten."""
         self.inode = inode
         self.fit = fit
         self.directory: Directory | None = None
@@ -59,6 +66,22 @@ class Node:
         """Whether the store has no record of it yet."""
         self.pending = False
         """Whether the record does not have the latest times or modes yet."""
+
+    def record(self, entry: Entry) -> None:
+        """Note that the store says `entry` of it; what is newer here stays."""
+        self.recorded = entry
+        if self.dirty:
+            entry = replace(entry, size=self.entry.size, mtime_ns=self.entry.mtime_ns)
+        elif self.pending:
+            entry = replace(entry, mtime_ns=self.entry.mtime_ns)
+        self.entry = entry
+
+    def is_another(self, entry: Entry) -> bool:
+        """Whether `entry` is the record of another file than this one, with the same name."""
+        if self.is_directory != entry.is_directory or self.is_link != (entry.target is not None):
+            return True
+        ours, theirs = self.entry.inode, entry.inode
+        return not self.is_directory and ours != theirs and 0 not in (ours, theirs)
 
     @property
     def mode(self) -> int:
@@ -124,19 +147,23 @@ class Directory:
     """A directory item as it was read, with what was appended to it since."""
 
     __slots__ = (
-        *("_directories", "cas", "checked", "children", "node", "path", "records", "size"),
-        "waiting",
+        *("_directories", "cas", "checked", "children", "key", "node", "path", "records", "size"),
+        *("state", "waiting"),
     )
 
     def __init__(self, path: bytes, node: Node) -> None:
         """Stand for the directory at `path`, which ends with `/`; nothing of it was read yet."""
         self.path = path
+        self.key = b""
+        """Of its records in the store; empty until somebody asks for it."""
+        self.state: Request = ()
+        """What asks the store for their state; empty until somebody does."""
         self.node = node
         self.children: dict[bytes, Node] = {}
         self.cas = self.size = self.records = 0
         self.checked = float("-inf")
         self.waiting: list[Entry] = []
-        """Tombstones that its next append brings: their pages are gone already."""
+        """Records that its next append buries: their pages are gone already."""
         self._directories = 0  # asked for after each change in here: not to be counted anew
 
     def add(self, node: Node) -> None:
@@ -145,6 +172,10 @@ class Directory:
         self._directories += node.is_directory - (before is not None and before.is_directory)
         self.children[node.name] = node
         node.directory = self
+
+    def rename(self, path: bytes) -> None:
+        """Note that it is at `path` now."""
+        self.path, self.key, self.state = path, b"", ()
 
     def take_out(self, node: Node) -> None:
         """Remove the name `node`."""

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+from contextlib import suppress
 
 from msgspec.structs import replace
 
@@ -58,7 +59,9 @@ class OpenFiles:
         if name in directory.children:
             if flags & os.O_EXCL:
                 raise failure(errno.EEXIST)
-            return self.open(path, flags)
+            with suppress(FileNotFoundError):  # removed by another host
+                return self.open(path, flags)
+            directory = self._tree.directory(above)
         permissions = stat.S_IMODE(mode) | stat.S_IFREG
         node = self._new_names.node(directory, name, permissions, caller)
         node.unwritten = True
@@ -67,15 +70,17 @@ class OpenFiles:
         self._writeback.touch(directory)
         return self._handles.add(node, flags)
 
-    def open(self, path: bytes, flags: int) -> int:
-        """Open the file `path` and return a handle."""
-        node = self._tree.find(path)
+    def open(self, path: bytes | None, flags: int, handle: int | None = None) -> int:
+        """Open the file `path`, or once more what is open as `handle`, and return a new handle."""
+        node = self._handles.find(path, handle)
+        if flags & CHANGING:
+            self._rules.check_writable()
+        while not node.is_directory and not self._edits.open(node, load=not flags & os.O_TRUNC):
+            node = self._handles.find(path, handle)
         if node.is_directory:
             raise failure(errno.EISDIR)
         if node.is_link:
             raise failure(errno.ELOOP)
-        if flags & CHANGING:
-            self._rules.check_writable()
         if flags & os.O_TRUNC:
             self._edits.resize(node, 0)
         return self._handles.add(node, flags)

@@ -13,6 +13,8 @@ from memfis.filesystem.attributes import AttributeChanges
 from memfis.filesystem.contents import Contents
 from memfis.filesystem.directories import Directories
 from memfis.filesystem.edits import Edits
+from memfis.filesystem.exposing import Exposing
+from memfis.filesystem.file_moves import FileMoves
 from memfis.filesystem.filesystem import Filesystem
 from memfis.filesystem.handles import Handles
 from memfis.filesystem.interface import Caller
@@ -23,6 +25,7 @@ from memfis.filesystem.moving import Mover
 from memfis.filesystem.names import Names
 from memfis.filesystem.new_names import NewNames
 from memfis.filesystem.open_files import OpenFiles
+from memfis.filesystem.recorder import Recorder
 from memfis.filesystem.recovery import Recovery
 from memfis.filesystem.relocation import Relocation
 from memfis.filesystem.rename import Rename
@@ -31,6 +34,7 @@ from memfis.filesystem.saves import Saves
 from memfis.filesystem.shared_site import SharedSite, root_entry
 from memfis.filesystem.timing import Timing
 from memfis.filesystem.tree import Tree
+from memfis.filesystem.tree_exposure import TreeExposure
 from memfis.filesystem.upkeep import Upkeep
 from memfis.filesystem.ways import Ways
 from memfis.filesystem.writeback import Writeback
@@ -117,32 +121,46 @@ def _put_together(
         return True
 
     rules = Rules(site, read_only=read_only)
-    tree = Tree(items, rules, top, timing, begin_anew)
+    tree = Tree(items, rules, top, timing, shared, begin_anew)
+    recorder = Recorder(items, tree, rules, shared, timing)
     contents = Contents(items, rules)
-    writing = Writing(items, tree, rules, contents, site.compression)
+    exposing = Exposing(items, recorder, rules)
+    writing = Writing(items, recorder, rules, site.compression)
     saves = Saves(writing, timing)
-    links = Links(items, tree, rules, contents, shared, ways, site.compression)
-    relocation = Relocation(items, tree, rules, contents, saves, links, Mover(items, rules))
-    writeback = Writeback(tree, shared, saves, links, timing)
-    recovery = Recovery(catalog, tree, links, relocation, writeback)
-    upkeep = Upkeep(tree, shared, saves, recovery, writeback, timing)
+    links = Links(items, tree, recorder, rules, contents, shared, ways, site.compression)
+    file_moves = FileMoves(items, tree, recorder, rules, contents, exposing, saves, links)
+    mover, exposure = Mover(items, rules), TreeExposure(items, rules)
+    relocation = Relocation(tree, recorder, rules, links, mover, exposure)
+    writeback = Writeback(tree, recorder, saves, links, timing)
+    recovery = Recovery(catalog, tree, links, relocation, shared, recorder)
+    upkeep = Upkeep(recorder, saves, recovery, writeback, timing)
     if not read_only:
         tree.make_root()
         recovery.take_up()
 
     handles = Handles(tree)
     new_names = NewNames(tree, rules, timing.now)
-    edits = Edits(contents, saves, timing.now)
-    directories = Directories(items, tree, rules, new_names, links, writeback)
+    edits = Edits(items, tree, contents, saves, timing.now)
+    directories = Directories(items, tree, recorder, rules, new_names, links, writeback)
     return Filesystem(
         items=items,
         handles=handles,
         lookups=Lookups(items, tree, handles),
         open_files=OpenFiles(tree, rules, new_names, handles, edits, saves, writeback),
         directories=directories,
-        names=Names(tree, rules, new_names, contents, saves, links, writeback),
-        rename=Rename(tree, rules, links, relocation, directories, recovery, writeback),
-        attributes=AttributeChanges(tree, rules, handles, writing, links, relocation, writeback),
+        names=Names(tree, recorder, rules, new_names, contents, saves, links, writeback),
+        rename=Rename(tree, rules, links, file_moves, relocation, directories, recovery, writeback),
+        attributes=AttributeChanges(
+            tree,
+            recorder,
+            rules,
+            handles,
+            exposing,
+            links,
+            relocation,
+            writeback,
+            recovery.follow_others,
+        ),
         writeback=writeback,
         upkeep=None if read_only else upkeep,
     )

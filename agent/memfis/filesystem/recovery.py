@@ -4,11 +4,12 @@ import logging
 
 from memfis.catalog.catalog import Catalog
 from memfis.filesystem.links import Links
-from memfis.filesystem.moving import is_marked, marked
 from memfis.filesystem.nodes import Node
+from memfis.filesystem.recorder import Recorder
 from memfis.filesystem.relocation import Relocation
+from memfis.filesystem.shared_site import SharedSite
 from memfis.filesystem.tree import Tree
-from memfis.filesystem.writeback import Writeback
+from memfis.filesystem.tree_exposure import is_marked, marked
 from memfis.layout.paths import shown
 from memfis.layout.records import MOVING, Entry
 
@@ -24,14 +25,16 @@ class Recovery:
         tree: Tree,
         links: Links,
         relocation: Relocation,
-        writeback: Writeback,
+        shared: SharedSite,
+        recorder: Recorder,
     ) -> None:
-        """Read `catalog`; what is to be done then is done by the others."""
+        """Read `catalog`; `shared` tells of links. What is to be done is done by the others."""
+        self._shared = shared
         self._catalog = catalog
         self._tree = tree
         self._links = links
         self._relocation = relocation
-        self._writeback = writeback
+        self._recorder = recorder
 
     def take_up(self) -> None:
         """Go on with moves and changes of modes that were interrupted, then follow all links."""
@@ -51,6 +54,11 @@ class Recovery:
         """Follow all links, those of other mounts too."""
         self._follow(self._entries())
 
+    def follow_others(self) -> None:
+        """Follow all links if other mounts have made or removed some since that was done last."""
+        if self._shared.others_links():
+            self.follow_links()
+
     def _follow(self, entries: list[tuple[bytes, Entry]]) -> None:
         self._links.follow_all(
             [path + entry.raw for path, entry in entries if entry.target is not None]
@@ -67,8 +75,7 @@ class Recovery:
         log.info("going on with the mode of %s", shown(node.path if node.directory else b"/"))
         try:
             self._relocation.expose_below(self._tree.below(node), again=True)
-            node.entry = marked(node.entry, on=False)
-            self._writeback.record_directory(node, node.entry)
+            self._recorder.change(node, lambda entry: marked(entry, on=False))
         except OSError as error:
             log.error("cannot end it: %s", error.strerror)  # noqa: TRY400 - clear enough
 

@@ -3,6 +3,7 @@
 import errno
 
 from memfis.filesystem.directories import Directories
+from memfis.filesystem.file_moves import FileMoves
 from memfis.filesystem.interface import RENAME_NOREPLACE
 from memfis.filesystem.items import failure
 from memfis.filesystem.links import Links
@@ -22,15 +23,17 @@ class Rename:
         tree: Tree,
         rules: Rules,
         links: Links,
+        file_moves: FileMoves,
         relocation: Relocation,
         directories: Directories,
         recovery: Recovery,
         writeback: Writeback,
     ) -> None:
-        """Check in `tree` what is asked for, and have it done by `relocation`."""
+        """Check in `tree` what is asked for, and have it done by `file_moves` and `relocation`."""
         self._tree = tree
         self._rules = rules
         self._links = links
+        self._file_moves = file_moves
         self._relocation = relocation
         self._directories = directories
         self._recovery = recovery
@@ -61,7 +64,7 @@ class Rename:
             self._writeback.settle(node)
             if target is not None and target.is_directory:
                 raise failure(errno.EISDIR)
-            self._relocation.replace_file(node, target, new)
+            self._file_moves.replace(node, target, new)
         self._writeback.forget(node)
         if target is not None:
             self._writeback.forget(target)
@@ -70,6 +73,7 @@ class Rename:
         self._writeback.touch(directory)
         self._links.changed_below(old)
         self._links.changed_below(new)
+        self._recovery.follow_others()  # what is not public here may have had the page of a link
 
     def _move_directory(
         self, node: Node, target: Node | None, directory: Directory, new: bytes

@@ -1,7 +1,6 @@
 """What of a site that lives in the store may be changed and served, and where it is kept."""
 
 import errno
-import pwd
 
 from memfis.filesystem.items import failure
 from memfis.filesystem.nodes import Directory, Node
@@ -18,26 +17,11 @@ from memfis.layout.pages import NO_PAGE
 from memfis.layout.records import Entry
 from memfis.settings.values import Site
 from memfis.webroot.exclusions import Exclusions
-from memfis.webroot.reader import READ, SEARCH, Reader
+from memfis.webroot.reader import READ, SEARCH
+from memfis.webroot.visitor import visitor
 
 NAME_LIMIT = 255
 """Longest name in bytes, as in other filesystems (NAME_MAX)."""
-
-VISITORS = ("www-data", "nginx", "http")
-"""nginx's user in the distributions, where the configuration names none."""
-
-
-def visitor(site: Site) -> Reader:
-    """Return who reads for visitors: the site's reader, nginx's user, or nobody in particular."""
-    if site.reader is not None:
-        return Reader.called(site.reader)
-    for name in VISITORS:
-        try:
-            pwd.getpwnam(name)
-        except KeyError:
-            continue
-        return Reader.called(name)
-    return Reader("others", -1, frozenset())
 
 
 class Rules:
@@ -66,6 +50,16 @@ class Rules:
             SEARCH if entry.is_directory else READ, entry.mode or 0, entry.uid, entry.gid
         )
 
+    def serves(self, directory: bytes, entry: Entry) -> bool:
+        """Whether the file `entry` may be served, where `directory` may be entered."""
+        fit = self.fit(directory, entry.raw, is_directory=False)
+        return fit and self.open_to_visitors(entry)
+
+    def enters(self, directory: bytes, entry: Entry) -> bool:
+        """Whether the directory `entry` may be entered, where `directory` may be."""
+        fit = self.fit(directory, entry.raw, is_directory=True)
+        return fit and self.open_to_visitors(entry)
+
     def is_public_directory(self, directory: Directory) -> bool:
         """Whether what is in `directory` may be published."""
         here: Directory | None = directory
@@ -76,12 +70,12 @@ class Rules:
             here = node.directory
         return True
 
-    def is_public(self, node: Node) -> bool:
-        """Whether the file `node` may be served now."""
+    def is_public(self, node: Node, entry: Entry | None = None) -> bool:
+        """Whether the file `node` may be served now, if its attributes are those of `entry`."""
         return (
             node.directory is not None
             and node.fit
-            and self.open_to_visitors(node.entry)
+            and self.open_to_visitors(entry or node.entry)
             and self.is_public_directory(node.directory)
         )
 

@@ -79,12 +79,16 @@ class Saves:
             self._writing.write(nodes)
         except OSError as error:
             for node in nodes:
-                if node.dirty:
+                if node.directory is not None and error.errno == errno.ENOENT:
+                    log.warning("%s is lost: its directory is gone", shown(node.path))
+                    self.unsaved.pop(node, None)
+                    node.directory.take_out(node)
+                elif node.directory is not None and node.dirty:
                     self._keep(node, str(error.strerror or error))
             raise
         finally:
             for node in nodes:
-                if not node.dirty:
+                if not node.dirty or node.directory is None:
                     self.unsaved.pop(node, None)
 
     def delete(self, node: Node) -> None:
@@ -108,8 +112,8 @@ class Saves:
             except OSError as error:  # save has kept it, and why
                 if error.errno != errno.ENOENT:
                     return
-                log.warning("%s is lost: its directory is gone", shown(node.path))
-                del self.unsaved[node]
+                continue
+            if node.directory is None:
                 continue
             if not node.handles:
                 node.content = None

@@ -18,6 +18,7 @@ from memfis.filesystem.items import Items, failure
 from memfis.layout.keys import site_key
 from memfis.layout.records import Entry
 from memfis.settings.values import Site
+from memfis.store import Answer, Request
 from memfis.store import exchange as to
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,9 @@ class SharedSite:
         self._items = items
         self._site = site
         self._key = site_key(site.name)
+        self._state = to.state(self._key)
         self._cas = 0
+        self._seen = 0, 0
         self.links = 0
         """As the item counts them, see `SiteItem.links`."""
 
@@ -96,34 +99,55 @@ class SharedSite:
         self.make(top, lost=now / 1e9)
         return True
 
-    def write_top(self, top: Entry) -> None:
-        """Write the record of the root directory."""
-        self.update(lambda item: replace(item, top=top))
+    def state(self) -> Request:
+        """Return what asks for the state of the item; see `is_as`."""
+        return self._state
 
-    def update(self, change: Callable[[SiteItem], SiteItem]) -> None:
-        """Write the item as `change` makes it of the one that is there."""
+    def is_as(self, state: Answer) -> bool:
+        """Whether the item is still in the `state` in which `read_top` has read it."""
+        return state.done and (state.cas, state.size) == self._seen
+
+    def read_top(self) -> Entry | None:
+        """Return the record of the root directory; None where there is none."""
+        [found] = self._items.exchange(to.fetch(self._key))
+        if not found.done:
+            return None
+        self._seen = found.cas, len(found.value)
+        return msgspec.json.decode(found.value, type=SiteItem).top
+
+    def write_top(self, change: Callable[[Entry], Entry], otherwise: Entry) -> Entry:
+        """Write the record of the root directory as `change` makes it, and return that.
+
+        `otherwise`: of which it is made where there is none.
+        """
+        item = self.update(lambda item: replace(item, top=change(item.top or otherwise)))
+        return item.top or otherwise
+
+    def update(self, change: Callable[[SiteItem], SiteItem]) -> SiteItem:
+        """Write the item as `change` makes it of the one that is there, and return it."""
         for _ in range(ATTEMPTS):
             [found] = self._items.exchange(to.fetch(self._key))
             if not found.done:
                 raise failure(errno.EIO, "the store has lost the site")
-            item = change(msgspec.json.decode(found.value, type=SiteItem))
-            put = to.put(self._key, msgspec.json.encode(item), cas=found.cas)
+            before = msgspec.json.decode(found.value, type=SiteItem)
+            item = change(before)
+            data = msgspec.json.encode(item)
+            put = to.put(self._key, data, cas=found.cas)
             [written] = self._items.exchange(put)
             if written.refusal:
                 raise failure(errno.ENOSPC, written.refusal)
             if written.done:
-                self._cas = written.cas
-                self.links = item.links
-                return
+                if before.links == self.links:  # else `others_links` is still to find them
+                    self._cas = written.cas
+                    self.links = item.links
+                if self._seen == (found.cas, len(found.value)):
+                    self._seen = written.cas, len(data)
+                return item
         raise failure(errno.EIO, "others write the item of the site all the time")
 
     def count_link(self) -> None:
         """Tell other mounts that there is a new link, or one less."""
-        before = self.links
         self.update(lambda item: replace(item, links=item.links + 1))
-        if self.links != before + 1:  # somebody else's too, to be found by `others_links`
-            self.links = -1
-            self._cas = 0
 
     def others_links(self) -> bool:
         """Whether others made or removed links since this was asked last."""

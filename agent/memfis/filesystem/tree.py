@@ -2,21 +2,23 @@
 
 import errno
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from memfis.catalog.directory_log import DirectoryLog, Version
+from memfis.catalog.directory_log import DirectoryLog
 from memfis.errors import StoreRefusedError
 from memfis.filesystem.directory_cache import DirectoryCache
 from memfis.filesystem.inodes import ROOT, InodeNumbers
 from memfis.filesystem.items import Items, failure
 from memfis.filesystem.nodes import Directory, Node
 from memfis.filesystem.rules import NAME_LIMIT, Rules
+from memfis.filesystem.shared_site import SharedSite
 from memfis.filesystem.timing import Timing
 from memfis.layout.paths import shown
-from memfis.layout.records import Entry, Log, is_grown
+from memfis.layout.records import Entry, Log
 from memfis.store import Answer, Request
+from memfis.store import exchange as to
 
 log = logging.getLogger(__name__)
 
@@ -36,15 +38,18 @@ class Tree:
         rules: Rules,
         root: Entry,
         timing: Timing,
+        shared: SharedSite,
         begin: Callable[[Entry], bool],
     ) -> None:
         """Read the directories below `root` from `items`, anew when others changed them.
 
+        Of `root` itself `shared` tells what others changed.
         `begin` makes the site anew, with that root, in a store that has lost it, or returns False.
         """
         self._items = items
         self._rules = rules
         self._timeout, self._clock, self._now = timing.timeout, timing.clock, timing.now
+        self._shared = shared
         self._begin = begin
         self._inodes = InodeNumbers(self._lives)
         self.root = Node(b"", root, ROOT, fit=True)
@@ -52,7 +57,6 @@ class Tree:
         self.forget_all = self._read.forget_all
         self.forget_below = self._read.forget_below
         self.drop = self._read.drop
-        self._waiting: dict[Directory, float] = {}
 
     def directory(self, path: bytes, *, now: bool = False) -> Directory:
         """Return the directory at `path` as it is, not older than the timeout; `now`: at all.
@@ -67,7 +71,10 @@ class Tree:
             directory = Directory(path, node)
         elif not now and self._clock() - directory.checked < self._timeout:
             return directory
-        self._refresh(directory)
+        if directory.cas:
+            self._check(directory)
+        else:
+            self.refresh(directory)
         return directory
 
     def find(self, path: bytes) -> Node:
@@ -119,6 +126,18 @@ class Tree:
             and self._read.get(directory.path) is directory
         )
 
+    def give_name(self, node: Node, directory: Directory, name: bytes) -> None:
+        """Give `node`, which has none, the name `name` in `directory`, as its record says too."""
+        text = name.decode("latin-1")
+        before = node.recorded
+        node.name = name
+        node.entry = node.recorded = replace(node.entry, name=text)
+        if node.dirty:
+            node.recorded = replace(before, name=text, flags=node.entry.flags)
+        node.fit = self._rules.fit(directory.path, name, is_directory=node.is_directory)
+        directory.add(node)
+        self.moved(node)
+
     def moved(self, node: Node) -> None:
         """Note that `node` has another name than its inode number was made of."""
         self._inodes.moved(node)
@@ -130,13 +149,29 @@ class Tree:
     def make_log(self, path: bytes) -> bool:
         """Make an empty log for the directory at `path`; False when there was one."""
         try:
-            return self.log(path).make()
+            return DirectoryLog(self._items, self._rules.directory_key(path)).make()
         except StoreRefusedError as error:
             raise failure(errno.ENOSPC, str(error)) from error
 
-    def log(self, path: bytes) -> DirectoryLog:
-        """Return the log of the directory at `path` in the store."""
-        return DirectoryLog(self._items, self._rules.directory_key(path))
+    def key(self, directory: Directory) -> bytes:
+        """Return the key of the records of `directory`."""
+        if not directory.key:
+            directory.key = self._rules.directory_key(directory.path)
+        return directory.key
+
+    def state(self, directory: Directory) -> Request:
+        """Return what asks for the state of the log of `directory`; see `is_as`."""
+        if not directory.state:
+            directory.state = to.state(self.key(directory))
+        return directory.state
+
+    def log(self, directory: Directory) -> DirectoryLog:
+        """Return the log of `directory` in the store."""
+        return DirectoryLog(self._items, self.key(directory))
+
+    def empty_log(self, path: bytes) -> bool:
+        """Let the log of the directory at `path` hold nothing; False: somebody wrote meanwhile."""
+        return DirectoryLog(self._items, self._rules.directory_key(path)).empty()
 
     def move(self, old: bytes, new: bytes) -> None:
         """Give all directories below `old` their paths below `new`."""
@@ -146,78 +181,20 @@ class Tree:
                     directory.path, child.name, is_directory=child.is_directory
                 )
 
-    def append(self, directory: Directory, entries: Iterable[Entry]) -> Request:
-        """Return the request that adds `entries` to the log of `directory`; see `appended`."""
-        return self.log(directory.path).appending([*directory.waiting, *entries])
+    def has(self, directory: Directory) -> bool:
+        """Whether `directory` is still the one with its path."""
+        return self._read.get(directory.path) is directory
 
-    def appended(self, directory: Directory, request: Request, answer: Answer, number: int) -> None:
-        """Take note of the `answer` to the `request` that added `number` records.
+    def is_as(self, directory: Directory, state: Answer) -> bool:
+        """Whether `directory` is still in the `state` that its log has in the store."""
+        if not directory.cas or (state.cas, state.size) != (directory.cas, directory.size):
+            return False
+        directory.checked = self._clock()
+        return True
 
-        Raises ENOENT when the directory is gone, ENOSPC when there is no room.
-        """
-        data = request[1]
-        if answer.status == b"NS":
-            answer = self._append_again(directory, request)
-        if not answer.done:
-            directory.forget()
-            raise failure(errno.ENOSPC, answer.refusal)
-        directory.size += len(data)
-        directory.cas = answer.cas
-        directory.records += number + len(directory.waiting)
-        directory.waiting.clear()
-        self._waiting.pop(directory, None)
-        if is_grown(directory.records, len(directory.children)):
-            self._compact(directory)
-
-    def record(self, directory: Directory, *entries: Entry) -> None:
-        """Add `entries` to the log of `directory`; raises as `appended`."""
-        request = self.append(directory, entries)
-        [answer] = self._items.exchange(request)
-        self.appended(directory, request, answer, len(entries))
-
-    def record_later(self, directory: Directory, gone: Entry) -> None:
-        """Add the tombstone `gone` to the log of `directory` with its next records."""
-        directory.waiting.append(gone)
-        self._waiting.setdefault(directory, self._clock())
-
-    def write_waiting(self, seconds: float) -> None:
-        """Write what `record_later` left, where it has waited for `seconds`."""
-        until = self._clock() - seconds
-        for directory, since in list(self._waiting.items()):
-            if self._read.get(directory.path) is not directory:
-                del self._waiting[directory]  # it was removed itself
-            elif since <= until:
-                self.record(directory)
-
-    def _append_again(self, directory: Directory, request: Request) -> Answer:
-        if self.log(directory.path).version() is None:
-            self.directory(directory.path, now=True)  # tells what became of it
-            raise failure(errno.ENOENT)
-        self._refresh(directory)
-        self._compact(directory)
-        [answer] = self._items.exchange(request)
-        if answer.status == b"NS":
-            raise failure(errno.ENOSPC, "the directory's item would grow over the item limit")
-        return answer
-
-    def _compact(self, directory: Directory) -> None:
-        """Write the log without what is overtaken, unless somebody else wrote meanwhile."""
-        try:
-            done = self.log(directory.path).compact()
-        except StoreRefusedError as error:
-            raise failure(errno.ENOSPC, str(error)) from error
-        if done is None or done.before != (directory.cas, directory.size):
-            directory.forget()
-            return
-        directory.cas, directory.size = done.after
-        directory.records = done.records
-
-    def _refresh(self, directory: Directory) -> None:
-        stored = self.log(directory.path)
-        if directory.cas and stored.version() == Version(directory.cas, directory.size):
-            directory.checked = self._clock()
-            return
-        current, version = stored.read()
+    def refresh(self, directory: Directory) -> None:
+        """Read `directory` anew; raises as `directory`."""
+        current, version = self.log(directory).read()
         if current is None or version is None:
             self._lost(directory, damaged=version is not None)
             return
@@ -227,32 +204,59 @@ class Tree:
         self._merge(directory, current)
         self._read.keep(directory)
 
+    def refresh_root(self) -> None:
+        """Read the record of the root directory anew, which is in the item of the site."""
+        top = self._shared.read_top()
+        if top is not None and top != self.root.recorded:
+            self.root.record(top)
+            self.root.ctime_ns = self._now()
+
+    def _check(self, directory: Directory) -> None:
+        """Read `directory` anew where the store has it otherwise."""
+        requests = [self.state(directory)]
+        if directory.path == b"/":
+            requests.append(self._shared.state())
+        state, *top = self._items.exchange(*requests)
+        if top and not self._shared.is_as(top[0]):
+            self.refresh_root()
+        if not self.is_as(directory, state):
+            self.refresh(directory)
+
     def _merge(self, directory: Directory, current: Log) -> None:
         """Make the children of `directory` what `current` says, and keep what is not stored yet."""
         children = directory.children
         # what was rendered is no file
         entries = {e.raw: e for e in current.entries.values() if e.origin == "file"}
+        # What was removed here, and not by somebody else who then made it anew.
+        directory.waiting = [gone for gone in directory.waiting if entries.get(gone.raw) == gone]
         for gone in directory.waiting:
-            entries.pop(gone.raw, None)
+            del entries[gone.raw]
         for node in [each for each in children.values() if each.name not in entries]:
             if not node.unwritten:
                 directory.take_out(node)
         for name, entry in entries.items():
             child = children.get(name)
-            if child is None or child.is_directory != entry.is_directory:
-                node = self.node(directory, entry)
-                directory.add(node)
-                below = self._read.get(directory.path + name + b"/")
-                if below is not None:
-                    below.node = node
+            if child is not None and child.unwritten and entry.is_file:
+                child.unwritten = False  # another host has made it too: it is one file
+            elif child is None or child.is_another(entry):
+                self._add(directory, entry, child)
                 continue
-            if child.pending:
-                entry = replace(entry, mtime_ns=child.entry.mtime_ns)
-            if child.entry != entry and not child.dirty:
-                child.entry = entry
+            if child.recorded != entry:
+                child.record(entry)
                 child.ctime_ns = self._now()
                 child.atime_ns = max(child.atime_ns, entry.mtime_ns)
-                child.content = None
+                if not child.dirty:
+                    child.content = None
+
+    def _add(self, directory: Directory, entry: Entry, before: Node | None) -> None:
+        """Add a node for `entry` in place of what had its name `before`, which may be open."""
+        if before is not None:
+            directory.take_out(before)
+        node = self.node(directory, entry)
+        directory.add(node)
+        below = self._read.get(directory.path + node.name + b"/")
+        if below is not None and node.is_directory:
+            below.node = node
 
     def _lost(self, directory: Directory, *, damaged: bool) -> None:
         """Raise what a directory without a whole item means."""
@@ -263,7 +267,7 @@ class Tree:
             if damaged or not (self._begin(self.root.entry) and self.make_root()):
                 raise failure(errno.EIO, "the store has lost the site")
             self._read.drop_all_but(directory)
-            self._refresh(directory)
+            self.refresh(directory)
             return
         self.drop(path)
         above, name = split(path[:-1])

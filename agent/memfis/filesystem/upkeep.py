@@ -3,11 +3,10 @@
 import logging
 
 from memfis.errors import StoreError
+from memfis.filesystem.recorder import Recorder
 from memfis.filesystem.recovery import Recovery
 from memfis.filesystem.saves import Saves
-from memfis.filesystem.shared_site import SharedSite
 from memfis.filesystem.timing import Timing
-from memfis.filesystem.tree import Tree
 from memfis.filesystem.writeback import Writeback
 
 log = logging.getLogger(__name__)
@@ -21,16 +20,14 @@ class Upkeep:
 
     def __init__(
         self,
-        tree: Tree,
-        shared: SharedSite,
+        recorder: Recorder,
         saves: Saves,
         recovery: Recovery,
         writeback: Writeback,
         timing: Timing,
     ) -> None:
-        """Write by `writeback`, `saves` and `tree`; `shared` tells of other mounts' links."""
-        self._tree = tree
-        self._shared = shared
+        """Write by `writeback`, `saves` and `recorder`; `recovery` follows others' links."""
+        self._recorder = recorder
         self._saves = saves
         self._recovery = recovery
         self._writeback = writeback
@@ -48,8 +45,7 @@ class Upkeep:
             if clock() >= self._next_retry:
                 self._next_retry = clock() + max(self._timing.timeout, RETRY)
                 self._saves.retry()
-                if self._shared.others_links():
-                    self._recovery.follow_links()
-            self._tree.write_waiting(batch)
+                self._recovery.follow_others()
+            self._recorder.write_waiting(batch)
         except (OSError, StoreError) as error:  # told by `Items` when it begins
             log.debug("cannot write what waits: %s", error)

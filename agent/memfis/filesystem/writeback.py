@@ -2,13 +2,15 @@
 
 import errno
 import logging
+from collections.abc import Sequence
+from functools import partial
 
 from msgspec.structs import replace
 
 from memfis.filesystem.links import Links
 from memfis.filesystem.nodes import Directory, Node
+from memfis.filesystem.recorder import Recorder
 from memfis.filesystem.saves import Saves
-from memfis.filesystem.shared_site import SharedSite
 from memfis.filesystem.timing import Timing
 from memfis.filesystem.tree import Tree
 from memfis.layout.paths import shown
@@ -21,11 +23,11 @@ class Writeback:
     """Collects changes, and writes them when they are due."""
 
     def __init__(
-        self, tree: Tree, shared: SharedSite, saves: Saves, links: Links, timing: Timing
+        self, tree: Tree, recorder: Recorder, saves: Saves, links: Links, timing: Timing
     ) -> None:
-        """Write records into `tree`, that of the root into `shared`, and files by `saves`."""
+        """Write records of `tree` by `recorder`, and files by `saves`."""
         self._tree = tree
-        self._shared = shared
+        self._recorder = recorder
         self._saves = saves
         self._links = links
         self._batch, self._clock, self._now = timing.batch, timing.clock, timing.now
@@ -60,13 +62,6 @@ class Writeback:
 
     # What is written
 
-    def record_directory(self, node: Node, entry: Entry) -> None:
-        """Write the record of the directory `node`, whose entry is to be `entry`."""
-        if node.directory is None:
-            self._shared.write_top(entry)
-        else:
-            self._tree.record(node.directory, entry)
-
     def publish(self, node: Node) -> None:
         """Write a file that was closed, now or together with others."""
         if node.dirty and node.directory is not None and not self._saves.hold(node):
@@ -83,7 +78,8 @@ class Writeback:
         self._saves.save(*nodes)
         for node in nodes:
             self._pending.discard(node)
-            self._links.changed(node.path)
+            if node.directory is not None:
+                self._links.changed(node.path)
 
     def write_due(self) -> None:
         """Write files and records that have waited for long enough."""
@@ -94,7 +90,7 @@ class Writeback:
     def write_all(self) -> None:
         """Write all that waits, at once."""
         self._write_closed(now=True)
-        self._tree.write_waiting(0)
+        self._recorder.write_waiting(0)
         self.write_records()
 
     def write_last(self, still_open: set[Node]) -> list[str]:
@@ -102,14 +98,17 @@ class Writeback:
         lost = []
         try:
             self._write_closed(now=True)
-            self._tree.write_waiting(0)
+            self._recorder.write_waiting(0)
         except OSError as error:
             log.debug("cannot write what waits: %s", error)  # each is tried once more
         for node in still_open | set(self._saves.unsaved):
+            if node.directory is None:
+                continue
+            path = node.path
             try:
                 self.save(node)
             except OSError as error:
-                lost.append(f"{shown(node.path)}: {error.strerror}")
+                lost.append(f"{shown(path)}: {error.strerror}")
         try:
             self.write_records()
         except OSError as error:
@@ -124,19 +123,19 @@ class Writeback:
         by_directory: dict[Directory, list[Node]] = {}
         for node in self._pending:
             if node is self._tree.root:
-                self._shared.write_top(self._tree.root.entry)
+                self._recorder.change(node, partial(_with_times, node))
                 node.pending = False
             elif node.directory is not None:
                 by_directory.setdefault(node.directory, []).append(node)
         for directory, nodes in by_directory.items():
             try:
-                self._tree.directory(directory.path, now=True)  # others may have changed more
-                self._tree.record(directory, *[node.entry for node in nodes if node.directory])
+                self._recorder.update(directory, partial(_records, directory, nodes))
             except OSError as error:
                 if error.errno != errno.ENOENT:  # gone with all that is in it
                     raise
             for node in nodes:
                 node.pending = False
+                node.recorded = _with_times(node, node.recorded)
         self._pending.clear()
 
     def _write_closed(self, *, now: bool = False) -> None:
@@ -145,3 +144,12 @@ class Writeback:
             for node in nodes:
                 if not node.handles:
                     node.content = None
+
+
+def _with_times(node: Node, entry: Entry) -> Entry:
+    """Return the record `entry`, as others have left it, with the times that `node` has here."""
+    return replace(entry, mtime_ns=node.entry.mtime_ns)
+
+
+def _records(directory: Directory, nodes: Sequence[Node]) -> list[Entry]:
+    return [_with_times(node, node.recorded) for node in nodes if node.directory is directory]

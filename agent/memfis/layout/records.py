@@ -35,9 +35,10 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `flags`: client flags of the stored page (see `pages`), 0 for a directory. `racy`: the file was
     read so soon after its last change that a later one may have left the same modification time.
     `extended`: extended attributes, names and values as ISO-8859-1; a mount keeps them. `ctime_ns`,
-    `inode`: of the file that was read, as stat(2) has them; 0: not recorded, as by
-    version 0.1.0, or an `inode` that its file system makes up. `tags`: names by which
-    a rendered page can be purged.
+    `inode`: of the file that was read, as stat(2) has them; 0: not recorded, as by version 0.1.0,
+    or an `inode` that its file system makes up. Where a mount wrote the record, `inode` is a number
+    that it gave a new file, to tell it from others of that name. `tags`: names by which a rendered
+    page can be purged.
 
     The name of a rendered page begins with `/`, which no file's does: `/blog` may be a page and a
     directory at once. The page of the directory's own URL is called `/` in it.
@@ -77,6 +78,11 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     def is_directory(self) -> bool:
         """Whether this is a directory, with an item of its own."""
         return self.mode is not None and stat.S_ISDIR(self.mode)
+
+    @property
+    def is_file(self) -> bool:
+        """Whether this is a regular file."""
+        return self.mode is not None and stat.S_ISREG(self.mode)
 
     def is_as(self, status: os.stat_result, inode: int) -> bool:
         """Whether this is the record of a file that is still as `status` says.

@@ -20,6 +20,8 @@ from memfis.mount.libfuse import (
     handle_of,
     memory,
     moments_at,
+    put,
+    put_value,
     set_handle,
     write_attributes,
     write_statistics,
@@ -104,10 +106,14 @@ class Adapter:
         """Return path and handle as the filesystem wants them for what libfuse calls so."""
         if path is None:
             return None, None if info is None else handle_of(info)
+        if self._request.opcode() == Opcode.LOOKUP:
+            return path, None
+        return self._named(path)
+
+    def _named(self, path: bytes) -> tuple[bytes | None, int | None]:
+        """Return `path`, or a handle of the open file that libfuse alone has that name for."""
         handle = self._hidden.handle(path)
-        if handle is not None and self._request.opcode() != Opcode.LOOKUP:
-            return None, handle
-        return path, None
+        return (path, None) if handle is None else (None, handle)
 
     def write_pending(self) -> None:
         """Write what may wait."""
@@ -152,15 +158,28 @@ class Adapter:
             self._files.release(handle)
 
     def open(self, path: bytes, info: int) -> None:
-        hidden = self._hidden.handle(path)  # by way of /proc/PID/fd
-        if hidden is not None:
-            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
-        handle = self._files.open(path, flags_of(info))
-        self._hidden.opened(handle, path)
+        hidden = self._hidden.handle(path)
+        if hidden is not None:  # removed after the kernel had found it, or by way of /proc/PID/fd
+            handle = self._files.open(None, flags_of(info), hidden)
+            self._hidden.opened_again(handle, path)
+        else:
+            handle = self._opened(path, flags_of(info))
+            self._hidden.opened(handle, path)
         set_handle(info, handle)
 
+    def _opened(self, path: bytes, flags: int) -> int:
+        """Return a handle of what the kernel has found at `path`; raises ESTALE when it is gone.
+
+        The kernel then looks anew, and makes the file if that is what open(2) is to do: whether it
+        is, no filesystem is told.
+        """
+        try:
+            return self._files.open(path, flags)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise OSError(errno.ESTALE, os.strerror(errno.ESTALE)) from error
+
     def read(self, path: None, target: int, size: int, offset: int, info: int) -> int:
-        return _put(self._files.read(handle_of(info), size, offset), target)
+        return put(self._files.read(handle_of(info), size, offset), target)
 
     def write(self, path: None, source: int, size: int, offset: int, info: int) -> int:
         return self._files.write(handle_of(info), memory[source : source + size].tobytes(), offset)
@@ -210,7 +229,7 @@ class Adapter:
         self._files.make_link(path, target, caller())
 
     def readlink(self, path: bytes, target: int, size: int) -> None:
-        _put(self._files.target(path)[: size - 1] + b"\0", target)
+        put(self._files.target(path)[: size - 1] + b"\0", target)
 
     # --- directories
 
@@ -250,41 +269,26 @@ class Adapter:
     def getxattr(self, path: bytes, name: bytes, target: int | None, size: int) -> int:
         if not name.startswith(_USER):  # the kernel asks for some of them at each write
             return -errno.EOPNOTSUPP
-        if self._hidden.handle(path) is not None:
-            return -errno.ENODATA
-        value = self._files.extended(path).get(name)
+        value = self._files.extended(*self._named(path)).get(name)
         if value is None:
             return -errno.ENODATA
-        return _put_value(value, target, size)
+        return put_value(value, target, size)
 
     def listxattr(self, path: bytes, target: int | None, size: int) -> int:
-        if self._hidden.handle(path) is not None:
-            return 0
-        names = b"".join(name + b"\0" for name in self._files.extended(path))
-        return _put_value(names, target, size)
+        names = b"".join(name + b"\0" for name in self._files.extended(*self._named(path)))
+        return put_value(names, target, size)
 
     def setxattr(self, path: bytes, name: bytes, source: int, size: int, flags: int) -> int | None:
-        if not name.startswith(_USER) or self._hidden.handle(path) is not None:
+        if not name.startswith(_USER):
             return -errno.EOPNOTSUPP
+        path_or_none, handle = self._named(path)
         value = memory[source : source + size].tobytes() if size else b""
-        self._files.set_extended(path, name, value, flags)
+        self._files.set_extended(path_or_none, name, value, flags, handle)
         return None
 
     def removexattr(self, path: bytes, name: bytes) -> int | None:
-        if not name.startswith(_USER) or self._hidden.handle(path) is not None:
+        if not name.startswith(_USER):
             return -errno.EOPNOTSUPP
-        self._files.remove_extended(path, name)
+        path_or_none, handle = self._named(path)
+        self._files.remove_extended(path_or_none, name, handle)
         return None
-
-
-def _put(data: bytes, target: int) -> int:
-    """Write `data` to `target`, and return its length."""
-    memory[target : target + len(data)] = data
-    return len(data)
-
-
-def _put_value(value: bytes, target: int | None, size: int) -> int:
-    """Write `value` to `target`, or only tell its length when that is asked (getxattr(2))."""
-    if target is None or not size:
-        return len(value)
-    return _put(value, target) if len(value) <= size else -errno.ERANGE

@@ -19,6 +19,10 @@ class HiddenNames:
         """Note that `handle` is the file at `path`."""
         self._paths[handle] = path
 
+    def opened_again(self, handle: int, hidden: bytes) -> None:
+        """Note that `handle` is one more of the open file that libfuse calls `hidden`."""
+        self._hidden[_name(hidden)].append(handle)
+
     def closed(self, handle: int) -> None:
         """Note that `handle` is no more."""
         if self._paths.pop(handle, None) is None:

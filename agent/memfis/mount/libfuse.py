@@ -6,6 +6,7 @@ gives no attributes with names, and takes as long for a request as the filesyste
 """
 
 import ctypes
+import errno
 import os
 import struct
 import sys
@@ -69,6 +70,20 @@ Filler = PYFUNCTYPE(c_int, c_void_p, c_char_p, c_char_p, c_longlong, c_int)
 memory = memoryview((ctypes.c_char * sys.maxsize).from_address(0)).cast("B")
 """All memory by its addresses. To read and write there by a slice, or by `struct`, takes a quarter
 of the time that it takes to call memmove(3), or to make an object of ctypes for it."""
+
+
+def put(data: bytes, target: int) -> int:
+    """Write `data` to `target`, and return its length."""
+    memory[target : target + len(data)] = data
+    return len(data)
+
+
+def put_value(value: bytes, target: int | None, size: int) -> int:
+    """Write `value` to `target`, or only tell its length when that is asked (getxattr(2))."""
+    if target is None or not size:
+        return len(value)
+    return put(value, target) if len(value) <= size else -errno.ERANGE
+
 
 _number = struct.Struct("=Q")
 _FILE_HANDLE = mfusepy.fuse_file_info.fh.offset

@@ -72,8 +72,27 @@ def exchange(wire: Wire, requests: Sequence[Request]) -> list[Answer]:
     return [_answer(wire) for _ in requests]
 
 
+_known: dict[bytes, Answer] = {}
+"""States that were told, by the line that tells them: what has not changed is told again."""
+
+KNOWN = 4096
+"""States that are remembered, at most."""
+
+
 def _answer(wire: Wire) -> Answer:
     line = wire.line()
+    known = _known.get(line)
+    if known is not None:
+        return known
+    answer = _parsed(wire, line)
+    if line.startswith(b"HD s"):
+        if len(_known) >= KNOWN:
+            _known.clear()
+        _known[line] = answer
+    return answer
+
+
+def _parsed(wire: Wire, line: bytes) -> Answer:
     if line.startswith(b"HD c") and line[4:].isdigit():  # nearly always
         return Answer(b"HD", cas=int(line[4:]))
     status, *words = line.split(b" ")

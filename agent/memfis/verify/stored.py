@@ -3,7 +3,7 @@
 There is nothing else to compare with: the store is the only source.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
@@ -25,6 +25,7 @@ from memfis.layout.records import MOVING, Entry, Log
 from memfis.settings.values import Site
 from memfis.store import Store, Value
 from memfis.store import exchange as to
+from memfis.verify.access import Access, Read
 from memfis.verify.verified import BATCH, Discrepancy, Verified
 
 BATCH_BYTES = 16 * 1024 * 1024
@@ -32,9 +33,6 @@ BATCH_BYTES = 16 * 1024 * 1024
 
 LINKS = 40
 """Symbolic links on the way to a file before it is a circle (path_resolution(7))."""
-
-Read = Callable[[bytes], Log | None]
-"""Returns what is recorded of the directory at a path that ends with `/`."""
 
 
 def verify_store(site: Site, store: Store) -> Iterator[Verified]:
@@ -46,9 +44,10 @@ def verify_store(site: Site, store: Store) -> Iterator[Verified]:
     item = catalog.site_item()
     check_filled_by_mount(item, site.name)
     if item is not None:
-        site = replace(site, index=item.index)
+        site = replace(site, index=item.index, exclude=site.exclude or item.exclude)
         if item.lost:
             yield _wrong("lost", b"/")
+    top = item.top if item else None
     recorded = dict(catalog.tree(b"/"))
     if item is None and recorded[b"/"]:
         yield _wrong("records", b"/")
@@ -62,7 +61,7 @@ def verify_store(site: Site, store: Store) -> Iterator[Verified]:
             if MOVING in (entry.extended or {}):
                 yield _wrong("unfinished", path + entry.raw + b"/")
         for batch in _batches(log):
-            yield from verification.compare(path, batch, recorded.get)
+            yield from verification.compare(path, batch, top, recorded.get)
     for key in verification.strays():
         yield _wrong("stray", key)
 
@@ -74,14 +73,18 @@ class _Verification:
         self._site = site
         self._store = store
         self._catalog = catalog
+        self._access = Access(site)
         self._exposed: set[bytes] = set()
 
-    def compare(self, path: bytes, batch: Sequence[Entry], read: Read) -> Iterator[Verified]:
+    def compare(
+        self, path: bytes, batch: Sequence[Entry], top: Entry | None, read: Read
+    ) -> Iterator[Verified]:
         """Yield what is wrong with each of `batch`, files and links in the directory `path`.
 
-        `read` returns records of directories as they were when `batch` was read.
+        `read` returns records of directories as they were when `batch` was read, and `top` is that
+        of the root.
         """
-        for entry, kind in zip(batch, self._kinds(path, batch, read), strict=True):
+        for entry, kind in zip(batch, self._kinds(path, batch, top, read), strict=True):
             confirmed = self._once_more(path, entry) if kind else None
             name = path + entry.raw
             if confirmed == "exposed":
@@ -141,10 +144,14 @@ class _Verification:
         log = self._read(path)
         if log is None or log.entries.get(entry.name) != entry:
             return None
-        [kind] = self._kinds(path, [entry], self._read)
+        item = self._catalog.site_item()
+        [kind] = self._kinds(path, [entry], item.top if item else None, self._read)
         return kind
 
-    def _kinds(self, path: bytes, batch: Sequence[Entry], read: Read) -> list[str | None]:
+    def _kinds(
+        self, path: bytes, batch: Sequence[Entry], top: Entry | None, read: Read
+    ) -> list[str | None]:
+        entered = self._access.enters(path, top, read)
         pages = {entry.name: self._page_key(path, entry) for entry in batch}
         hidden = [entry.name for entry in batch if entry.flags & NO_PAGE]
         states = self._store.states([pages[name] for name in hidden])
@@ -153,16 +160,27 @@ class _Verification:
         found = self._store.get_many(keys)
         kinds: list[str | None] = []
         for entry, key in zip(batch, keys, strict=True):
-            if entry.name in exposed:
+            closed = not entered or not self._access.reads(path, entry)
+            if entry.name in exposed or (closed and not entry.flags & NO_PAGE and key in found):
                 kinds.append("exposed")
             elif entry.target is None:
                 kinds.append(_of_file(entry, found.get(key)))
             elif not entry.flags & NO_PAGE:
-                target = _follow(path + entry.raw, read)
+                target = self._target(path + entry.raw, top, read)
                 kinds.append(_of_link(entry, target, found.get(key)))
             else:
                 kinds.append(None)
         return kinds
+
+    def _target(self, path: bytes, top: Entry | None, read: Read) -> Entry | None:
+        """Return the file that the link at `path` leads to; None unless it may be served."""
+        found = _follow(path, read)
+        if found is None:
+            return None
+        directory, target = found
+        if not self._access.reads(directory, target):
+            return None
+        return target if self._access.enters(directory, top, read) else None
 
     def _key(self, path: bytes, entry: Entry) -> bytes:
         """Return where the content of `entry` should be."""
@@ -226,8 +244,8 @@ def _content(found: Value) -> bytes | None:
     return content if fingerprint(content) == found.flags & FINGERPRINT else None
 
 
-def _follow(path: bytes, read: Read) -> Entry | None:
-    """Return the record of the file that the link at `path` leads to within the site."""
+def _follow(path: bytes, read: Read) -> tuple[bytes, Entry] | None:
+    """Return directory and record of the file that the link at `path` leads to in the site."""
     here: list[bytes] = []
     pending = path.split(b"/")[:0:-1]
     links = 0
@@ -240,14 +258,15 @@ def _follow(path: bytes, read: Read) -> Entry | None:
                 return None
             here.pop()
             continue
-        log = read(b"/".join([b"", *here, b""]))
+        directory = b"/".join([b"", *here, b""])
+        log = read(directory)
         entry = log.entries.get(name.decode("latin-1")) if log else None
         if entry is None:
             return None
         if entry.is_directory:
             here.append(name)
         elif entry.target is None:
-            return None if any(pending) else entry
+            return None if any(pending) else (directory, entry)
         else:
             links += 1
             target = entry.target.encode("latin-1")
