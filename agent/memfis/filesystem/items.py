@@ -5,7 +5,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import ParamSpec, TypeVar
 
 from memfis.errors import StoreError
 from memfis.store import Answer, Item, Request, Store, StoreStatistics
@@ -15,6 +15,7 @@ log = logging.getLogger(__name__)
 PAUSE = 1.0
 """Seconds after an answer that did not come in which nobody waits for another one."""
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -40,17 +41,17 @@ class Items:
 
     def exchange(self, *requests: Request) -> list[Answer]:
         """Return the answers to `requests`, in one round trip."""
-        return self._ask(lambda: self._store.exchange(*requests))
+        return self._ask(self._store.exchange, *requests)
 
     def set_many(self, items: Sequence[Item]) -> None:
         """Write `items`; raises ENOSPC when the store has no room for one."""
-        refused = self._ask(lambda: self._store.set_many(items))
+        refused = self._ask(self._store.set_many, items)
         if refused:
             raise failure(errno.ENOSPC, refused[0][1])
 
     def delete_many(self, keys: Sequence[bytes]) -> None:
         """Remove `keys`."""
-        self._ask(lambda: self._store.delete_many(keys))
+        self._ask(self._store.delete_many, keys)
 
     def all_keys(self) -> list[bytes]:
         """Return every key in the store."""
@@ -64,12 +65,12 @@ class Items:
         """Close the connections."""
         self._store.close()
 
-    def _ask(self, call: Callable[[], T]) -> T:
+    def _ask(self, call: Callable[P, T], *given: P.args, **named: P.kwargs) -> T:
         # A frozen store would make every caller wait in turn.
         if self._away_until and self._clock() < self._away_until:
             raise failure(errno.EIO, f"store {self._store.address} does not answer")
         try:
-            answer = call()
+            answer = call(*given, **named)
         except StoreError as error:
             if isinstance(error.__cause__, TimeoutError):
                 self._away_until = self._clock() + PAUSE

@@ -2,7 +2,8 @@
 
 import errno
 import stat
-from typing import Self
+from collections.abc import Sequence
+from typing import NamedTuple, Self
 
 from msgspec.structs import replace
 
@@ -143,12 +144,20 @@ class Node:
         )
 
 
+class Look(NamedTuple):
+    """What is asked of directories, and of all above them."""
+
+    directories: Sequence["Directory"]
+    """From the root down."""
+    requests: Sequence[Request]
+
+
 class Directory:
     """A directory item as it was read, with what was appended to it since."""
 
     __slots__ = (
-        *("_directories", "cas", "checked", "children", "key", "node", "path", "records", "size"),
-        *("state", "waiting"),
+        *("_directories", "cas", "checked", "children", "key", "look", "node", "path", "records"),
+        *("size", "state", "waiting"),
     )
 
     def __init__(self, path: bytes, node: Node) -> None:
@@ -158,6 +167,8 @@ class Directory:
         """Of its records in the store; empty until somebody asks for it."""
         self.state: Request = ()
         """What asks the store for their state; empty until somebody does."""
+        self.look: Look | None = None
+        """What was asked of it, and of all that was above it then; see `Recorder.looking`."""
         self.node = node
         self.children: dict[bytes, Node] = {}
         self.cas = self.size = self.records = 0
@@ -175,7 +186,7 @@ class Directory:
 
     def rename(self, path: bytes) -> None:
         """Note that it is at `path` now."""
-        self.path, self.key, self.state = path, b"", ()
+        self.path, self.key, self.state, self.look = path, b"", (), None
 
     def take_out(self, node: Node) -> None:
         """Remove the name `node`."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from memfis.errors import StoreRefusedError
 from memfis.filesystem.items import Items, failure
-from memfis.filesystem.nodes import Directory, Node
+from memfis.filesystem.nodes import Directory, Look, Node
 from memfis.filesystem.rules import Rules
 from memfis.filesystem.shared_site import ATTEMPTS, SharedSite
 from memfis.filesystem.timing import Timing
@@ -22,22 +22,15 @@ from memfis.layout.records import Entry, is_grown, tombstone
 from memfis.store import Answer, Request
 from memfis.store import exchange as to
 
-RECENT = 0.005
+RECENT = 0.05
 """Seconds for which a look counts that comes before a page is public; or the timeout, if shorter.
 
-Who fills a directory looks after each file, and so not before the next one too.
+Who fills a directory looks after each file, and so not before the next one too. What others do in
+that time is seen by the look that follows.
 """
 
 Change = Callable[[Entry], Entry]
 """Makes the new record of the one that the store has."""
-
-
-class Look(NamedTuple):
-    """What is asked of directories, and of all above them."""
-
-    directories: Sequence[Directory]
-    """From the root down."""
-    requests: Sequence[Request]
 
 
 class Found(NamedTuple):
@@ -73,6 +66,14 @@ class Recorder:
 
     def looking(self, *directories: Directory) -> Look:
         """Return what to ask of `directories` and of all above; raises ENOENT when one is gone."""
+        if len(directories) == 1:
+            [directory] = directories
+            if directory.look is None or not _is_way(directory.look.directories):
+                directory.look = self._looking(directories)
+            return directory.look
+        return self._looking(directories)
+
+    def _looking(self, directories: Sequence[Directory]) -> Look:
         chain: dict[Directory, None] = {}
         for directory in directories:
             here: Directory | None = directory
@@ -81,9 +82,8 @@ class Recorder:
                 if here.node.directory is None and here.node is not self._tree.root:
                     raise failure(errno.ENOENT)
                 here = here.node.directory
-        found = sorted(chain, key=_depth) if len(directories) > 1 else list(chain)[::-1]
-        state = self._tree.state
-        return Look(found, [self._shared.state(), *map(state, found)])
+        found = sorted(chain, key=_depth)
+        return Look(found, [self._shared.state(), *map(self._tree.state, found)])
 
     def look(self, *directories: Directory, also: Sequence[Request] = ()) -> list[Answer]:
         """Read anew what the store has otherwise, and return the answers to what is asked `also`.
@@ -265,6 +265,16 @@ class Recorder:
             return
         directory.cas, directory.size = done.after
         directory.records = done.records
+
+
+def _is_way(directories: Sequence[Directory]) -> bool:
+    """Whether each of `directories` is still in the one before it."""
+    above = directories[0]
+    for here in directories[1:]:
+        if here.node.directory is not above:
+            return False
+        above = here
+    return True
 
 
 def _depth(directory: Directory) -> int:

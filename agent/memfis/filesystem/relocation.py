@@ -113,7 +113,8 @@ class Relocation:
         for _ in self._recorder.attempts(directory):
             public = self._rules.is_public_directory(directory)
             self._exposure.expose(directory.path, public=public, again=again)
-            self._recorder.look(directory)  # another host may have closed what is above
+            # Another host may have closed what is above. What is in it has just been moved.
+            self._recorder.look(directory.node.directory or directory)
             if self._rules.is_public_directory(directory) == public:
                 break
             again = True

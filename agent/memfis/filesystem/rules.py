@@ -1,6 +1,7 @@
 """What of a site that lives in the store may be changed and served, and where it is kept."""
 
 import errno
+from collections.abc import Sequence
 
 from memfis.filesystem.items import failure
 from memfis.filesystem.nodes import Directory, Node
@@ -10,6 +11,7 @@ from memfis.layout.keys import (
     head_key,
     longest_key,
     page_key,
+    page_keys,
     page_path,
     private_key,
 )
@@ -94,6 +96,12 @@ class Rules:
     def private_key(self, directory: bytes, name: bytes) -> bytes:
         """Return the key under which nginx does not find it."""
         return private_key(self._name, page_path(directory, name, self._index))
+
+    def places(self, directory: bytes, names: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+        """Return the page key and the private key of each of the files `names`."""
+        pages, here = page_key(self._name, b""), private_key(self._name, b"")
+        keys = page_keys(self._name, directory, names, self._index)
+        return [(key, here + key[len(pages) :]) for key in keys]
 
     def key(self, directory: bytes, name: bytes, flags: int) -> bytes:
         """Return the key that the `flags` of a record speak of."""

@@ -6,6 +6,7 @@ moved, and what moves is recorded only in a log that is still the one that was r
 
 import errno
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -36,6 +37,14 @@ def marked(entry: Entry, *, on: bool) -> Entry:
     return replace(entry, extended=extended or None)
 
 
+class _Place(NamedTuple):
+    """A file, the key where its content was, and the one where it is to be."""
+
+    entry: Entry
+    old: bytes
+    new: bytes
+
+
 class TreeExposure:
     """Moves pages in and out of sight. Paths of directories end with `/`."""
 
@@ -54,22 +63,25 @@ class TreeExposure:
             recorded = self._log(path).read()
             if recorded.version is None:
                 return  # removed by another host, with all that was in it
-            entries = list(recorded.entries.values())
-            if not self._expose_one(path, recorded, public=public, waiting=waiting):
-                waiting = False
+            version = self._expose_one(path, recorded, public=public, waiting=waiting)
+            if version is None:
                 continue
-            for entry in entries:
+            waiting = False
+            for entry in recorded.entries.values():
                 if entry.is_directory:
                     here = public and self._rules.enters(path, entry)
                     self.expose(path + entry.raw + b"/", public=here, again=again)
             # What another host adds, or changes, meanwhile is moved too.
-            if self._log(path).version() == recorded.version:
+            if self._log(path).version() == version:
                 return
 
-    def _expose_one(self, path: bytes, recorded: Recorded, *, public: bool, waiting: bool) -> bool:
-        """Move the pages of the files in the directory `path`; False when some were to be moved.
+    def _expose_one(
+        self, path: bytes, recorded: Recorded, *, public: bool, waiting: bool
+    ) -> Version | None:
+        """Move the pages of the files in the directory `path`.
 
-        `waiting`: those too that are recorded, and not there.
+        `waiting`: those too that are recorded, and not there. Return the version of the log that
+        records all of it, None when another host came between.
         """
         entries = list(recorded.entries.values())
         changed = self._waiting(path, entries) if waiting else []
@@ -84,7 +96,7 @@ class TreeExposure:
             if version is None:
                 break
             version = self._flip(path, batch, version)
-        return not changed
+        return version
 
     def _flip(self, path: bytes, batch: Sequence[Entry], version: Version) -> Version | None:
         """Publish or hide each of `batch`; return the version of the log that records it.
@@ -148,34 +160,56 @@ class TreeExposure:
         Return those that were there, their keys, and the CAS values that they had; what is at the
         new place then is added to `placed`. What another host has put there meanwhile stays.
         """
-        names = [(each, *self._places(path, each)) for each in entries]
-        # In this order: who writes a file anew removes the old one before.
-        found = self._items.exchange(
-            *[to.state(new) for _, _, new in names], *[to.fetch(old) for _, old, _ in names]
-        )
-        puts, copied = [], []
-        for (entry, old, new), there, content in zip(
-            names, found[: len(names)], found[len(names) :], strict=True
-        ):
-            if content.done:  # else lost, or moved already
-                puts.append(
-                    to.put(new, content.value, content.flags, cas=there.cas, new=not there.done)
-                )
-                copied.append((entry, old, content.cas))
-        for (entry, old, _), answer in zip(copied, self._items.exchange(*puts), strict=True):
+        keys = self._rules.places(path, [each.raw for each in entries])
+        places = [
+            _Place(each, page, private) if each.flags & NO_PAGE else _Place(each, private, page)
+            for each, (page, private) in zip(entries, keys, strict=True)
+        ]
+        copied, taken = self._copy(places, placed)
+        if taken:  # nearly never
+            # In this order: who writes a file anew removes the old one before.
+            there = self._items.exchange(*[to.state(each.new) for each in taken])
+            more, _ = self._copy(taken, placed, over=[each.cas for each in there])
+            copied += more
+        return copied
+
+    def _copy(
+        self,
+        places: Sequence[_Place],
+        placed: dict[str, tuple[bytes, int]],
+        *,
+        over: Sequence[int] | None = None,
+    ) -> tuple[list[tuple[Entry, bytes, int]], list[_Place]]:
+        """Copy contents to new places where nothing is, or `over` what has those CAS values.
+
+        Return what `_copy_over` does. Without `over`, but for the places where something is: these
+        come second.
+        """
+        contents = self._items.exchange(*[to.fetch(each.old) for each in places])
+        found = [
+            (place, content, cas)
+            for place, content, cas in zip(places, contents, over or [0] * len(places), strict=True)
+            if content.done  # else lost, or moved already
+        ]
+        puts = [
+            to.put(place.new, content.value, content.flags, cas=cas, new=not cas)
+            for place, content, cas in found
+        ]
+        copied, taken = [], []
+        for (place, content, _), answer in zip(found, self._items.exchange(*puts), strict=True):
             if answer.refusal:
                 raise failure(errno.ENOSPC, answer.refusal)
             if answer.done:
-                page, private = self._places(path, entry)
-                placed[entry.name] = (private if old == page else page, answer.cas)
-        return copied
+                placed[place.entry.name] = (place.new, answer.cas)
+            elif over is None:
+                taken.append(place)
+                continue
+            copied.append((place.entry, place.old, content.cas))
+        return copied, taken
 
     def _places(self, path: bytes, entry: Entry) -> tuple[bytes, bytes]:
         """Return the key where a file was, and the one where `entry` says that it is."""
-        page, private = (
-            self._rules.page_key(path, entry.raw),
-            self._rules.private_key(path, entry.raw),
-        )
+        [(page, private)] = self._rules.places(path, [entry.raw])
         return (page, private) if entry.flags & NO_PAGE else (private, page)
 
     def _record_if(self, path: bytes, entries: Sequence[Entry], version: Version) -> Version | None:

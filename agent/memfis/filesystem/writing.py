@@ -3,7 +3,8 @@
 import errno
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import islice
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -22,8 +23,7 @@ from memfis.store import exchange as to
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Save:
+class _Save(NamedTuple):
     """What is to be written for one file."""
 
     node: Node
@@ -110,16 +110,14 @@ class Writing:
         public = self._rules.is_public(node)
         flags = page.flags if public else page.flags | NO_PAGE
         entry = replace(node.entry, size=len(data), flags=flags)
-        page_key = self._rules.page_key(directory.path, node.name)
-        private_key = self._rules.private_key(directory.path, node.name)
-        key, other = (page_key, private_key) if public else (private_key, page_key)
+        key = self._rules.key(directory.path, node.name, flags)
         cas = there.get(key, 0)
         put = to.put(key, page.value, page.flags, cas=cas, new=not cas)
-        if other not in there:
+        if not there:
             return _Save(node, entry, key, put)
-        if public:
-            return _Save(node, entry, key, put, after=(to.remove(other, there[other]),))
-        return _Save(node, entry, key, put, before=(to.remove(other, there[other]),))
+        other = self._rules.key(directory.path, node.name, flags ^ NO_PAGE)
+        left = (to.remove(other, there[other]),) if other in there else ()
+        return _Save(node, entry, key, put, *(((), left) if public else (left, ())))
 
     def _write(
         self, saves: Sequence[_Save], directory: Directory, placed: dict[bytes, int]
@@ -134,23 +132,26 @@ class Writing:
         puts = [each.put for each in saves]
         last = [request for each in saves for request in each.after]
         look = self._recorder.looking(directory)
-        answers = self._items.exchange(*first, record, *puts, *last, *look.requests)
-        recorded, *put = answers[len(first) : len(first) + 1 + len(puts)]
+        answers = iter(self._items.exchange(*first, record, *puts, *last, *look.requests))
+        removed = [*islice(answers, len(first))]
+        recorded = next(answers)
+        put = [*islice(answers, len(puts))]
+        removed += islice(answers, len(last))
+        taken = False
         for each, stored in zip(saves, put, strict=True):
             placed.pop(each.key, None)
             if stored.done:
                 placed[each.key] = stored.cas
+            elif not stored.refusal:
+                taken = True
         if not self._recorder.appended(directory, record, recorded, entries):
             return False
         for each in saves:
             each.node.unwritten = each.node.pending = False
             each.node.record(each.entry)
-        removed = answers[: len(first)] + answers[len(first) + 1 + len(puts) : -len(look.requests)]
-        if any(each.status == b"EX" for each in removed):
+        if taken or any(each.status == b"EX" for each in removed):
             return False
-        if any(not each.done and not each.refusal for each in put):
-            return False
-        if not self._recorder.is_same(look, answers[-len(look.requests) :]) and not all(
+        if not self._recorder.is_same(look, [*answers]) and not all(
             self._is_right(each, directory) for each in saves
         ):
             return False

@@ -106,9 +106,10 @@ class Adapter:
         """Return path and handle as the filesystem wants them for what libfuse calls so."""
         if path is None:
             return None, None if info is None else handle_of(info)
-        if self._request.opcode() == Opcode.LOOKUP:
+        handle = self._hidden.handle(path)
+        if handle is None or self._request.opcode() == Opcode.LOOKUP:
             return path, None
-        return self._named(path)
+        return None, handle
 
     def _named(self, path: bytes) -> tuple[bytes | None, int | None]:
         """Return `path`, or a handle of the open file that libfuse alone has that name for."""

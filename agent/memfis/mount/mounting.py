@@ -17,6 +17,7 @@ from memfis.mount.options import BATCH, Options
 from memfis.mount.place import check_mountpoint, may_allow_other
 from memfis.mount.request import CurrentRequest
 from memfis.mount.session import Session
+from memfis.service.garbage import collect_rarely
 from memfis.settings.addresses import StoreAddress
 from memfis.settings.values import Site
 from memfis.store import Store
@@ -46,6 +47,7 @@ def run(site: Site, options: Options, ready: Callable[[], None]) -> bool:
         )
         mount(session, options.mountpoint)
         ready()
+        collect_rarely()
         lost = answer_until_ended(session, adapter, filesystem)
         for line in lost:
             _log.error("not written to the store: %s", line)

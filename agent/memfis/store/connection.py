@@ -45,15 +45,20 @@ class Connection:
         try:
             if self._socket is None:
                 self._socket = connect(self._address, self._timeout)
+            sent = self._socket.sendmsg(parts[:VECTORS])
+            if sent == sum(map(len, parts)):  # nearly always
+                return
             rest: list[bytes | memoryview] = list(parts)
             first = 0
-            while first < len(rest):
-                sent = self._socket.sendmsg(rest[first : first + VECTORS])
+            while True:
                 while first < len(rest) and sent >= len(rest[first]):
                     sent -= len(rest[first])
                     first += 1
+                if first == len(rest):
+                    return
                 if sent:
                     rest[first] = memoryview(rest[first])[sent:]
+                sent = self._socket.sendmsg(rest[first : first + VECTORS])
         except OSError as error:
             self.close()
             raise unreachable(self._address, error) from _cause(error)

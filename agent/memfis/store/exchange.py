@@ -4,7 +4,9 @@ Meta commands (memcached doc/protocol.txt), with CAS values: how one writer of m
 another did.
 """
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from memfis.store.wire import Wire, check_key
@@ -72,29 +74,37 @@ def exchange(wire: Wire, requests: Sequence[Request]) -> list[Answer]:
     return [_answer(wire) for _ in requests]
 
 
-_known: dict[bytes, Answer] = {}
-"""States that were told, by the line that tells them: what has not changed is told again."""
+_STATE = re.compile(rb"HD s(\d+) f(\d+) c(\d+)")
+_VALUE = re.compile(rb"VA (\d+) f(\d+) c(\d+)")
 
 KNOWN = 4096
-"""States that are remembered, at most."""
+"""Answers that are remembered by their lines: states that have not changed are told again."""
 
 
 def _answer(wire: Wire) -> Answer:
+    """Read one answer: those that come all the time without looking at each word of them."""
     line = wire.line()
-    known = _known.get(line)
-    if known is not None:
-        return known
-    answer = _parsed(wire, line)
-    if line.startswith(b"HD s"):
-        if len(_known) >= KNOWN:
-            _known.clear()
-        _known[line] = answer
-    return answer
+    if line[:4] == b"HD c" and line[4:].isdigit():
+        return Answer(b"HD", b"", 0, 0, int(line[4:]))
+    if told := _VALUE.fullmatch(line):
+        size, flags, cas = told.groups()
+        return Answer(b"VA", wire.block(int(size) + 2)[:-2], int(flags), 0, int(cas))
+    return _state(line) or _parsed(wire, line)
+
+
+@lru_cache(maxsize=KNOWN)
+def _state(line: bytes) -> Answer | None:
+    """Return the answer of `line` where it is a state, or a status and nothing else."""
+    if line in (b"HD", b"EN", b"NF", b"NS", b"EX"):
+        return Answer(line)
+    told = _STATE.fullmatch(line)
+    if told is None:
+        return None
+    size, flags, cas = told.groups()
+    return Answer(b"HD", b"", int(flags), int(size), int(cas))
 
 
 def _parsed(wire: Wire, line: bytes) -> Answer:
-    if line.startswith(b"HD c") and line[4:].isdigit():  # nearly always
-        return Answer(b"HD", cas=int(line[4:]))
     status, *words = line.split(b" ")
     if status in (b"SERVER_ERROR", b"CLIENT_ERROR"):
         return Answer(b"", refusal=line.partition(b" ")[2].decode("ascii", "backslashreplace"))
