@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import errno
+import json
 import logging
 import os
 import re
@@ -97,6 +98,7 @@ def test_what_is_new_meanwhile_is_served_at_once(
 ) -> None:
     pages = fill(filled, 100 if most else 400)
     agent = begin(new_agent, LONG)
+    gone = {f"memfis://site.example/pages/{path.name}" for path in sorted(pages.iterdir())[:90]}
     empty(agent, pages, 90)
     agent.hears("are held until")
     (pages / "new.html").write_text("new")
@@ -105,6 +107,10 @@ def test_what_is_new_meanwhile_is_served_at_once(
     wait_for(lambda: filled.content(b"/") == b"changed", "the change")
     assert filled.content(b"/pages/0.html") == b"page 0"
     assert (held(agent) or {})["pages"] == 90
+    done = memfis("verify", "--config", agent.config, "--json")
+    [site] = json.loads(done.stdout)["sites"]
+    strays = {each["path"] for each in site["differences"] if each["what"] == "stray"}
+    assert (done.returncode, strays) == (1, gone)
 
 
 def test_twenty_go_at_once_and_twenty_one_do_not(new_agent: Agents, filled: Filled) -> None:
