@@ -22,11 +22,10 @@ from memfis.layout.records import Entry, is_grown, tombstone
 from memfis.store import Answer, Request
 from memfis.store import exchange as to
 
-RECENT = 0.05
+RECENT = 0.005
 """Seconds for which a look counts that comes before a page is public; or the timeout, if shorter.
 
-Who fills a directory looks after each file, and so not before the next one too. What others do in
-that time is seen by the look that follows.
+Who fills a directory looks after each file, and so not before the next one too.
 """
 
 Change = Callable[[Entry], Entry]
