@@ -231,4 +231,4 @@ def test_a_default_configuration_for_others_only_does_not_matter_to_whoever_name
     )
     assert (done.returncode, done.stderr) == (0, "")
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environment())
-    one_line(done, 2, str(closed / "memfis.toml"), "not for you")
+    one_line(done, 2, str(closed / "memfis.toml"), "is not for you to read: use sudo")

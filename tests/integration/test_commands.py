@@ -137,6 +137,39 @@ def test_key_is_what_nginx_asks_for(uri: str, key: str) -> None:
     assert memfis("key", uri).stdout == key + "\n"
 
 
+def test_a_url_says_which_site_is_meant(filled: Filled) -> None:
+    """Case R12."""
+    config = filled.root.parent / "memfis.toml"
+    config.write_text(
+        f'store = "{filled.site.store}"\n'
+        f'[[sites]]\nname = "one"\nserver_names = ["www.one.example"]\nroot = "{filled.root}"\n'
+        f'[[sites]]\nname = "two"\nserver_names = ["two.example"]\nroot = "{filled.root}/docs"\n'
+    )
+    here = ("--config", config)
+    assert memfis("sync", *here).returncode == 0
+    two = "https://two.example:8443"
+    assert memfis("ls", *here, f"{two}/").stdout.splitlines() == ["index.html", "logo.png"]
+    assert memfis("cat", *here, f"{two}/").stdout.startswith("<p>documentation")
+    assert memfis_json("stat", *here, "http://www.one.example/docs/?x=1")["site"] == "one"
+    assert memfis("key", *here, f"{two}/a").stdout == "memfis://two/a\n"
+    assert memfis_json("stat", *here, "--site", "one", f"{two}/docs/")["site"] == "one"
+    purged = memfis_json("purge", *here, f"{two}/", "http://www.one.example/docs/")["sites"]
+    assert [(site["site"], site["files"]) for site in purged] == [("two", 1), ("one", 1)]
+    for command in ("ls", "cat", "stat", "key", "purge", "verify"):
+        flags = ("--http",) if command == "verify" else ()
+        done = memfis(command, *here, *flags, "http://one.example/")
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "which site is one.example? give one with --site (one, two)" in done.stderr
+        for url in ("http:///x", "http://[::1/x"):
+            done = memfis(command, *here, *flags, url)
+            assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    done = memfis("purge", *here, "http://www.one.example/", "nonsense")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert filled.store.get(page_key("one", b"/"))  # nothing was removed before all was understood
+    done = memfis("ls", *here, "/docs/")
+    assert "which site? give one with --site, or a URL (one, two)" in done.stderr
+
+
 def test_a_key_that_is_too_long_is_said_to_be(filled: Filled) -> None:
     done = memfis("key", "http://site.example/" + "x" * 300)
     assert done.returncode == 1

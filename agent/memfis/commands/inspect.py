@@ -4,9 +4,7 @@ import os
 import stat as modes
 import sys
 import time
-from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import click
 from msgspec import structs
@@ -18,7 +16,7 @@ from memfis.commands.options import SiteFlags, json_option, open_store, print_js
 from memfis.errors import MemfisError
 from memfis.layout import keys
 from memfis.layout.identity import is_spelled, page_of
-from memfis.layout.keys import check_site_name, normal_path
+from memfis.layout.keys import normal_path
 from memfis.layout.pages import GZIP, NO_PAGE, Page, content_of
 from memfis.layout.paths import page_url, shown, split
 from memfis.layout.records import Entry
@@ -82,11 +80,12 @@ def ls(
     long: bool,
     path: str,
 ) -> int:
-    """List the directory PATH of the store.
+    """List the directory PATH of the store; a URL says of which site.
 
     A name with '*' behind it is known and nobody is served its page: it is left to the disk (in -l:
     'disk'), or kept private in a site that a mount fills ('private').
     """
+    flags, path = flags.at(path)
     site, _, catalog, item = _open(flags)
     stored = source_of(site, item) is Source.STORE
     wanted = normal_path(path).rstrip(b"/") + b"/"
@@ -123,7 +122,8 @@ def cat(
     private: bool,
     path: str,
 ) -> int:
-    """Print the page at PATH, as a browser gets it."""
+    """Print the page at PATH, or a URL, as a browser gets it."""
+    flags, path = flags.at(path)
     site, opened, _, item = _open(flags)
     url = _page_url(_asked(site, opened, path), _index(item, site))
     found = opened.get(keys.page_key(site.name, url))
@@ -149,7 +149,8 @@ def stat(
     as_json: bool,
     path: str,
 ) -> int:
-    """Show what the store knows of PATH: the page as stored, and the record of its file."""
+    """Show what the store knows of PATH, or a URL: the page as stored, and its file's record."""
+    flags, path = flags.at(path)
     site, opened, catalog, item = _open(flags)
     first = _index(item, site)
     stored = source_of(site, item) is Source.STORE
@@ -201,12 +202,7 @@ def key(
     uri: str,
 ) -> int:
     """Print the key that nginx asks for when URI (a URL, or a path with --site) is requested."""
-    scheme, mark, rest = uri.partition("://")
-    if mark and scheme in ("http", "https"):
-        authority, slash, path = rest.partition("/")
-        host = urlsplit(uri).hostname
-        flags = replace(flags, name=flags.name or check_site_name(host or authority))
-        uri = slash + path or "/"
+    flags, uri = flags.at(uri)
     chosen = flags.site()
     if chosen.php is None:
         url = page_url(normal_path(uri), chosen.index_name)

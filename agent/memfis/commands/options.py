@@ -6,7 +6,9 @@ import os
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import replace as replace_flags
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from msgspec.structs import replace
@@ -14,6 +16,7 @@ from msgspec.structs import replace
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.source import Source, declared_source, source_of
 from memfis.errors import UsageError
+from memfis.layout.keys import check_site_name
 from memfis.service.installation import mark
 from memfis.settings import load as configuration
 from memfis.settings.addresses import StoreAddress
@@ -62,7 +65,7 @@ class SiteFlags:
                 flags = "--root DIR --name SITE" if source is Source.ROOT else "--site NAME"
                 raise UsageError(
                     f"no site: give {flags} --store URL, or a configuration with sites"
-                    f" ({path or f'{configuration.DEFAULT_PATH} is not there, or not for you'})"
+                    f" ({path or _why_none()})"
                 )
             filled = {"root": "/"} if source is Source.ROOT else {"source": source.value}
             table = {"name": self.name, "store": settings.store} | filled | over
@@ -70,8 +73,8 @@ class SiteFlags:
             if ask_store and not self.root:
                 made = self._as_stored(made)
             if need_root and not self.root and declared_source(made) is Source.ROOT:
-                place = path or f"{configuration.DEFAULT_PATH} (not there, or not for you)"
-                raise UsageError(f"site {self.name!r} is not in {place}, and there is no --root")
+                place = f"is not in {path}" if path else f"is unknown ({_why_none()})"
+                raise UsageError(f"site {self.name!r} {place}, and there is no --root")
             return replace(settings, sites=(made,), installation="")
         if over and len(known) > 1:
             raise UsageError("--root, --store and --index need --site: there are several sites")
@@ -80,6 +83,28 @@ class SiteFlags:
         if self.store:
             StoreAddress.parse(self.store)
         return replace(settings, sites=tuple(replace(site, **over) for site in known))
+
+    def at(self, text: str) -> "tuple[SiteFlags, str]":
+        """Return the flags for the site that the URL `text` is of, and its path with what follows.
+
+        --site counts before the host. What is no URL is returned as it is. Raises UsageError.
+        """
+        scheme, mark, rest = text.partition("://")
+        if not mark or scheme.lower() not in ("http", "https"):
+            return self, text
+        try:
+            host = urlsplit(text).hostname
+        except ValueError as error:
+            raise UsageError(f"{text!r}: {error}") from error
+        if not host:
+            raise UsageError(f"{text!r}: has no host")
+        path = "/" + rest.partition("/")[2]
+        return self if self.name else replace_flags(self, name=self._site_at(host)), path
+
+    def _site_at(self, host: str) -> str:
+        path = configuration.configuration_path(self.config)
+        settings = configuration.load(path) if path else Settings()
+        return settings.site_at(host).name if settings.sites else check_site_name(host)
 
     @property
     def means_all(self) -> bool:
@@ -100,6 +125,17 @@ class SiteFlags:
     def site(self, source: Source = Source.ROOT) -> Site:
         """Return the one site meant, see `settings`; raises UsageError when there are several."""
         return self.settings(source=source).site(self.name)
+
+
+def _why_none() -> str:
+    """Return why no configuration is read, and what to do about it."""
+    try:
+        os.stat(configuration.DEFAULT_PATH)
+    except FileNotFoundError:
+        return f"{configuration.DEFAULT_PATH} is not there"
+    except OSError:
+        pass
+    return f"{configuration.DEFAULT_PATH} is not for you to read: use sudo"
 
 
 _OPTIONS = (

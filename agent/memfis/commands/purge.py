@@ -1,5 +1,7 @@
 """`memfis purge`."""
 
+from collections.abc import Iterator
+
 import click
 
 from memfis.catalog.source import Source, declared_source
@@ -21,9 +23,10 @@ from memfis.settings.values import Site
 def purge(flags: SiteFlags, dry_run: bool, as_json: bool, patterns: tuple[str, ...]) -> int:
     """Remove pages from memory, so that the next visitor gets them as they are now.
 
-    PATTERN is a URL path, percent-encoded or not. Without a star it is for that very page: '/blog'
-    and '/blog/' are two. '*' stands for anything up to the next slash, '**' for anything at all;
-    write %2A for a star that is meant. Quote patterns, or the shell may expand them.
+    PATTERN is a URL path, percent-encoded or not, or a URL, whose host says of which site. Without
+    a star it is for that very page: '/blog' and '/blog/' are two. '*' stands for anything up to the
+    next slash, '**' for anything at all; write %2A for a star that is meant. Quote patterns, or the
+    shell may expand them.
 
     \b
     Examples:
@@ -31,6 +34,7 @@ def purge(flags: SiteFlags, dry_run: bool, as_json: bool, patterns: tuple[str, .
       memfis purge '/blog/**'                      all pages below, and /blog/ itself
       memfis purge '/*/feed' /sitemap.xml          several patterns
       memfis purge --site example.org '/**'        everything of a site
+      memfis purge https://example.org/blog/       a page of that site
       memfis purge '/shop/**' --dry-run            which pages that would be
 
     A running agent does it: nothing that it began to render before is stored afterwards, pages of
@@ -42,10 +46,26 @@ def purge(flags: SiteFlags, dry_run: bool, as_json: bool, patterns: tuple[str, .
 
     The exit code is 0 also where there was nothing to remove.
     """
+    meant: dict[SiteFlags, list[str]] = {}
+    for pattern in patterns:
+        of_site, path = flags.at(pattern)
+        parse(path)  # all of them before anything is removed
+        meant.setdefault(of_site, []).append(path)
+    documents: list[dict[str, object]] = []
+    for of_site, paths in meant.items():
+        documents += _purge(of_site, tuple(paths), dry_run=dry_run, quiet=as_json)
+    if as_json:
+        print_json({"sites": documents})
+    return 0
+
+
+def _purge(
+    flags: SiteFlags, patterns: tuple[str, ...], *, dry_run: bool, quiet: bool
+) -> Iterator[dict[str, object]]:
+    """Purge `patterns` of each site that is meant; print what was done if not `quiet`, yield it."""
     parsed = [parse(pattern) for pattern in patterns]
     settings = flags.settings(ask_store=True)
     runtime = runtime_directory(settings.runtime_directory)
-    documents = []
     for site in settings.sites:
         if declared_source(site) is Source.STORE and len(settings.sites) > 1:
             click.echo(f"memfis: {site.name}: left out, it is filled through a mount", err=True)
@@ -53,13 +73,9 @@ def purge(flags: SiteFlags, dry_run: bool, as_json: bool, patterns: tuple[str, .
         done = ask_purge(runtime, site.name, patterns, dry_run=dry_run)
         if done is None:
             done = _directly(site, parsed, dry_run=dry_run)
-        if as_json:
-            documents.append(_document(site, done, dry_run=dry_run))
-        else:
+        if not quiet:
             _print(site, done, dry_run=dry_run)
-    if as_json:
-        print_json({"sites": documents})
-    return 0
+        yield _document(site, done, dry_run=dry_run)
 
 
 def _directly(site: Site, patterns: list[Pattern], *, dry_run: bool) -> Purged:

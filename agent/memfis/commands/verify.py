@@ -50,7 +50,8 @@ def verify(
 
     With --http, every URL of the web root, and every other one that memory has, is asked of nginx
     at URL and of its origin listener (the disk alone), and status, body and Content-Type are
-    compared. Exit code 1 when anything differs.
+    compared. The host of URL says of which site, as the sites' server_names have it. Exit code 1
+    when anything differs.
 
     \b
     Each difference has a line, and says what it is:
@@ -70,6 +71,8 @@ def verify(
     Of a site that a mount fills, the contents in the store are compared with their records, and
     with --http nginx's answers with the contents.
     """
+    if url:
+        flags, _ = flags.at(url)
     settings = flags.settings(need_root=True, ask_store=True)
     documents, codes = [], [0]
     for configured in settings.sites:

@@ -98,6 +98,8 @@ _NAME = Text(
     rf"[a-z0-9-][a-z0-9.-]{{0,{LONGEST_NAME - 1}}}",
 )
 
+_SERVER_NAME = Text("a server name", r"""[^\s;{}"'\\]+""")
+
 _BELOW_TOP = Text(
     "an absolute path below /", r"/(?!(?:\.?/)*\.?\Z)(?!(?:.*/)?\.\.(?:/|\Z))[^\0]*", type="path"
 )
@@ -120,10 +122,18 @@ SITE = Table(
         ),
         Setting(
             "server_names",
-            ListOf(Text("a server name", r"""[^\s;{}"'\\]+"""), "a list of server names", least=1),
+            ListOf(_SERVER_NAME, "a list of server names", least=1),
             "names that it answers to, as nginx's `server_name` has them",
             REQUIRED,
-            read_by=BY_NGINX,
+            read_by=BY_NGINX | BY_AGENT,
+            in_toml=Setting(
+                "server_names",
+                ListOf(_SERVER_NAME, "a list of server names"),
+                "names that it answers to, as nginx's `server_name` has them: by them the host of a"
+                " URL says which site is meant",
+                (),
+                usually="the site's name alone",
+            ),
         ),
         Setting(
             "listen",

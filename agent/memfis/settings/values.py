@@ -16,6 +16,7 @@ from memfis.settings.agent import AGENT, SITE_IN_TOML
 from memfis.settings.declare import Table
 from memfis.settings.gateway import GATEWAY
 from memfis.settings.php import PHP
+from memfis.settings.server_names import fitness
 
 Source = Literal["root", "store"]
 
@@ -82,6 +83,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     """One `[[sites]]` table."""
 
     name: str
+    server_names: tuple[str, ...] = ()
+    """As nginx has them; empty: the name alone."""
     source: Source = _default(SITE_IN_TOML, "source")
     root: str = ""
     """Empty for a site whose source is the store."""
@@ -157,13 +160,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Whose configuration this is, as sites are marked in the store; empty: flags', None: it cannot
     be told (service/installation.py)."""
 
+    def site_at(self, host: str) -> Site:
+        """Return the site that answers for `host`, or the only one there is; raises UsageError."""
+        if len(self.sites) == 1:
+            return self.sites[0]
+        fitting = [
+            (found, number)
+            for number, site in enumerate(self.sites)
+            if (found := fitness(site.server_names or (site.name,), host)) is not None
+        ]
+        if not fitting:
+            configured = ", ".join(site.name for site in self.sites)
+            raise UsageError(f"which site is {host}? give one with --site ({configured})")
+        return self.sites[min(fitting)[1]]
+
     def site(self, name: str | None) -> Site:
         """Return the site called `name`, or the only one there is; raises UsageError."""
         if name is None:
             if len(self.sites) == 1:
                 return self.sites[0]
             configured = ", ".join(site.name for site in self.sites) or "none configured"
-            raise UsageError(f"which site? give one with --site ({configured})")
+            raise UsageError(f"which site? give one with --site, or a URL ({configured})")
         for site in self.sites:
             if site.name == name:
                 return site
