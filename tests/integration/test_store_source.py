@@ -32,6 +32,7 @@ from support.process import wait_for
 from support.stored import CALLER, StoredSite
 
 TEXT = b"<p>documentation</p>" * 100
+NAMES = ("page.html", "x.php")
 
 
 @pytest.fixture
@@ -294,6 +295,27 @@ def test_verify_names_a_page_of_a_file_that_nobody_may_read(stored: StoredSite) 
     assert log is not None
     catalog.append(b"/docs/", [replace(log.entries["logo.png"], mode=stat.S_IFREG | 0o600)], {})
     assert found_by_verify(stored) == [("exposed", "/docs/logo.png")]
+
+
+@pytest.mark.parametrize("extensions", [(), ("html",)])
+def test_verify_knows_the_names_that_the_site_refuses(
+    memcached: Memcached, directory: Path, extensions: tuple[str, ...]
+) -> None:
+    stored = StoredSite(memcached)
+    site = replace(stored.site, script_extensions=extensions)
+    stored.files = open_site(stored.store, site, CALLER)
+    stored.write("/page.html", b"page")
+    stored.write("/x.php", b"no script here")
+    public = stored.store.states([page_key(site.name, f"/{each}".encode()) for each in NAMES])
+    stored.close()
+    assert [each is not None for each in public] == ["html" not in extensions, True]
+    config = directory / "memfis.toml"
+    config.write_text(
+        f'[[sites]]\nname = "{site.name}"\nsource = "store"\nstore = "{site.store}"\n'
+        f"script_extensions = {json.dumps(extensions)}\n"
+    )
+    done = memfis("verify", "--config", config)
+    assert (done.returncode, done.stdout) == (0, f"{site.name}: 2 compared, 0 differ\n")
 
 
 def test_a_head_is_a_stray_unless_its_page_is_recorded(stored: StoredSite) -> None:

@@ -16,9 +16,9 @@ class Access:
     """The rules by which a mount publishes, once more: what it did is compared with them."""
 
     def __init__(self, site: Site) -> None:
-        """Take the reader and the excluded names of `site`."""
+        """Take the reader of `site`, and the names that it excludes and refuses."""
         self._visitor = visitor(site)
-        self._exclusions = Exclusions(site.exclude)
+        self._exclusions = Exclusions.of(site)
 
     def enters(self, path: bytes, top: Entry | None, read: Read) -> bool:
         """Whether visitors may enter the directory at `path`, and every one above it.
