@@ -137,6 +137,71 @@ def test_key_is_what_nginx_asks_for(uri: str, key: str) -> None:
     assert memfis("key", uri).stdout == key + "\n"
 
 
+@pytest.mark.parametrize(
+    ("path", "reason", "remedy"),
+    [
+        ("/docs/logo.png", "/docs/logo.png: excluded", "'exclude'"),
+        ("/.git/config", "/.git: excluded", "never sent"),
+        ("/x.php", "/x.php: excluded", "never sent"),
+        ("/mode.html", "/mode.html: not readable for nginx's user nobody (-rw-r-----)", "chmod"),
+        ("/closed/a/b.html", "/closed: not readable for nginx's user nobody (drwx------)", "chmod"),
+        ("/out.html", "/out.html: symbolic link out of the web root, to /", "'follow'"),
+        ("/nowhere.html", "/nowhere.html: dangling symbolic link", "remove the link"),
+        ("/absent.html", "/absent.html: there is no such file", ""),
+        ("/absent/a.html", "/absent: there is no such file", ""),
+        ("/index.html/a", "/index.html: is a file", ""),
+        ("/docs", "/docs: is a directory", "its page is that of /docs/"),
+        ("/empty/", "/empty/index.html: there is no such file", ""),
+        (
+            "/new.html",
+            "/new.html: nobody has read the file yet",
+            "`memfis sync --site site.example`",
+        ),
+        ("/large.bin", "/large.bin: larger than 1000 bytes as stored", "'max_page'"),
+        ("/lost.html", "/lost.html: it was there, and the store has let it go", "memfis sync"),
+    ],
+)
+def test_stat_says_why_something_is_not_in_memory(
+    filled: Filled, path: str, reason: str, remedy: str
+) -> None:
+    root = filled.root
+    config = root.parent / "memfis.toml"
+    config.write_text(
+        f'store = "{filled.site.store}"\nreader = "nobody"\nmax_page = 1000\n'
+        f'[[sites]]\nname = "site.example"\nroot = "{root}"\nexclude = ["*.png"]\n'
+    )
+    for name in ("x.php", ".git/config", "closed/a/b.html", "mode.html", "lost.html", "empty/a"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_text(name)
+    (root / "mode.html").chmod(0o640)
+    (root / "closed").chmod(0o700)
+    (root / "large.bin").write_bytes(os.urandom(2000))
+    (root / "out.html").symlink_to("/etc/hostname")
+    (root / "nowhere.html").symlink_to("absent.html")
+    assert memfis("sync", "--config", config).returncode in {0, 1}
+    filled.store.delete_many([page_key("site.example", b"/lost.html")])
+    (root / "new.html").write_text("new")
+    done = memfis("stat", "--config", config, path)
+    assert done.returncode == 1
+    [line] = [line for line in (done.stdout + done.stderr).splitlines() if reason in line]
+    assert remedy in line.split(reason)[1]
+    if done.stdout:
+        why = memfis_json("stat", "--config", config, path)["why"]
+        assert reason.startswith(f"{why['path']}: ")
+        assert why["reason"] in line
+
+
+def test_stat_of_a_page_that_is_there_gives_no_reason(filled: Filled) -> None:
+    filled.sync()
+    assert "why" not in memfis_json("stat", *filled.flags(), "/")
+    root = filled.root.rename(filled.root.with_name("gone"))
+    filled.store.delete_many([page_key("site.example", b"/")])
+    done = memfis("stat", *filled.flags(), "/")
+    assert done.returncode == 1
+    assert f"why: /: web root {filled.root}: " in done.stdout
+    root.rename(filled.root)
+
+
 def test_a_url_says_which_site_is_meant(filled: Filled) -> None:
     """Case R12."""
     config = filled.root.parent / "memfis.toml"

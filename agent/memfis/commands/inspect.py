@@ -12,7 +12,15 @@ from msgspec import structs
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.site_item import SiteItem
 from memfis.catalog.source import Source, source_of
-from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
+from memfis.commands.absence import why_absent
+from memfis.commands.options import (
+    NOWHERE,
+    SiteFlags,
+    json_option,
+    open_store,
+    print_json,
+    site_options,
+)
 from memfis.errors import MemfisError
 from memfis.layout import keys
 from memfis.layout.identity import is_spelled, page_of
@@ -22,6 +30,7 @@ from memfis.layout.paths import page_url, shown, split
 from memfis.layout.records import Entry
 from memfis.settings.values import Site
 from memfis.store import ItemState, Store
+from memfis.webroot.obstacle import Obstacle
 
 
 def _open(
@@ -149,7 +158,10 @@ def stat(
     as_json: bool,
     path: str,
 ) -> int:
-    """Show what the store knows of PATH, or a URL: the page as stored, and its file's record."""
+    """Show what the store knows of PATH, or a URL: the page as stored, and its file's record.
+
+    Where there is no page, also why, and what would change that; exit code 1.
+    """
     flags, path = flags.at(path)
     site, opened, catalog, item = _open(flags)
     first = _index(item, site)
@@ -159,8 +171,12 @@ def stat(
     key = keys.page_key(site.name, url)
     page, private = map(_state, opened.states([key, keys.private_key(site.name, url)]))
     entry = _entry(catalog, wanted, first)
+    why = None
+    if page is None and not stored and site.root != NOWHERE:
+        why = why_absent(site, wanted, entry, first)
     if page is None and private is None and entry is None:
-        raise MemfisError(f"{site.name}{shown(wanted)}: not in the store")
+        reason = f": {_told(why)}" if why else ""
+        raise MemfisError(f"{site.name}{shown(wanted)}: not in the store{reason}")
     document: dict[str, Any] = {
         "site": site.name,
         "path": shown(wanted),
@@ -170,6 +186,10 @@ def stat(
     if stored:
         document["private"] = private
     document["record"] = _fields(entry, stored=stored) if entry else None
+    if why and as_json:
+        document["why"] = why._asdict() | {"path": shown(why.path)}
+    elif why:
+        document["why"] = _told(why)
     if as_json:
         print_json(document)
     else:
@@ -181,6 +201,11 @@ def stat(
             else:
                 click.echo(f"{label}: {'-' if value is None else value}")
     return 0 if page or private else 1
+
+
+def _told(why: Obstacle) -> str:
+    told = f"{shown(why.path)}: {why.reason}"
+    return f"{told}; {why.remedy}" if why.remedy else told
 
 
 def _state(state: ItemState | None) -> dict[str, object] | None:

@@ -23,6 +23,9 @@ from memfis.settings.addresses import StoreAddress
 from memfis.settings.values import Settings, Site
 from memfis.store import Store
 
+NOWHERE = "/"
+"""The web root of a site of which flags give none: no setting may be that."""
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
@@ -67,7 +70,7 @@ class SiteFlags:
                     f"no site: give {flags} --store URL, or a configuration with sites"
                     f" ({path or _why_none()})"
                 )
-            filled = {"root": "/"} if source is Source.ROOT else {"source": source.value}
+            filled = {"root": NOWHERE} if source is Source.ROOT else {"source": source.value}
             table = {"name": self.name, "store": settings.store} | filled | over
             [made] = configuration.settings_from({"sites": [table]}, "flags").sites
             if ask_store and not self.root:

@@ -9,15 +9,7 @@ from memfis.doctor.findings import Finding, Status, counted, examples
 from memfis.layout.paths import shown, size
 from memfis.watch.mounts import Mount
 from memfis.webroot import Reader
-
-_ADVICE = {
-    "key too long": "shorten these paths: a key ends at 250 bytes, the site's name included",
-    "cannot be listed": "let this user list these directories: setfacl -m u:{user}:rx DIRECTORY",
-    "Permission denied": "let this user enter the directory above: setfacl -m u:{user}:x DIRECTORY",
-    "symbolic link out of the web root": "copy or bind-mount what these links lead to, if it is"
-    " meant to be in memory",
-    "dangling symbolic link": "remove these links",
-}
+from memfis.webroot.obstacle import remedy
 
 
 def this_user() -> str:
@@ -44,9 +36,7 @@ def check_webroot(
         )
     user = this_user()
     for reason, cases in census.problems.items():
-        advice = _ADVICE.get(reason, "").format(user=user)
-        if reason.startswith("not readable for nginx's user"):
-            advice = "nobody can get these: chmod o+r, or keep them out of the web root"
+        advice = remedy(reason).replace("USER", user)
         yield _finding(
             name, "files", "warning", f"{cases.number:,} left to disk: {reason}", advice, cases
         )
