@@ -32,6 +32,10 @@ HELPER = "from memfis.commands.fstab import main; main()"
             "a.example /m -v -n -t memfis -o x-systemd.automount,X-mount.mkdir,noatime -o noexec",
             "mount --option noatime --option noexec --verbose --site a.example -- /m",
         ),
+        (
+            "a.example /m -o uid=deploy,gid=33,mode=0775",
+            "mount --owner deploy --group 33 --mode 0775 --site a.example -- /m",
+        ),
         ("a.example /m -s -o frobnicate", "mount --site a.example -- /m"),
     ],
 )

@@ -2,6 +2,8 @@
 
 import errno
 import os
+import pwd
+import stat
 import time
 from collections.abc import Callable
 from functools import partial
@@ -156,6 +158,25 @@ def test_a_site_that_the_store_lost_as_a_whole_is_told_by_verify(
     mount.unmount()
     assert (new_mount(name="again").path / "new.html").read_text() == "new"
     assert memfis("verify", *flags).returncode == 0
+
+
+def test_the_top_has_its_owner_again_when_the_store_was_lost(
+    new_mount: Mounts, memcached: Memcached
+) -> None:
+    """Case R13, after a restart of a host: the store is empty, and nobody runs the play again."""
+    for _ in range(2):
+        mount = new_mount("--owner", "nobody", "--group", "4321", "--mode", "0775")
+        top = mount.path.stat()
+        user = pwd.getpwnam("nobody")
+        assert (top.st_uid, top.st_gid, stat.S_IMODE(top.st_mode)) == (user.pw_uid, 4321, 0o775)
+        mount.unmount()
+        memcached.end()
+        memcached.start()
+    mount = new_mount()
+    mount.path.chmod(0o700)
+    mount.unmount()
+    top = new_mount("--owner", "nobody", "--mode", "775").path.stat()
+    assert (top.st_uid, stat.S_IMODE(top.st_mode)) == (os.geteuid(), 0o700)  # the site's own
 
 
 def test_what_the_store_lost_is_told_by_verify(

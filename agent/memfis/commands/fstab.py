@@ -18,12 +18,14 @@ Called by mount(8). Options, beside those of every filesystem:
   config=FILE                read this configuration instead of /etc/memfis/memfis.toml
   attribute_timeout=SECONDS  when, at the latest, what other hosts change is seen here
   batch=SECONDS              how long what is closed may wait for more in its directory
+  uid=USER,gid=GROUP,mode=MODE  who owns the top directory of a site that this mount makes
   allow_other                insist on letting other users in; no_allow_other: do not
 """
 
 VALUES = {
     **{"store": "--store", "config": "--config"},
     **{"attribute_timeout": "--attribute-timeout", "batch": "--batch"},
+    **{"uid": "--owner", "gid": "--group", "mode": "--mode"},
 }
 
 WORDS = {

@@ -1,7 +1,10 @@
 """`memfis mount`."""
 
+import grp
 import logging
 import os
+import pwd
+import re
 from collections.abc import Callable
 
 import click
@@ -10,6 +13,7 @@ from click.shell_completion import CompletionItem
 from memfis.catalog.source import Source
 from memfis.commands.logs import has_journal, log_to_stderr, log_to_syslog
 from memfis.commands.options import SiteFlags
+from memfis.errors import UsageError
 from memfis.service.systemd import notify
 
 log = logging.getLogger(__name__)
@@ -24,6 +28,33 @@ def directories(
 ) -> list[CompletionItem]:
     """Let the shell complete names of directories."""
     return [CompletionItem(incomplete, type="dir")]
+
+
+def user_id(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """Return the number of the user `value`; raises UsageError."""
+    if value is None or value.isdigit():
+        return None if value is None else int(value)
+    try:
+        return pwd.getpwnam(value).pw_uid
+    except KeyError:
+        raise UsageError(f"--owner {value!r}: no such user") from None
+
+
+def group_id(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
+    """Return the number of the group `value`; raises UsageError."""
+    if value is None or value.isdigit():
+        return None if value is None else int(value)
+    try:
+        return grp.getgrnam(value).gr_gid
+    except KeyError:
+        raise UsageError(f"--group {value!r}: no such group") from None
+
+
+def permissions(context: click.Context, parameter: click.Parameter, value: str) -> int:
+    """Return the permission bits that `value` has in octal; raises UsageError."""
+    if not re.fullmatch("0?[0-7]{3}", value):
+        raise UsageError(f"--mode {value!r}: expected three octal digits, as 775")
+    return int(value, 8)
 
 
 @click.command()
@@ -58,6 +89,17 @@ def directories(
     " it; fsync(2) does not wait. 0: a close returns when all is on the store. Default: 1 where the"
     " store is a gateway, 0 elsewhere.",
 )
+@click.option(
+    "--owner",
+    callback=user_id,
+    metavar="USER",
+    help="Who owns the top directory, and may fill the site, where this mount makes it: at the"
+    " first time, and when the store has lost it. Default: you.",
+)
+@click.option("--group", callback=group_id, metavar="GROUP", help="Its group then.")
+@click.option(
+    "--mode", default="755", callback=permissions, metavar="MODE", help="Its mode then, as 0775."
+)
 @click.option("--foreground", "-f", is_flag=True, help="Stay, and log to stderr.")
 @click.option("--verbose", "-v", is_flag=True, help="Log more.")
 @click.option(
@@ -78,6 +120,9 @@ def mount(
     allow_other: bool | None,
     attribute_timeout: float,
     batch: float | None,
+    owner: int | None,
+    group: int | None,
+    mode: int,
     foreground: bool,
     verbose: bool,
     flags: tuple[str, ...],
@@ -111,7 +156,15 @@ def mount(
 
     site = SiteFlags(config, name, store=store).site(source=Source.STORE)
     options = Options(
-        os.path.abspath(mountpoint), read_only, allow_other, attribute_timeout, batch, flags
+        os.path.abspath(mountpoint),
+        read_only,
+        allow_other,
+        attribute_timeout,
+        batch,
+        owner,
+        group,
+        mode,
+        flags,
     )
     level = logging.DEBUG if verbose else logging.INFO
     log_to_stderr(level)

@@ -49,14 +49,17 @@ def open_site(
     site: Site,
     caller: Caller,
     *,
+    permissions: int = 0o755,
     read_only: bool = False,
     timeout: float = 1.0,
     batch: float = 0.0,
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], int] = time.time_ns,
 ) -> Filesystem:
-    """Return the filesystem of `site` in `store`, whose root `caller` owns if it is made just now.
+    """Return the filesystem of `site` in `store`.
 
+    If its root is made just now, or after the store has lost it, `caller` owns it, and it has these
+    `permissions`.
     What was interrupted in it is taken up, unless it is `read_only`. For the times see `Timing`.
     Raises StoreError (unreachable) and UsageError (another source, another layout).
     """
@@ -65,7 +68,7 @@ def open_site(
     catalog = Catalog(store, site.name)
     shared = SharedSite(catalog, items, site)
     try:
-        top = root_entry(caller, now())
+        top = root_entry(caller, permissions, now())
         item = _site_item(shared, top, site.name, store.address, read_only=read_only)
         return _put_together(
             items,

@@ -23,14 +23,13 @@ from memfis.store import exchange as to
 
 log = logging.getLogger(__name__)
 
-ROOT_MODE = stat.S_IFDIR | 0o755
 ATTEMPTS = 100
 """Writers that may come between before one gives up."""
 
 
-def root_entry(caller: Caller, now: int) -> Entry:
+def root_entry(caller: Caller, permissions: int, now: int) -> Entry:
     """Return the record of a root directory that `caller` owns, made at `now` (ns)."""
-    return Entry("", ROOT_MODE, 0, now, caller.uid, caller.gid)
+    return Entry("", stat.S_IFDIR | permissions, 0, now, caller.uid, caller.gid)
 
 
 class SharedSite:

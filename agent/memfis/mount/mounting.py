@@ -38,8 +38,19 @@ def run(site: Site, options: Options, ready: Callable[[], None]) -> bool:
         batch = options.batch
         if batch is None:
             batch = BATCH if store.is_gateway() else 0.0
-        caller = Caller(os.geteuid(), os.getegid())
-        filesystem = open_site(store, site, caller, read_only=read_only, timeout=half, batch=batch)
+        caller = Caller(
+            os.geteuid() if options.owner is None else options.owner,
+            os.getegid() if options.group is None else options.group,
+        )
+        filesystem = open_site(
+            store,
+            site,
+            caller,
+            permissions=options.permissions,
+            read_only=read_only,
+            timeout=half,
+            batch=batch,
+        )
         request = CurrentRequest()
         adapter = Adapter(filesystem, request)
         session = Session.create(

@@ -22,5 +22,10 @@ class Options:
     attribute_timeout: float = ATTRIBUTE_TIMEOUT
     batch: float | None = None
     """Seconds that what is closed waits for more in its directory; None: by the kind of store."""
+    owner: int | None = None
+    """User id of who owns the top directory of a site that the mount makes; None: this user."""
+    group: int | None = None
+    permissions: int = 0o755
+    """Of that directory."""
     flags: tuple[str, ...] = ()
     """More mount options, of those that the kernel has for all (`noexec`, `noatime` …)."""
