@@ -235,6 +235,32 @@ def test_a_url_says_which_site_is_meant(filled: Filled) -> None:
     assert "which site? give one with --site, or a URL (one, two)" in done.stderr
 
 
+@pytest.mark.parametrize("command", ["ls", "sync", "status", "mount", "purge"])
+def test_the_shell_completes_names_of_sites(filled: Filled, command: str) -> None:
+    config = filled.root.parent / "memfis.toml"
+    config.write_text(
+        "".join(
+            f'[[sites]]\nname = "{name}"\nroot = "{filled.root}"\n' for name in ("one", "two", "on")
+        )
+    )
+
+    def completed(*words: str) -> list[str]:
+        line = ("memfis", command, *words)
+        environ = environment(
+            MEMFIS_CONFIG=str(config),
+            _MEMFIS_COMPLETE="bash_complete",
+            COMP_WORDS=" ".join(line),
+            COMP_CWORD=str(len(line) - 1),
+        )
+        done = memfis(env=environ)
+        assert (done.returncode, done.stderr) == (0, "")
+        return [word.partition(",")[2] for word in done.stdout.split()]
+
+    assert completed("--site", "o") == ["one", "on"]
+    config.write_text("nonsense")
+    assert completed("--site", "o") == []
+
+
 def test_a_key_that_is_too_long_is_said_to_be(filled: Filled) -> None:
     done = memfis("key", "http://site.example/" + "x" * 300)
     assert done.returncode == 1

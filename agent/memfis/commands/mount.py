@@ -8,9 +8,9 @@ import re
 from collections.abc import Callable
 
 import click
-from click.shell_completion import CompletionItem
 
 from memfis.catalog.source import Source
+from memfis.commands.completion import directories, site_names
 from memfis.commands.logs import has_journal, log_to_stderr, log_to_syslog
 from memfis.commands.options import SiteFlags
 from memfis.errors import UsageError
@@ -21,13 +21,6 @@ log = logging.getLogger(__name__)
 KERNEL = ("noexec", "noatime", "nodiratime", "sync")
 """Mount options that the kernel knows and that change something (mount(8)); nosuid and nodev do
 not: they always hold."""
-
-
-def directories(
-    context: click.Context, parameter: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
-    """Let the shell complete names of directories."""
-    return [CompletionItem(incomplete, type="dir")]
 
 
 def user_id(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
@@ -60,7 +53,13 @@ def permissions(context: click.Context, parameter: click.Parameter, value: str) 
 @click.command()
 @click.argument("mountpoint", metavar="MOUNTPOINT", shell_complete=directories)
 @click.option("--config", "-c", metavar="FILE", help="Read this configuration.")
-@click.option("--site", "name", metavar="NAME", help="The site; default: the only one configured.")
+@click.option(
+    "--site",
+    "name",
+    metavar="NAME",
+    shell_complete=site_names,
+    help="The site; default: the only one configured.",
+)
 @click.option(
     "--store",
     metavar="URL",

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.source import Source, declared_source, source_of
+from memfis.commands.completion import directories, site_names
 from memfis.errors import UsageError
 from memfis.layout.keys import check_site_name
 from memfis.service.installation import mark
@@ -143,8 +144,18 @@ def _why_none() -> str:
 
 _OPTIONS = (
     click.option("--config", "-c", metavar="FILE", help="Read this configuration."),
-    click.option("--site", "--name", "name", metavar="NAME", help="The site; default: all."),
-    click.option("--root", metavar="DIR", help="Its web root (without a configuration)."),
+    click.option(
+        *("--site", "--name", "name"),
+        metavar="NAME",
+        shell_complete=site_names,
+        help="The site; default: all.",
+    ),
+    click.option(
+        "--root",
+        metavar="DIR",
+        shell_complete=directories,
+        help="Its web root (without a configuration).",
+    ),
     click.option(
         "--store",
         metavar="URL",
