@@ -240,7 +240,11 @@ def test_status_for_people(rendered: Rendered, origin: Origin) -> None:
         "  rendered: 1 in memory, 0 waiting; 1 renders, 0 failed, 0 pages purged",
         "  hints: 3 queued",
         "  not rendered: 1 Cache-Control: private: /private",
+        "    if the page is for everybody, let the application say so where"
+        " $_SERVER['MEMFIS_SHARED'] is set",
         "  not rendered: 1 Vary: /varies (cookie)",
+        "    leave it out where $_SERVER['MEMFIS_SHARED'] is set: whoever has a cookie that matters"
+        " is on his own",
     ):
         assert line in told.splitlines(), told
     assert "  PHP requests saved: 0 at least" in told

@@ -14,11 +14,13 @@ from memfis.control.client import ask_status
 from memfis.errors import StoreError
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.paths import size
+from memfis.render import remedies
 from memfis.render.visitors import Visitors
 from memfis.service.runtime import runtime_directory
 from memfis.settings.values import Site
 from memfis.store import StoreStatistics
 from memfis.sync import Held
+from memfis.webroot.obstacle import remedy
 
 COOKIES = 10
 """Names of cookies that people are shown."""
@@ -189,6 +191,8 @@ def _print_agent(agent: dict[str, Any] | None) -> None:
             click.echo(f"  agent: not listening, {reason}")
         for reason, number in sorted(agent["problems"].items()):
             click.echo(f"  not in memory: {number} {reason}")
+            if advice := remedy(reason):
+                click.echo(f"    {advice}")
         if "rendering" in agent:
             _print_rendering(agent["rendering"])
 
@@ -235,3 +239,5 @@ def _print_rendering(rendering: dict[str, Any]) -> None:
             for path, detail in figures["examples"].get(reason, {}).items()
         ]
         click.echo(f"  not rendered: {number} {reason}: {', '.join(named)}")
+        if advice := remedies.remedy(reason):
+            click.echo(f"    {advice}")
