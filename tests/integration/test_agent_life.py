@@ -103,6 +103,33 @@ def test_a_service_manager_that_is_gone_does_no_harm(
         wait_for(lambda t=text: filled.content(b"/") == t.encode(), "the change")  # type: ignore[misc]
 
 
+def test_an_agent_without_sites_waits_for_one(
+    directory: Path, new_agent: Agents, filled: Filled
+) -> None:
+    """Case R3: it says so, and is not restarted in vain."""
+    told = Manager(f"{directory}/notify")
+    agent = new_agent(env={"NOTIFY_SOCKET": f"{directory}/notify"})
+    sites = agent.sites[:]
+    agent.sites.clear()
+    agent.settings["sites"] = []
+    with closing(told):
+        agent.start(lambda: "READY=1" in told.lines)
+        assert "STATUS=no site to keep: configure one under [[sites]], and reload" in told.lines
+        agent.sites[:] = sites
+        del agent.settings["sites"]
+        agent.reload()
+        wait_for(filled.is_equal, "the site to be in memory")
+        wait_for(lambda: "STATUS=3 pages of 1 site" in told.lines, "the new status")
+        agent.sites.clear()
+        agent.reload()  # as after a write that was cut off
+        assert agent.lines("settings not read again", "no site")
+        agent.settings["sites"] = []
+        agent.reload()
+        assert agent.lines("settings read again: no site to keep")
+        wait_for(lambda: filled.pages() == set(), "the pages to go with their site")
+        agent.end()
+
+
 def test_a_new_site_is_kept_after_a_reload(agent: Agent, filled: Filled) -> None:
     root = filled.root.with_name("other")
     root.mkdir()

@@ -34,18 +34,19 @@ from memfis.watch.mounts import Mount, waiting_on
 TICK = 1.0
 """Seconds between two words to systemd."""
 
+IDLE = "no site to keep: configure one under [[sites]], and reload"
+"""What is told where the settings have none on purpose."""
+
 log = logging.getLogger("memfis")
 
 
 def run(load: Callable[[], Settings]) -> None:
     """Keep all sites of the settings that `load` returns, until SIGINT or SIGTERM.
 
-    SIGHUP loads them again. Raises UsageError, and what a site ended with.
+    SIGHUP loads them again; without a site it waits for that. Raises UsageError, and what a site
+    ended with.
     """
-    settings = load()
-    if not settings.sites:
-        raise UsageError("no site to keep: configure one under [[sites]]")
-    asyncio.run(Daemon(settings, load, passed_sockets()).run())
+    asyncio.run(Daemon(load(), load, passed_sockets()).run())
 
 
 class Daemon:
@@ -197,7 +198,7 @@ class Daemon:
         done = [f"keeping {', '.join(self._keepers)}"] if self._keepers else []
         if self._stored:
             done.append(f"leaving {', '.join(self._stored)} to a mount")
-        return "; ".join(done)
+        return "; ".join(done) or IDLE
 
     async def _end(self, names: Iterable[str]) -> None:
         """Stop keeping the sites called `names`."""
@@ -254,12 +255,11 @@ class Daemon:
     def _read_again(self) -> tuple[Settings | None, list[str]]:
         """Return the settings, or None and what is wrong with them."""
         try:
-            settings = self._load()
+            return self._load(), []
         except ConfigurationError as error:
             return None, [f"{error.source}: {problem}" for problem in error.problems]
         except MemfisError as error:
             return None, [str(error)]
-        return (settings, []) if settings.sites else (None, ["they have no site"])
 
     def _tell_systemd(self) -> None:
         sites = list(self._keepers.values())
@@ -267,6 +267,8 @@ class Daemon:
         down = [site.site.name for site in watched if site.health.is_down]
         begun = [site for site in sites if site.begun.is_set()]
         status = f"{sum(site.pages for site in sites)} pages of {_sites(len(sites))}"
+        if not watched:
+            status = IDLE
         rendering = [each for site in sites if (each := site.rendering_status()) is not None]
         if rendering:
             status += f", {sum(each.pages for each in rendering)} rendered"

@@ -1,6 +1,7 @@
 """`memfis agent`."""
 
 import logging
+from functools import partial
 
 import click
 
@@ -26,4 +27,4 @@ def agent(config: str | None, verbose: bool) -> None:
     Prometheus there. Under systemd it tells when all sites were synced once (Type=notify).
     """
     log_to_stderr(logging.DEBUG if verbose else logging.INFO)
-    run(SiteFlags(config).settings)
+    run(partial(SiteFlags(config).settings, may_be_empty=True))

@@ -41,14 +41,19 @@ class SiteFlags:
     index: tuple[str, ...] = ()
 
     def settings(
-        self, *, need_root: bool = False, ask_store: bool = False, source: Source = Source.ROOT
+        self,
+        *,
+        need_root: bool = False,
+        ask_store: bool = False,
+        may_be_empty: bool = False,
+        source: Source = Source.ROOT,
     ) -> Settings:
         """Return the settings of the configuration with the flags put over them.
 
         A site that the configuration does not have is made of the flags alone, with that `source`,
         or with `ask_store` with the one that its item has. It may do without a web root unless
-        `need_root`. Raises UsageError, ConfigurationError, and StoreError when the store cannot be
-        asked.
+        `need_root`. There may be none, where that is said on purpose, if it `may_be_empty`. Raises
+        UsageError, ConfigurationError, and StoreError when the store cannot be asked.
         """
         path = configuration.configuration_path(self.config)
         settings = Settings()
@@ -63,6 +68,8 @@ class SiteFlags:
             )
             if value
         }
+        if may_be_empty and settings.has_none:
+            return settings
         known = [site for site in settings.sites if self.name in (None, site.name)]
         if not known or (self.root and not self.name):
             if not self.name:

@@ -53,7 +53,8 @@ def settings_from(table: Mapping[str, Any], source: str) -> Settings:
     inherited = {key: values[key] for key in INHERITED if key in values}
     sites = tuple(_site(each, inherited) for each in table.get("sites", ()))
     gateway = GatewaySettings(**GATEWAY.read(table["gateway"])) if "gateway" in table else None
-    return Settings(**values, gateway=gateway, sites=sites)
+    none = table.get("sites") == []
+    return Settings(**values, gateway=gateway, sites=sites, has_none=none)
 
 
 def _site(table: Mapping[str, Any], inherited: dict[str, Any]) -> Site:

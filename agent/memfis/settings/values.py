@@ -155,6 +155,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     metrics: str | None = None
     mime_types: str = _default(AGENT, "mime_types")
     sites: tuple[Site, ...] = ()
+    has_none: bool = False
+    """There is no site on purpose: it says `sites = []`."""
     gateway: GatewaySettings | None = None
     installation: str | None = ""
     """Whose configuration this is, as sites are marked in the store; empty: flags', None: it cannot
