@@ -76,6 +76,19 @@ class Connection:
         self._read_up_to = end + 1
         return line.rstrip(b"\r")  # `metadump` ends its lines with a bare newline
 
+    def lines(self, number: int) -> list[bytes] | None:
+        """Return the next `number` lines, one at least, as `line` does, where they came together.
+
+        None: they did not, or a value (`VA`) is among them. They are still to be read then.
+        """
+        if self._read_up_to < len(self._received):
+            return None
+        data = self._receive()
+        if b"VA " not in data and data.count(b"\r\n") == number and data.endswith(b"\r\n"):
+            return data[:-2].split(b"\r\n")
+        self._received, self._read_up_to = data, 0
+        return None
+
     def block(self, size: int) -> bytes:
         """Return the next `size` bytes, of a value."""
         end = self._read_up_to + size

@@ -71,7 +71,10 @@ def remove(key: bytes, cas: int = 0) -> Request:
 def exchange(wire: Wire, requests: Sequence[Request]) -> list[Answer]:
     """Send `requests` and return the answers, in order; raises StoreError."""
     wire.send(*[part for request in requests for part in request])
-    return [_answer(wire) for _ in requests]
+    lines = wire.lines(len(requests)) if requests else []
+    if lines is None:
+        return [_answer(wire, wire.line()) for _ in requests]
+    return [_answer(wire, line) for line in lines]
 
 
 _STATE = re.compile(rb"HD s(\d+) f(\d+) c(\d+)")
@@ -81,15 +84,17 @@ KNOWN = 4096
 """Answers that are remembered by their lines: states that have not changed are told again."""
 
 
-def _answer(wire: Wire) -> Answer:
-    """Read one answer: those that come all the time without looking at each word of them."""
-    line = wire.line()
+def _answer(wire: Wire, line: bytes) -> Answer:
+    """Return the answer that begins with `line`: most without a look at each word of it."""
     if line[:4] == b"HD c" and line[4:].isdigit():
         return Answer(b"HD", b"", 0, 0, int(line[4:]))
-    if told := _VALUE.fullmatch(line):
-        size, flags, cas = told.groups()
-        return Answer(b"VA", wire.block(int(size) + 2)[:-2], int(flags), 0, int(cas))
-    return _state(line) or _parsed(wire, line)
+    if line[:2] != b"VA":
+        return _state(line) or _parsed(wire, line)
+    told = _VALUE.fullmatch(line)
+    if told is None:
+        return _parsed(wire, line)
+    size, flags, cas = told.groups()
+    return Answer(b"VA", wire.block(int(size) + 2)[:-2], int(flags), 0, int(cas))
 
 
 @lru_cache(maxsize=KNOWN)
