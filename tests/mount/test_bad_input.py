@@ -74,8 +74,8 @@ def test_usage(directory: Path, memcached: Memcached) -> None:
     one_line(memfis("mount", "--site", "A_B", "--store", store, path), 2, "name")
     one_line(memfis("mount", "--config", "/nonexistent", path), 2, "/nonexistent")
     one_line(mount(memcached, "--read-only", path), 2, SITE, "not in")
-    one_line(mount(memcached, "--owner", "nobody-here", path), 2, "--owner", "no such user")
-    one_line(mount(memcached, "--group", "nobody-here", path), 2, "--group", "no such group")
+    one_line(mount(memcached, "--owner", "nobody-here", path), 2, "nobody-here", "no such user")
+    one_line(mount(memcached, "--group", "nobody-here", path), 2, "nobody-here", "no such group")
     one_line(mount(memcached, "--mode", "0999", path), 2, "--mode", "three octal digits")
     for arguments in (
         ["mount"],

@@ -25,22 +25,21 @@ not: they always hold."""
 
 def user_id(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     """Return the number of the user `value`; raises UsageError."""
-    if value is None or value.isdigit():
-        return None if value is None else int(value)
-    try:
-        return pwd.getpwnam(value).pw_uid
-    except KeyError:
-        raise UsageError(f"--owner {value!r}: no such user") from None
+    return _number("user", value, lambda name: pwd.getpwnam(name).pw_uid)
 
 
 def group_id(context: click.Context, parameter: click.Parameter, value: str | None) -> int | None:
     """Return the number of the group `value`; raises UsageError."""
-    if value is None or value.isdigit():
-        return None if value is None else int(value)
+    return _number("group", value, lambda name: grp.getgrnam(name).gr_gid)
+
+
+def _number(kind: str, value: str | None, find: Callable[[str], int]) -> int | None:
+    if value is None:
+        return None
     try:
-        return grp.getgrnam(value).gr_gid
+        return int(value) if re.fullmatch("[0-9]+", value) else find(value)
     except KeyError:
-        raise UsageError(f"--group {value!r}: no such group") from None
+        raise UsageError(f"{value!r}: no such {kind}") from None
 
 
 def permissions(context: click.Context, parameter: click.Parameter, value: str) -> int:
