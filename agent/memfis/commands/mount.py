@@ -37,7 +37,7 @@ def _number(kind: str, value: str | None, find: Callable[[str], int]) -> int | N
     if value is None:
         return None
     try:
-        return int(value) if re.fullmatch("[0-9]+", value) else find(value)
+        return int(value) if re.fullmatch("[0-9]{1,9}", value) else find(value)
     except KeyError:
         raise UsageError(f"{value!r}: no such {kind}") from None
 
