@@ -63,8 +63,8 @@ def test_the_agents_fields_are_those_that_are_declared() -> None:
         (GatewaySettings, GATEWAY),
     ):
         fields = {field.name: field for field in msgspec.structs.fields(struct)}
-        # `installation` is made of where the file lies
-        tables = {"sites", "gateway", "installation"} if struct is Settings else set()
+        # `installation` is made of where the file lies, `has_none` of whether there are sites
+        tables = {"sites", "gateway", "installation", "has_none"} if struct is Settings else set()
         assert set(fields) - tables == set(table.names)
         for setting in table.settings:
             field = fields[setting.name]

@@ -105,8 +105,8 @@ _PHP = rb"php\d?|phtml|phar|phps|inc"
 
 # What editors and tools append to a name that they keep a copy under, as the default patterns.
 _BACKUP = (
-    rb"(?:[~#]|\.(?:bak|sw[po]|orig|rej|te?mp|part|old|save|dist|rpmnew|rpmsave|dpkg-[^.~#]*+"
-    rb"|~\d+~))*+"
+    rb"(?:[~#]|\.(?:bak|sw[po]|orig|rej|te?mp|part|old|save|dist|rpmnew|rpmsave|dpkg-[^.~#]*"
+    rb"|~\d+~))*"
 )
 
 
