@@ -25,7 +25,8 @@ class Options:
     owner: int | None = None
     """User id of who owns the top directory of a site that the mount makes; None: this user."""
     group: int | None = None
+    """Its group id; None: this user's."""
     permissions: int = 0o755
-    """Of that directory."""
+    """Its permission bits."""
     flags: tuple[str, ...] = ()
     """More mount options, of those that the kernel has for all (`noexec`, `noatime` …)."""

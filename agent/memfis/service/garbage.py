@@ -3,7 +3,7 @@
 import gc
 
 THRESHOLDS = 50_000, 20, 20
-"""As gc.set_threshold() has them; the first is 700 by default."""
+"""New objects, then rounds, after which Python searches (gc.set_threshold()); else 700, 10, 10."""
 
 
 def collect_rarely() -> None:

@@ -70,8 +70,10 @@ def remove(key: bytes, cas: int = 0) -> Request:
 
 def exchange(wire: Wire, requests: Sequence[Request]) -> list[Answer]:
     """Send `requests` and return the answers, in order; raises StoreError."""
+    if not requests:
+        return []
     wire.send(*[part for request in requests for part in request])
-    lines = wire.lines(len(requests)) if requests else []
+    lines = wire.lines(len(requests))
     if lines is None:
         return [_answer(wire, wire.line()) for _ in requests]
     return [_answer(wire, line) for line in lines]
