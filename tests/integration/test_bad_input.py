@@ -214,6 +214,20 @@ def test_a_file_that_nginx_may_not_read_is_named(filled: Filled) -> None:
     one_line(done, 2, "nginx's user nobody may not enter", str(filled.root))
 
 
+@pytest.mark.parametrize("kind", ["a file", "a circle"])
+def test_a_root_that_is_none_loses_no_page(filled: Filled, kind: str) -> None:
+    filled.sync()
+    before = filled.pages()
+    filled.root.rename(filled.root.with_name("aside"))
+    if kind == "a file":
+        filled.root.write_text("file")
+    else:
+        filled.root.symlink_to(filled.root)
+    done = memfis("sync", *filled.flags())
+    one_line(done, 2, str(filled.root))
+    assert filled.pages() == before
+
+
 def test_a_default_configuration_for_others_only_does_not_matter_to_whoever_names_all(
     filled: Filled,
 ) -> None:

@@ -52,7 +52,7 @@ def find_root(given: bytes, reader: Reader) -> tuple[bytes, ClosedRootError | No
 def root_error(given: bytes, error: OSError) -> RootError:
     """Return what `error`, met at the web root `given`, means."""
     kind: type[RootError] = BrokenRootError
-    if error.errno in MISSING:
+    if error.errno in MISSING or error.errno == errno.ELOOP:  # a circle of links
         kind = MissingRootError
     elif error.errno in CLOSED:
         kind = ClosedRootError
