@@ -44,6 +44,7 @@ SEED = re.compile(r"\b(MEMFIS_\w+)=(\S+)")
 # Lines of a failed session that are shown once more at the end.
 LAST_LINES = 60
 
+began = float(sys.argv[1]) if sys.argv[1:] else time.time()
 running: dict[str, subprocess.Popen[bytes]] = {}
 results: dict[str, str] = {}
 took: dict[str, float] = {}
@@ -99,7 +100,7 @@ def call(
     session: str, arguments: list[str], output: Path, environment: dict[str, str] | None = None
 ) -> tuple[bool, float]:
     """Run `session`; return whether it passed, and the seconds that it took."""
-    began = time.monotonic()
+    start = time.monotonic()
     with output.open("wb") as file:
         running[session] = subprocess.Popen(
             ["./check", "-s", session, *arguments],
@@ -111,25 +112,34 @@ def call(
         )
     say(f"{session} begins")
     code = running[session].wait()
-    return code == 0, time.monotonic() - began
+    return code == 0, time.monotonic() - start
 
 
 def stopped(number: int, _frame: object) -> None:
-    """Show how far everything is, and stop it."""
+    """Show how far everything is and what has taken how long, and stop it."""
     with printing:
         for session, process in running.items():
             if process.poll() is None:
                 process.send_signal(signal.SIGINT)
                 show(log(session))
                 say(f"{session} STOPPED")
+        tell_durations(time.time() - began)
         sys.stdout.flush()
         # The threads would wait for the sessions.
         signal.signal(number, signal.SIG_DFL)
         signal.raise_signal(number)
 
 
-def main(began: float) -> int:
-    """Return 0 when every session has passed, and not too long after CI `began`."""
+def tell_durations(total: float) -> None:
+    """Print how long each session that has ended took, in `total` seconds of CI."""
+    say("======== minutes and seconds")
+    for line in durations.table(took, total):
+        say(line)
+    say("========")
+
+
+def main() -> int:
+    """Return 0 when every session has passed, and not too long after CI began."""
     LOGS.mkdir(parents=True, exist_ok=True)
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stopped)
@@ -144,10 +154,7 @@ def main(began: float) -> int:
         say(f"======== {session}: its last lines")
         print(*log(session).read_text(errors="replace").splitlines()[-LAST_LINES:], sep="\n")
     total = time.time() - began
-    say("======== minutes and seconds")
-    for line in durations.table(took, total):
-        say(line)
-    say("========")
+    tell_durations(total)
     for session, result in results.items():
         say(f"{session:22} {result}")
     late = durations.too_long(total)
@@ -157,4 +164,4 @@ def main(began: float) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(float(sys.argv[1]) if sys.argv[1:] else time.time()))
+    sys.exit(main())
