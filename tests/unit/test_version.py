@@ -6,16 +6,19 @@ import sys
 import zipfile
 from pathlib import Path
 
+import yaml
+
 from memfis import __version__
 from support.command import memfis
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_changelog_and_command_tell_the_version() -> None:
+def test_changelog_collection_and_command_tell_the_version() -> None:
     newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert newest is not None
     assert newest[1] == __version__
+    assert yaml.safe_load((ROOT / "galaxy.yml").read_text())["version"] == __version__
     assert memfis("--version").stdout.split()[-1] == __version__
 
 
