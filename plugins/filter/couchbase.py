@@ -152,6 +152,6 @@ class FilterModule:
     def filters(self):
         """Return the filters by name."""
         return {
-            "memfis_couchbase_host_problems": host_problems,
-            "memfis_couchbase_limit_problems": limit_problems,
+            "couchbase_host_problems": host_problems,
+            "couchbase_limit_problems": limit_problems,
         }

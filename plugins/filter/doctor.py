@@ -46,6 +46,6 @@ class FilterModule:
     def filters(self):
         """Return the filters by name."""
         return {
-            "memfis_doctor_advice": doctor_advice,
-            "memfis_not_raised": not_raised,
+            "doctor_advice": doctor_advice,
+            "not_raised": not_raised,
         }

@@ -16,4 +16,4 @@ class FilterModule:
 
     def filters(self):
         """Return the filters by name."""
-        return {"memfis_store_addresses": store_addresses}
+        return {"store_addresses": store_addresses}

@@ -47,6 +47,6 @@ class FilterModule:
     def filters(self):
         """Return the filters by name."""
         return {
-            "memfis_with_extra": with_extra,
-            "memfis_gone": gone,
+            "with_extra": with_extra,
+            "gone": gone,
         }

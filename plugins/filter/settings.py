@@ -25,13 +25,13 @@ class FilterModule:
     def filters(self):
         """Return the filters by name."""
         return {
-            "memfis_own_names": own_names,
-            "memfis_problems": problems,
-            "memfis_couchbase_variable_problems": couchbase_host_problems,
-            "memfis_complete_sites": complete_sites,
-            "memfis_complete_mounts": complete_mounts,
-            "memfis_complete_gateway": complete_gateway,
-            "memfis_for_agent": for_agent,
-            "memfis_store_url": store_url,
-            "memfis_unit_needs": unit_needs,
+            "own_names": own_names,
+            "problems": problems,
+            "couchbase_variable_problems": couchbase_host_problems,
+            "complete_sites": complete_sites,
+            "complete_mounts": complete_mounts,
+            "complete_gateway": complete_gateway,
+            "for_agent": for_agent,
+            "store_url": store_url,
+            "unit_needs": unit_needs,
         }

@@ -1,7 +1,12 @@
 """What the modules of this role have in common."""
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.couchbase import CouchbaseError, Rest, initialised, needs_cluster
+from ansible_collections.memfis.memfis.plugins.module_utils.couchbase import (
+    CouchbaseError,
+    Rest,
+    initialised,
+    needs_cluster,
+)
 
 
 def run(arguments, ensure, cluster=True):

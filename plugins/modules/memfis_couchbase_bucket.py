@@ -8,7 +8,7 @@ description:
   - Makes a bucket and waits until every node serves it, or sets what may be changed of it.
   - A change of the number of replicas is followed by the rebalance that it needs.
 author: [memfis contributors]
-extends_documentation_fragment: [couchbase]
+extends_documentation_fragment: [memfis.memfis.couchbase]
 options:
   name:
     description: The bucket's name.
@@ -41,7 +41,7 @@ options:
 
 EXAMPLES = """
 - name: A bucket
-  memfis_couchbase_bucket:
+  memfis.memfis.memfis_couchbase_bucket:
     url: http://127.0.0.1:8091
     admin_user: Administrator
     admin_password: "{{ vaulted }}"
@@ -57,8 +57,12 @@ changes:
   elements: str
 """
 
-from ansible.module_utils.couchbase import ensure_balance, ensure_bucket, wait_for_bucket
-from ansible.module_utils.couchbase_module import run
+from ansible_collections.memfis.memfis.plugins.module_utils.couchbase import (
+    ensure_balance,
+    ensure_bucket,
+    wait_for_bucket,
+)
+from ansible_collections.memfis.memfis.plugins.module_utils.couchbase_module import run
 
 
 def _ensure(rest, module):

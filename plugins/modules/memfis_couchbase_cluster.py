@@ -9,7 +9,7 @@ description:
   - Sets data quota, name and automatic failover, where they differ. Sends nothing that Community
     Edition refuses.
 author: [memfis contributors]
-extends_documentation_fragment: [couchbase]
+extends_documentation_fragment: [memfis.memfis.couchbase]
 options:
   hostname:
     description: The name or address that the node gets; other nodes must reach it by that.
@@ -40,7 +40,7 @@ options:
 
 EXAMPLES = """
 - name: A cluster of one node
-  memfis_couchbase_cluster:
+  memfis.memfis.memfis_couchbase_cluster:
     url: http://127.0.0.1:8091
     admin_user: Administrator
     admin_password: "{{ vaulted }}"
@@ -56,8 +56,11 @@ changes:
   elements: str
 """
 
-from ansible.module_utils.couchbase import ensure_cluster, ensure_edition
-from ansible.module_utils.couchbase_module import run
+from ansible_collections.memfis.memfis.plugins.module_utils.couchbase import (
+    ensure_cluster,
+    ensure_edition,
+)
+from ansible_collections.memfis.memfis.plugins.module_utils.couchbase_module import run
 
 
 def _ensure(rest, module):

@@ -9,7 +9,7 @@ description:
   - Rebalances also when nodes wait for it since an earlier run, or the last rebalance failed; never
     otherwise. Removes no node.
 author: [memfis contributors]
-extends_documentation_fragment: [couchbase]
+extends_documentation_fragment: [memfis.memfis.couchbase]
 options:
   hosts:
     description: Names or addresses of all nodes, as the first one reaches them.
@@ -25,7 +25,7 @@ options:
 
 EXAMPLES = """
 - name: Three nodes
-  memfis_couchbase_nodes:
+  memfis.memfis.memfis_couchbase_nodes:
     url: http://127.0.0.1:8091
     admin_user: Administrator
     admin_password: "{{ vaulted }}"
@@ -40,8 +40,8 @@ changes:
   elements: str
 """
 
-from ansible.module_utils.couchbase import ensure_nodes
-from ansible.module_utils.couchbase_module import run
+from ansible_collections.memfis.memfis.plugins.module_utils.couchbase import ensure_nodes
+from ansible_collections.memfis.memfis.plugins.module_utils.couchbase_module import run
 
 
 def _ensure(rest, module):

@@ -8,7 +8,7 @@ description:
   - Gives a user this password and exactly these roles. Whether the password is right is found out
     by logging in with it.
 author: [memfis contributors]
-extends_documentation_fragment: [couchbase]
+extends_documentation_fragment: [memfis.memfis.couchbase]
 options:
   name:
     description: The user's name.
@@ -27,7 +27,7 @@ options:
 
 EXAMPLES = """
 - name: The user of the gateways
-  memfis_couchbase_user:
+  memfis.memfis.memfis_couchbase_user:
     url: http://127.0.0.1:8091
     admin_user: Administrator
     admin_password: "{{ vaulted }}"
@@ -44,8 +44,8 @@ changes:
   elements: str
 """
 
-from ansible.module_utils.couchbase import ensure_user
-from ansible.module_utils.couchbase_module import run
+from ansible_collections.memfis.memfis.plugins.module_utils.couchbase import ensure_user
+from ansible_collections.memfis.memfis.plugins.module_utils.couchbase_module import run
 
 
 def _ensure(rest, module):

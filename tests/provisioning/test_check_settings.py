@@ -13,6 +13,7 @@ import yaml
 from memfis.settings.play import problems
 
 ROOT = Path(__file__).parents[2]
+ROLE = "memfis.memfis.memfis"
 HOST = {
     **{"ansible_connection": "local", "ansible_python_interpreter": sys.executable},
     "ansible_facts": {"distribution": "Debian", "distribution_version": "12.1"},
@@ -28,7 +29,7 @@ def play(directory: Path, *arguments: str, **variables: Any) -> list[str]:
     tasks = [
         {"ansible.builtin.set_fact": {"ansible_facts": HOST["ansible_facts"]}},
         {"ansible.builtin.include_vars": str(ROOT / "roles/memfis/vars/Debian.yml")},
-        {"ansible.builtin.include_role": {"name": "memfis", "tasks_from": "check_settings"}},
+        {"ansible.builtin.include_role": {"name": ROLE, "tasks_from": "check_settings"}},
     ]
     hosts = [{"hosts": "memfis_web", "gather_facts": False, "tasks": tasks, "vars": variables}]
     inventory = {"memfis_web": {"hosts": {"web1": HOST}}}
@@ -42,7 +43,7 @@ def play(directory: Path, *arguments: str, **variables: Any) -> list[str]:
         cwd=directory,
         env=os.environ
         | {
-            **{"ANSIBLE_ROLES_PATH": str(ROOT / "roles"), "ANSIBLE_NOCOLOR": "1"},
+            **{"ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"), "ANSIBLE_NOCOLOR": "1"},
             **{"ANSIBLE_HOME": str(directory / "ansible"), "LC_ALL": "C.UTF-8"},
             "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
         },

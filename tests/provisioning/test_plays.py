@@ -16,6 +16,7 @@ import yaml
 from support.couchbase_rest import Servers
 
 ROOT = Path(__file__).parents[2]
+ROLE = "memfis.memfis.memfis_couchbase"
 PASSWORDS = {
     "memfis_couchbase_admin_password": "correct horse",
     "memfis_couchbase_password": "battery staple",
@@ -47,7 +48,7 @@ class Site:
         }
         inventory = {"memfis_store": {"hosts": hosts, "vars": given}}
         (self.directory / "inventory.yml").write_text(yaml.safe_dump(inventory))
-        play = {"hosts": "memfis_store", "gather_facts": False, "roles": ["memfis_couchbase"]}
+        play = {"hosts": "memfis_store", "gather_facts": False, "roles": [ROLE]}
         (self.directory / "play.yml").write_text(yaml.safe_dump([play]))
         return subprocess.run(
             [
@@ -57,7 +58,7 @@ class Site:
             cwd=self.directory,
             env=os.environ
             | {
-                "ANSIBLE_ROLES_PATH": str(ROOT / "roles"),
+                "ANSIBLE_COLLECTIONS_PATH": str(ROOT / "collections"),
                 "ANSIBLE_NOCOLOR": "1",
                 "ANSIBLE_PIPELINING": "1",
                 "ANSIBLE_HOME": str(self.directory / "ansible"),

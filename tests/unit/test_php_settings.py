@@ -76,8 +76,8 @@ def test_the_agent_reads_what_the_role_writes() -> None:
         php={"render": ["/ü"], "sitemaps": ["/sitemap.xml"], "hints": "", "timeout": "10"},
     )
     environment = Environment(undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["memfis_store_url"] = store_url
-    environment.filters["memfis_for_agent"] = for_agent
+    environment.filters["memfis.memfis.store_url"] = store_url
+    environment.filters["memfis.memfis.for_agent"] = for_agent
     environment.filters["to_json"] = json.dumps
     text = environment.from_string((ROOT / "templates/etc/memfis.toml.j2").read_text()).render(
         **{"ansible_managed": "", "memfis_store_address": "unix:/run/m.sock"},

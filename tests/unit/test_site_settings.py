@@ -83,8 +83,8 @@ def toml_of_the_role(
     place = {} if site.get("source") == "store" else {"root": "/srv/a"}
     complete = of_the_role(server_names=["a.example"], **place, **site)
     environment = Environment(undefined=StrictUndefined, trim_blocks=True)
-    environment.filters["memfis_store_url"] = store_url
-    environment.filters["memfis_for_agent"] = for_agent
+    environment.filters["memfis.memfis.store_url"] = store_url
+    environment.filters["memfis.memfis.for_agent"] = for_agent
     environment.filters["to_json"] = json.dumps
     text = environment.from_string((ROOT / "templates/etc/memfis.toml.j2").read_text()).render(
         ansible_managed="",
