@@ -173,8 +173,8 @@ HOST = Table(
             "agent_source",
             Text("a path"),
             "{{ role_path }}/../..",
-            "a memfis checkout on the controller",
-            usually="this checkout",
+            "where the agent's sources are on the controller: a checkout",
+            usually="the role's own collection",
         ),
         _play("pip_arguments", _TEXT, "", "more arguments for pip, such as an index of your own"),
         _play(
