@@ -60,7 +60,7 @@ def molecule(session: nox.Session, distribution: str, scenario: str = "default")
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, types, layers, YAML and the role."""
+    """Check style, types, layers, YAML, the roles and their collection."""
     install(session, "lint", "test", "molecule")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
@@ -68,6 +68,7 @@ def lint(session: nox.Session) -> None:
     session.run("lint-imports", "--no-logo")
     session.run("yamllint", "--strict", ".")
     session.run("ansible-lint", "--offline", "--profile", "production", "--strict")
+    session.run("pytest", "tests/collection")
 
 
 @nox.session

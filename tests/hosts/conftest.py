@@ -69,11 +69,14 @@ def first_command() -> str:
     return block[1]
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def machine(
-    request: pytest.FixtureRequest, image: str, first_command: str, tmp_path: Path
+    request: pytest.FixtureRequest,
+    image: str,
+    first_command: str,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Machine]:
-    """A fresh machine; parameter: whether it runs systemd."""
+    """A machine that was fresh before the first test; parameter: whether it runs systemd."""
     systemd: bool = request.param
     options, command = _SYSTEMD[ENGINE] if systemd else ([], ["sleep", "infinity"])
     name = "memfis-first-run"
@@ -88,7 +91,7 @@ def machine(
             fresh.write("/etc/ssl/bundle.crt", Path(bundle).read_bytes())
             fresh.write("/etc/pip.conf", b"[global]\ncert = /etc/ssl/bundle.crt\n")
         # The address that the README names leads to this checkout's HEAD.
-        clone = tmp_path / "memfis.git"
+        clone = tmp_path_factory.mktemp("clone") / "memfis.git"
         subprocess.run(["git", "clone", "--quiet", "--bare", ROOT, clone], check=True)
         archive = subprocess.run(["tar", "-C", clone, "-c", "."], capture_output=True, check=True)
         fresh.write("/root/memfis.tar", archive.stdout)

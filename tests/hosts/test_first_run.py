@@ -1,14 +1,20 @@
-"""The README's first command, word for word, on a fresh machine."""
+"""The README's first command, and a playbook of one's own, word for word on a fresh machine."""
 
+import shlex
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
 from hosts.machine import Machine
+from support.printed import commands, files
 
+DOCUMENT = Path(__file__).parents[2] / "docs" / "collection.md"
 _ASK = (
-    "python3 -c 'import sys, urllib.request; a = urllib.request.urlopen(sys.argv[1]);"
+    "python3 -c 'import sys, urllib.request;"
+    'q = urllib.request.Request(sys.argv[1], headers=dict(zip(["Host"], sys.argv[2:])));'
+    "a = urllib.request.urlopen(q);"
     'print(a.status, a.headers["X-Memfis"], "Served from memory" in a.read().decode())\' '
 )
 
@@ -18,9 +24,36 @@ def test_first_command_sets_up_the_machine(machine: Machine, first_command: str)
     done = machine.run(first_command)
     assert done.returncode == 0, done.stdout + done.stderr
     assert machine.run(_ASK + "http://localhost/").stdout == "200 HIT True\n"
-    again = machine.run("cd /root/memfis && ./deploy")
+    # Again, through a link and from a checkout that cannot be written to.
+    script = "cd / && mount --bind -o ro /root/memfis /root/memfis"
+    script += " && ln -s /root/memfis/deploy /usr/local/bin/memfis-deploy && memfis-deploy"
+    again = machine.run(script)
     assert again.returncode == 0, again.stdout + again.stderr
     assert "changed=0" in again.stdout
+
+
+@pytest.mark.parametrize("machine", [True], indirect=True, ids=["systemd"])
+def test_a_playbook_of_ones_own(machine: Machine) -> None:
+    own = Machine(machine.name, "/root/own")
+    script = "mkdir -p own/public && echo 'Served from memory' >own/public/index.html"
+    script += " && git config --system url./opt/memfis.git.insteadOf"
+    script += " https://git.example.org/memfis.git"
+    assert Machine(machine.name).run(script).returncode == 0
+    for name, text in files(DOCUMENT).items():
+        assert own.run(f"mkdir -p {shlex.quote(str(Path(name).parent))}").returncode == 0
+        own.write(f"{own.directory}/{name}", text.encode())
+    install, vault = commands(DOCUMENT)[:2]
+    # Where nothing was built yet.
+    cache = "export XDG_CACHE_HOME=/root/own/.cache\n"
+    done = own.run(cache + install)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert own.run(_ASK + "http://127.0.0.1/ www.example.org").stdout == "200 HIT True\n"
+    # What the controller needs was there, or came with these.
+    assert own.run("ls .venv/bin | grep -E '^(hatchling|molecule|memfis)'").stdout == ""
+    again = own.run(cache + vault)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "changed=0" in again.stdout
+    assert "battery" not in own.run("cat group_vars/memfis_web/vault.yml").stdout
 
 
 @pytest.mark.parametrize("machine", [False], indirect=True, ids=["no-systemd"])
