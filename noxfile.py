@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import sys
+import tempfile
 from pathlib import Path
 
 import nox
@@ -16,6 +18,9 @@ PYTHONS = ("ubuntu:24.04", "debian:13", "ubuntu:26.04")
 
 SUITES = ("pjdfstest@0.2.2", "fsx@0.3.2")
 """Public suites for file systems, on crates.io."""
+
+SANITY = ("validate-modules", "ansible-doc", "compile", "replace-urlopen", "use-argspec-type-path")
+"""Ansible's own tests for modules and filters, but for those of style, which ruff looks at."""
 
 
 def install(session: nox.Session, *groups: str, project: bool = True) -> None:
@@ -58,6 +63,25 @@ def molecule(session: nox.Session, distribution: str, scenario: str = "default")
         session.run("molecule", command, "-s", scenario, env=environment)
 
 
+def sanity(session: nox.Session) -> None:
+    """Let `ansible-test sanity` look at modules and filters, in a copy at a collection's path."""
+    home = Path(".cache", "ansible-test").absolute()
+    bootstrap = home / ".ansible" / "test" / "cache" / "get_pip_24_2.py"
+    bootstrap.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy("tests/sanity/bootstrap_pip.py", bootstrap)
+    tests = [f"--test={name}" for name in SANITY]
+    python = f"--python={sys.version_info.major}.{sys.version_info.minor}"
+    # Below the checkout git would say that the copy is ignored.
+    with tempfile.TemporaryDirectory() as directory:
+        copy = Path(directory, "ansible_collections", "memfis", "memfis")
+        for part in ("agent", "meta", "plugins", "templates", "tests/sanity"):
+            shutil.copytree(part, copy / part, symlinks=True)
+        shutil.copy("galaxy.yml", copy)
+        with session.chdir(copy):
+            command = ("ansible-test", "sanity", "--requirements", python, *tests)
+            session.run(*command, "plugins/", env={"HOME": str(home)})
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Check style, types, layers, YAML, the roles and their collection."""
@@ -69,6 +93,7 @@ def lint(session: nox.Session) -> None:
     session.run("yamllint", "--strict", ".")
     session.run("ansible-lint", "--offline", "--profile", "production", "--strict")
     session.run("pytest", "tests/collection")
+    sanity(session)
 
 
 @nox.session

@@ -7,7 +7,7 @@ short_description: Make a Couchbase bucket
 description:
   - Makes a bucket and waits until every node serves it, or sets what may be changed of it.
   - A change of the number of replicas is followed by the rebalance that it needs.
-author: [memfis contributors]
+author: ["memfis contributors (!UNKNOWN)"]
 extends_documentation_fragment: [memfis.memfis.couchbase]
 options:
   name:

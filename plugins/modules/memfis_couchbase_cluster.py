@@ -8,7 +8,7 @@ description:
   - Initialises the node that is asked, when it belongs to no cluster, as one of its own.
   - Sets data quota, name and automatic failover, where they differ. Sends nothing that Community
     Edition refuses.
-author: [memfis contributors]
+author: ["memfis contributors (!UNKNOWN)"]
 extends_documentation_fragment: [memfis.memfis.couchbase]
 options:
   hostname:

@@ -8,7 +8,7 @@ description:
   - Adds the nodes that are missing, then rebalances once, and waits for it.
   - Rebalances also when nodes wait for it since an earlier run, or the last rebalance failed; never
     otherwise. Removes no node.
-author: [memfis contributors]
+author: ["memfis contributors (!UNKNOWN)"]
 extends_documentation_fragment: [memfis.memfis.couchbase]
 options:
   hosts:

@@ -7,7 +7,7 @@ short_description: Make a local user of a Couchbase cluster
 description:
   - Gives a user this password and exactly these roles. Whether the password is right is found out
     by logging in with it.
-author: [memfis contributors]
+author: ["memfis contributors (!UNKNOWN)"]
 extends_documentation_fragment: [memfis.memfis.couchbase]
 options:
   name:
