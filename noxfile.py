@@ -11,7 +11,7 @@ import nox
 nox.needs_version = ">=2025.5"
 nox.options.sessions = ["lint", "tests", "histories", "posix", "hosts", "first_run"]
 
-DISTRIBUTIONS = ("debian:12", "debian:13", "ubuntu:24.04")
+DISTRIBUTIONS = ("debian:12", "debian:13", "ubuntu:24.04", "ubuntu:26.04")
 
 PYTHONS = ("ubuntu:24.04", "debian:13", "ubuntu:26.04")
 """Distributions that have Python 3.12, 3.13 and 3.14; `tests` runs on Debian 12's 3.11 in CI."""
