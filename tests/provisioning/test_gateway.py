@@ -23,7 +23,13 @@ GIVEN: dict[str, Any] = {
 def problems(connection: str = "couchbase://store1", **variables: Any) -> list[str]:
     """Return what the play says of such a host."""
     given = GIVEN | variables
-    host = {"users": [], "publishes": True, "connection": connection, "web": ["web1", "web2"]}
+    host = {
+        "users": [],
+        "publishes": True,
+        "connection": connection,
+        "web": ["web1", "web2"],
+        "playbook": "/",
+    }
     return role_problems(given, list(given), host)
 
 

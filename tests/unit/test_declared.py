@@ -43,7 +43,13 @@ from memfis.settings.site import SITE
 from memfis.settings.site_parts import ERROR_PAGE, EXPIRY, TLS
 
 ROOT = Path(__file__).parents[2]
-HOST_MAKES = {"users": ["root"], "publishes": True, "connection": "", "web": ["web1"]}
+HOST_MAKES = {
+    "users": ["root"],
+    "publishes": True,
+    "connection": "",
+    "web": ["web1"],
+    "playbook": "/",
+}
 EMBEDDED = {
     "memfis_store_embedded": True,
     "memfis_store_address": "unix:/run/memfis-store/memcached.sock",

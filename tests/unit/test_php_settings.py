@@ -172,7 +172,13 @@ def test_what_is_missing_is_told() -> None:
 @pytest.mark.parametrize("user", ["root", "www-data", "a b", "", "-x"])
 def test_users_that_php_may_not_be(user: str) -> None:
     def said(name: str) -> list[str]:
-        host = {"users": ["root", "www-data"], "publishes": True, "connection": "", "web": []}
+        host = {
+            "users": ["root", "www-data"],
+            "publishes": True,
+            "connection": "",
+            "web": [],
+            "playbook": "/",
+        }
         variables = {"memfis_php": True, "memfis_php_user": name, **EMBEDDED}
         return role_problems(variables, list(variables), host)
 

@@ -20,7 +20,7 @@ from memfis.settings.load import settings_from
 from memfis.settings.php import PHP
 from memfis.settings.play import complete_sites, for_agent, site_problems, store_url
 from memfis.settings.play import mount_problems as role_mount_problems
-from memfis.settings.site import MAX_PAGE, SITE, defaults_twice
+from memfis.settings.site import MAX_PAGE, SITE, defaults_twice, server_names_twice
 from memfis.settings.values import GatewaySettings, PhpSettings, Settings, Site
 
 ROOT = Path(__file__).parents[2]
@@ -367,6 +367,24 @@ def test_one_site_is_the_default_at_a_listener() -> None:
     secure = {**first, "listen": ["81"], "tls": {}}
     assert said(secure, {**first, "tls": {}}) == [
         "memfis_sites[1].default_server: memfis_sites[0] is the default at 443 already"
+    ]
+
+
+def test_server_names_that_two_sites_have() -> None:
+    def said(*more: dict[str, Any]) -> list[str]:
+        sites = [{"server_names": ("a", "B"), **each} for each in more]
+        return list(server_names_twice(sites, ["80"], ["443"], "memfis_sites"))
+
+    assert said({}, {"server_names": ("c",)}, {"listen": ("8080",)}) == []
+    assert said({}, {"listen": ("127.0.0.1:80",)}, {"listen": (), "tls": {}}) == []
+    assert said({}, {"server_names": ("c", "b"), "listen": ("*:80 reuseport", "81")}) == [
+        "memfis_sites[1].server_names: 'b': is a name of memfis_sites[0] at 80, too; give it to one"
+        " of them"
+    ]
+    both = {"server_names": ("a",), "tls": {}}
+    assert said(both, {**both, "listen": ("81",)}) == [
+        "memfis_sites[1].server_names: 'a': is a name of memfis_sites[0] at 443, too; give it to"
+        " one of them"
     ]
 
 

@@ -44,6 +44,13 @@ HOST = Table(
     (
         _play("sites", ListOf(SITE, "a list of sites"), [], "the sites of the host, see below"),
         _play(
+            "sites_remove",
+            _FLAG,
+            False,
+            "let a play take away the last site of the host, or more than half of them, which"
+            " otherwise it refuses",
+        ),
+        _play(
             "mounts",
             ListOf(MOUNT, "a list of mounts"),
             [],

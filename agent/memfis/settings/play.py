@@ -3,6 +3,7 @@
 Only the standard library: the role's filters call this on the controller (docs/settings.md).
 """
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
@@ -16,7 +17,14 @@ from memfis.settings.media_types import all_types
 from memfis.settings.mount import MOUNT, mounts_together
 from memfis.settings.nginx_lines import has_types
 from memfis.settings.php import PHP, canonical_of
-from memfis.settings.site import SITE, defaults_twice, names_twice, runs_scripts, site_name
+from memfis.settings.site import (
+    SITE,
+    defaults_twice,
+    names_twice,
+    runs_scripts,
+    server_names_twice,
+    site_name,
+)
 from memfis.settings.site_parts import TLS
 from memfis.settings.visitors import APPLICATIONS, HARMLESS_COOKIES, OWN_HEADERS
 
@@ -36,7 +44,8 @@ def problems(
 
     `names`: of all variables that begin with memfis_, ours or not. `host` has what the role knows
     beside them: `users`, names that PHP may not run as; `publishes`, whether this host fills the
-    store; `connection` to Couchbase as it is worked out; `web`, the hosts of the group memfis_web.
+    store; `connection` to Couchbase as it is worked out; `web`, the hosts of the group memfis_web;
+    `playbook`, the directory of the playbook.
     """
     wrong = list(_misspelt(names))
     wrong += HOST.problems(variables, "", as_text=True, unknown=False)
@@ -79,12 +88,38 @@ def _between_sites(sites: object) -> Iterator[str]:
         yield from follow_problems(sites, "memfis_sites")
 
 
+def source_path(src: str, playbook: str) -> str:
+    """Return where the content `src` of a site is on the controller.
+
+    `~` is the home of who runs the play; a relative path begins at `playbook`, its directory.
+    """
+    return os.path.join(playbook, os.path.expanduser(src))
+
+
+def _no_content(sites: Sequence[Mapping[str, Any]], playbook: str) -> Iterator[str]:
+    for number, site in enumerate(sites):
+        src = site.get("src")
+        if src and not os.path.isdir(path := source_path(src, playbook)):
+            yield (
+                f"memfis_sites[{number}].src: {src!r}: there is no such directory on the"
+                f" controller ({os.path.abspath(path)})"
+            )
+
+
+def strange_names(names: Sequence[str]) -> list[str]:
+    """Return those of `names`, variables that begin with memfis_, that are not even nearly ours."""
+    known = (*_OURS, *HOST.renamed)
+    return [name for name in names if name not in known and not nearest(name, _OURS, NEARLY)]
+
+
+_OURS = (*HOST.names, *COUCHBASE.names)
+
+
 def _misspelt(names: Sequence[str]) -> Iterator[str]:
-    ours = (*HOST.names, *COUCHBASE.names)
     for name in names:
         if name in HOST.renamed:
             yield f"{name}: no such variable any more; write {HOST.renamed[name]}"
-        elif name not in ours and (near := nearest(name, ours, NEARLY)):
+        elif name not in _OURS and (near := nearest(name, _OURS, NEARLY)):
             yield f"{name}: no such variable{near}"
 
 
@@ -93,6 +128,8 @@ def _together(values: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[st
     sites, mounts = values["memfis_sites"], values["memfis_mounts"]
     yield from _pools(sites, own_pool=values["memfis_php"])
     yield from defaults_twice(sites, ["80"], ["443"], "memfis_sites")
+    yield from server_names_twice(sites, ["80"], ["443"], "memfis_sites")
+    yield from _no_content(sites, host["playbook"])
     yield from mounts_together(mounts, sites, "memfis_mounts")
     yield from store_problems(values, publishes=host["publishes"])
     if values["memfis_php"] and values["memfis_php_user"] in host["users"]:
