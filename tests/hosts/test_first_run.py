@@ -60,8 +60,18 @@ def test_a_playbook_of_ones_own(machine: Machine) -> None:
 def test_first_command_without_systemd_serves_in_the_foreground(
     machine: Machine, first_command: str
 ) -> None:
+    output = serve(machine, first_command, "http://127.0.0.1:8080/")
+    assert "127.0.0.1:8080" in output
+    # For others too, as a container's published port needs it.
+    listening = "cd memfis && ./deploy --listen 0.0.0.0:8081"
+    serve(machine, listening, "http://$(hostname -i | cut -d' ' -f1):8081/")
+    assert machine.run("ls /tmp").stdout == ""
+
+
+def serve(machine: Machine, command: str, url: str) -> str:
+    """Let `command` serve, ask at `url`, end it, and return what it printed."""
     serving = subprocess.Popen(
-        machine.command(first_command),
+        machine.command(command),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -69,7 +79,7 @@ def test_first_command_without_systemd_serves_in_the_foreground(
     try:
         end = time.monotonic() + 600
         while serving.poll() is None and time.monotonic() < end:
-            answer = machine.run(_ASK + "http://127.0.0.1:8080/").stdout
+            answer = machine.run(f"{_ASK}{url}").stdout
             if answer:
                 break
             time.sleep(1)
@@ -81,5 +91,4 @@ def test_first_command_without_systemd_serves_in_the_foreground(
         # What Ctrl-C does: the whole foreground is told.
         machine.run("kill -INT $(grep -lsxzE 'serve|./deploy' /proc/[0-9]*/cmdline | cut -d/ -f3)")
         output = serving.communicate(timeout=60)[0]
-    assert "127.0.0.1:8080" in output
-    assert machine.run("ls /tmp").stdout == ""
+    return output
