@@ -47,7 +47,10 @@ def filters() -> Any:
 @pytest.fixture(scope="session")
 def role_filters() -> Any:
     """Filters of the role memfis that are no settings."""
+    changes = load(PLUGINS / "filter" / "changes.py")
     return SimpleNamespace(
+        content_changes=changes.content_changes,
+        site_changes=changes.site_changes,
         store_addresses=load(PLUGINS / "filter" / "gateway.py").store_addresses,
         with_extra=load(PLUGINS / "filter" / "install.py").with_extra,
     )

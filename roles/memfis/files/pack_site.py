@@ -2,10 +2,12 @@
 """Pack a site's content on the controller: pack_site.py DIRECTORY ARCHIVE.
 
 The archive depends on the content alone: sorted, owned by root, readable by all (nginx among
-them). Prints the archive's names as a JSON list, so that the host can remove what it was given
-earlier and is not given any more. A directory's name ends in a slash.
+them). Prints the archive's names as a JSON object, so that the host can remove what it was given
+earlier and is not given any more; the value of each tells one content from another. A directory's
+name ends in a slash.
 """
 
+import hashlib
 import json
 import os
 import stat
@@ -28,6 +30,21 @@ def members(directory: Path) -> list[Path]:
     return sorted(found)
 
 
+def is_directory(path: Path) -> bool:
+    """Return whether `path` is a directory itself, and no link to one."""
+    return path.is_dir() and not path.is_symlink()
+
+
+def content(path: Path) -> str:
+    """Return what differs where the content of `path` does."""
+    if path.is_symlink():
+        return f"to {os.readlink(path)}"
+    if path.is_dir():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def main(directory: Path, archive: Path) -> int:
     """Write `archive` by rename, as several hosts may have the same site packed at a time."""
     if not directory.is_dir():
@@ -41,13 +58,13 @@ def main(directory: Path, archive: Path) -> int:
         member.mtime = int(member.mtime)
         return member
 
-    names = []
+    names = {}
     archive.parent.mkdir(parents=True, exist_ok=True)
     new = archive.with_name(f"{archive.name}.{os.getpid()}")
     with tarfile.open(new, "w", format=tarfile.GNU_FORMAT) as tar:
         for path in members(directory):
             name = str(path.relative_to(directory))
-            names.append(f"{name}/" if path.is_dir() and not path.is_symlink() else name)
+            names[f"{name}/" if is_directory(path) else name] = content(path)
             tar.add(path, arcname=name, recursive=False, filter=readable)
     os.replace(new, archive)
     json.dump(names, sys.stdout)
