@@ -73,7 +73,7 @@ class FilterModule:
     def filters(self):
         """Return the filters by name."""
         return {
-            "memfis_content_changes": content_changes,
-            "memfis_shortened": shortened,
-            "memfis_site_changes": site_changes,
+            "content_changes": content_changes,
+            "shortened": shortened,
+            "site_changes": site_changes,
         }

@@ -7,12 +7,13 @@ ENABLED = "/etc/nginx/sites-enabled"
 
 
 def listing(host):
-    command = "cd /etc/nginx && sha256sum sites-available/* && ls -l sites-enabled/"
-    return host.check_output(command)
+    """What nginx and the agent are to serve."""
+    command = "cd /etc/nginx && sha256sum /etc/memfis/memfis.toml sites-available/* && ls -l %s"
+    return host.check_output(command, "sites-enabled/")
 
 
-def test_broken_site_is_rolled_back(host, fetch, play, sites):
-    before = listing(host)
+def test_broken_site_is_rolled_back(host, fetch, play, sites, agent, eventually):
+    before, process = listing(host), agent("MainPID")
     broken = [
         *sites[:-1],
         {**sites[-1], "extra": "no_such_directive on;"},
@@ -25,13 +26,36 @@ def test_broken_site_is_rolled_back(host, fetch, play, sites):
     assert listing(host) == before
     assert host.run("nginx -t").rc == 0
     assert fetch("/").source == "HIT"
+    # And the agent keeps these sites, not those of the list.
+    assert agent("MainPID") == process
+    host.check_output("echo edited >>/srv/www/docs/index.html")
+    page = host.file("/srv/www/docs/index.html").content
+    assert eventually(lambda: (fetch("/").source, fetch("/").body) == ("HIT", page))
+
+
+def test_what_does_not_fit_the_host_is_told_before_anything_is_changed(host, play):
+    before = listing(host)
+    host.check_output("systemd-run --unit=squatter python3 -m http.server --bind 0.0.0.0 8099")
+    try:
+        done = play([{"server_names": ["new"], "root": "/srv/www/new", "listen": ["8099"]}])
+    finally:
+        host.check_output("systemctl stop squatter")
+    assert done.returncode != 0
+    assert "memfis_sites: 3 of the 3 sites of this host would be taken away (docs." in done.stdout
+    assert "set memfis_sites_remove: true" in done.stdout
+    assert "memfis_sites[0].listen: '8099': python3 (process " in done.stdout
+    assert ", squatter.service) listens there; stop it, or let the site" in done.stdout
+    assert "changed=0" in done.stdout
+    assert listing(host) == before
 
 
 def test_port_of_another_program_is_rolled_back(host, fetch, play, sites):
     before = listing(host)
     host.check_output("systemd-run --unit=squatter python3 -m http.server --bind 0.0.0.0 8099")
     try:
-        done = play([*sites, {"server_names": ["new"], "root": "/srv/www/new", "listen": ["8099"]}])
+        # Where the play does not see it.
+        new = {"server_names": ["new"], "root": "/srv/www/new", "extra": "listen 8099;"}
+        done = play([*sites, new])
     finally:
         host.check_output("systemctl stop squatter")
     assert done.returncode != 0
@@ -209,7 +233,7 @@ def test_removed_site_goes_away_and_its_content_stays(
     (tmp_path / "sub" / "gone.html").write_text("<p>gone soon</p>")
     added = {"server_names": ["added.example.org"], "root": "/srv/www/added", "src": str(tmp_path)}
 
-    done = play([sites[0], added])
+    done = play([sites[0], added], "--extra-vars=memfis_sites_remove=true")
     assert done.returncode == 0, done.stdout
     assert not host.file(f"{AVAILABLE}/memfis-secure.conf").exists
     assert not host.file(f"{ENABLED}/memfis-secure.conf").exists
@@ -226,8 +250,10 @@ def test_removed_site_goes_away_and_its_content_stays(
     (tmp_path / "sub" / "gone.html").unlink()
     (tmp_path / "sub").rmdir()
     (tmp_path / "index.html").write_text("<p>second</p>")
-    done = play([sites[0], added])
+    done = play([sites[0], added], "--diff")
     assert done.returncode == 0, done.stdout
+    assert "added.example.org: 1 changed: index.html" in done.stdout
+    assert "added.example.org: 2 gone: sub/, sub/gone.html" in done.stdout
     assert "Sync changed content" in done.stdout
     answer = fetch("/", "added.example.org")
     assert (answer.source, answer.body) == ("HIT", b"<p>second</p>")

@@ -2,8 +2,8 @@
 
 
 def state(host):
-    """The agent's units and settings, and the process."""
-    files = "/etc/memfis/memfis.toml /etc/systemd/system/memfis-*"
+    """The agent's units and settings, nginx's sites, and the process."""
+    files = "/etc/memfis/memfis.toml /etc/systemd/system/memfis-* /etc/nginx/sites-available/*"
     process = host.check_output("systemctl show --property=MainPID --value memfis-agent")
     return host.check_output(f"sha256sum {files}"), process
 
@@ -16,12 +16,15 @@ REFUSED = "version: was written for memfis 99.0.0"
 
 def test_settings_that_the_agent_refuses_are_taken_back(host, fetch, play, sites):
     before = state(host)
-    done = play(sites, f"--extra-vars={NEWER}")
+    # nginx takes the new site, and gives it back.
+    new = {"server_names": ["new.example.org"], "root": "/srv/www/new"}
+    done = play([*sites, new], f"--extra-vars={NEWER}")
     assert done.returncode != 0
     told = " ".join(done.stdout.split())
     assert "The agent does not take its new settings" in told
     assert REFUSED in told
-    assert "was put back with its units and its memfis.toml, and keeps the sites" in told
+    assert "was put back with its units, nginx's sites and its memfis.toml, and keeps the" in told
+    assert "new.example.org" not in host.check_output("nginx -T")
     assert state(host) == before
 
     # With a new unit, for which it is started anew: it does not start with these settings.
@@ -38,8 +41,10 @@ def test_settings_that_the_agent_refuses_are_taken_back(host, fetch, play, sites
 def test_a_run_that_was_interrupted_is_made_up_for(host, play, sites, eventually):
     process = state(host)[1]
     metrics = "--extra-vars=memfis_metrics=127.0.0.1:9180"
-    # It ends when the unit is written and nothing was started yet.
-    ended = play([{**sites[0], "src": "not/there"}, *sites[1:]], metrics)
+    # It ends when the unit is written and nothing was started yet: at the content.
+    src = "{{ role_path }}/files/welcome"
+    nowhere = "--extra-vars=__memfis_cache=/dev/null"
+    ended = play([{**sites[0], "src": src}, *sites[1:]], metrics, nowhere)
     assert ended.returncode != 0
     assert state(host)[1] == process
     done = play(sites, metrics)

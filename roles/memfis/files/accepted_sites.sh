@@ -1,15 +1,15 @@
 #!/bin/sh
-# The site files of memfis that nginx last accepted, in a directory of their own.
+# The site files of memfis that were accepted last, in a directory of their own. They are accepted together
+# with the agent that keeps them: started_agent.sh.
 #
 #   accepted_sites.sh compare          print what differs from them now, if anything
-#   accepted_sites.sh keep             take the present ones as accepted
 #   accepted_sites.sh restore [moved]  go back to the accepted ones, and print what was done; with
 #                                      "moved" also give the distribution's default site back
 #
 # Only files that memfis wrote are looked at.
 set -eu
 
-accepted=/var/lib/memfis/nginx
+accepted=/var/lib/memfis/accepted/nginx
 available=/etc/nginx/sites-available
 enabled=/etc/nginx/sites-enabled
 
@@ -26,12 +26,6 @@ compare)
     { ours "$accepted"; ours "$available"; } | while read -r file; do
         same "${file##*/}" || echo "${file##*/}"
     done | sort -u
-    ;;
-keep)
-    rm -f "$accepted"/memfis-*.conf
-    ours "$available" | while read -r file; do
-        cp -p "$file" "$accepted/"
-    done
     ;;
 restore)
     ours "$available" | while read -r file; do

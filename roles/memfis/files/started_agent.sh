@@ -1,12 +1,15 @@
 #!/bin/sh
-# The agent as it was last seen to start, in a directory of its own: its units, those of the mounts,
-# its settings, and the links that say which virtual environment all of them run from.
+# What was accepted last, in a directory of its own: nginx's sites, and the agent as it was seen to start
+# with them (its units, those of the mounts, its settings, and the links that say which virtual
+# environment all of them run from). Both are taken as good together, so that whoever goes back finds an
+# agent that keeps the sites which nginx serves. accepted_sites.sh has the other half, nginx's.
 #
 #   started_agent.sh adopt          on a host where nothing was kept so far: keep the agent that
 #                                   runs, and print what was done
-#   started_agent.sh compare        print what differs from the kept one now, if anything
-#   started_agent.sh keep           take the present one as good
-#   started_agent.sh restore WAIT   go back to the kept one, wait WAIT seconds for it to be ready,
+#   started_agent.sh compare        print what of the agent differs from the kept one now, if anything
+#   started_agent.sh keep [sites]   take the present agent and sites as good, and print so if they are not
+#                                   those that were; "sites": them alone, where no agent runs
+#   started_agent.sh restore WAIT   go back to the kept agent, wait WAIT seconds for it to be ready,
 #                                   and print what was done; fails when it does not start either
 #   started_agent.sh tidy           remove virtual environments that nothing needs any more, and
 #                                   print them
@@ -14,12 +17,15 @@
 # A virtual environment is not copied: each agent has one of its own, which is never changed.
 set -eu
 
-kept=/var/lib/memfis/agent
+state=/var/lib/memfis
+accepted=$state/accepted
+kept=$accepted/agent
 agent=/opt/memfis/agent
 environments=/opt/memfis/venvs
 # Where agents were installed up to version 0.1.0, one over the other.
 first=/opt/memfis/venv
 units=/etc/systemd/system
+sites=/etc/nginx/sites-available
 
 # The names of all that belongs together and is there, below the directory $1.
 parts() {
@@ -45,16 +51,36 @@ differing() {
     done
 }
 
-keep() {
-    rm -rf "$kept.new"
-    mkdir -m 0700 "$kept.new"
+# Begin with what is accepted now, but for the part $1, which is to be new.
+begin() {
+    rm -rf "$accepted.new"
+    mkdir -m 0700 "$accepted.new"
+    for part in agent nginx; do
+        [ "$part" = "$1" ] || ! [ -d "$accepted/$part" ] || cp -a "$accepted/$part" "$accepted.new/"
+    done
+    mkdir -p "$accepted.new/$1"
+}
+
+copy_agent() {
     parts "" | while read -r path; do
         # Not by `cp --parents`: some versions look for the parents in the working directory.
-        mkdir -p "$kept.new${path%/*}"
-        cp -a "$path" "$kept.new$path"
+        mkdir -p "$accepted.new/agent${path%/*}"
+        cp -a "$path" "$accepted.new/agent$path"
     done
-    rm -rf "$kept"
-    mv "$kept.new" "$kept"
+}
+
+copy_sites() {
+    { grep -ls '^# Managed by memfis' "$sites"/memfis-*.conf || true; } | while read -r file; do
+        cp -p "$file" "$accepted.new/nginx/"
+    done
+}
+
+# Let the new state be the accepted one. What was interrupted in the middle is made up for by `adopt`.
+finish() {
+    rm -rf "$accepted.old"
+    ! [ -d "$accepted" ] || mv "$accepted" "$accepted.old"
+    mv "$accepted.new" "$accepted"
+    rm -rf "$accepted.old"
 }
 
 # The process of unit $1 was started from the virtual environment $2.
@@ -69,8 +95,22 @@ adopt)
         ln -s "$first" "$agent"
         echo "$agent made"
     fi
+    if ! [ -d "$accepted" ] && [ -d "$accepted.old" ]; then
+        mv "$accepted.old" "$accepted"
+        echo "$accepted restored"
+    fi
+    # Where both were kept, each by itself, before they were accepted together.
+    for part in agent nginx; do
+        if [ -d "$state/$part" ] && ! [ -d "$accepted/$part" ]; then
+            mkdir -p -m 0700 "$accepted"
+            mv "$state/$part" "$accepted/"
+            echo "$accepted/$part moved from $state"
+        fi
+    done
     if ! [ -d "$kept" ] && systemctl is-active --quiet memfis-agent.service; then
-        keep
+        begin agent
+        copy_agent
+        finish
         echo "the agent that runs was kept"
     fi
     ;;
@@ -78,7 +118,19 @@ compare)
     ! [ -d "$kept" ] || differing
     ;;
 keep)
-    keep
+    begin nginx
+    copy_sites
+    if [ "${2:-}" != sites ]; then
+        rm -rf "$accepted.new/agent"
+        mkdir "$accepted.new/agent"
+        copy_agent
+    fi
+    if diff --recursive --no-dereference --brief "$accepted" "$accepted.new" >/dev/null 2>&1; then
+        rm -rf "$accepted.new"
+    else
+        finish
+        echo "accepted"
+    fi
     ;;
 restore)
     failed=$(readlink "$agent" || true)
@@ -107,11 +159,23 @@ restore)
         systemctl restart memfis-agent.socket
     fi
     code=0
-    # Settings alone: an agent that refused them goes on with those it had.
     if echo "$changed" | grep -qv '/memfis\.toml$' ||
         ! systemctl is-active --quiet memfis-agent.service; then
         timeout "$2" systemctl restart memfis-agent.service || code=$?
+    elif [ -n "$changed" ]; then
+        # Settings alone. One that refused them goes on with these anyway; one that a run has given them
+        # before it was interrupted does not.
+        timeout "$2" systemctl reload memfis-agent.service || code=$?
     fi
+    # Those that had been taken out of the list. One that runs goes on.
+    for path in $changed; do
+        case $path in
+        */memfis-mount-*.service)
+            ! [ -e "$path" ] || systemctl enable --quiet --now "${path##*/}" ||
+                echo "${path##*/} does not start"
+            ;;
+        esac
+    done
     if [ "$failed" != "$(readlink "$agent")" ]; then
         for unit in memfis-gateway.service "$units"/memfis-mount-*.service; do
             runs_from "${unit##*/}" "$failed" && systemctl restart "${unit##*/}" || true
