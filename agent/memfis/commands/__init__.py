@@ -15,6 +15,7 @@ COMMANDS = {
     "mount": ("mount", "Mount a site of the store as a filesystem."),
     "gateway": ("gateway", "Serve a Couchbase bucket in memcached's protocol (the daemon)."),
     "purge": ("purge", "Remove pages from memory, for the next visitor to get them anew."),
+    "check": ("check", "Ask nginx for every site, as visitors do, and compare."),
     "verify": ("verify", "Compare the store with the web root."),
     "ls": ("inspect", "List a directory of the store."),
     "cat": ("inspect", "Print a page from the store."),

@@ -12,7 +12,7 @@ from msgspec import structs
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.site_item import SiteItem
 from memfis.catalog.source import Source, source_of
-from memfis.commands.absence import why_absent
+from memfis.check.absence import why_absent
 from memfis.commands.options import (
     NOWHERE,
     SiteFlags,

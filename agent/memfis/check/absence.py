@@ -9,6 +9,9 @@ from memfis.sync.difference import too_large
 from memfis.webroot import WebRoot
 from memfis.webroot.obstacle import Obstacle, find_obstacle
 
+UNREAD = "nobody has read the file yet"
+LOST = "it was there, and the store has let it go"
+
 
 def why_absent(site: Site, path: bytes, entry: Entry | None, index: bytes | None) -> Obstacle:
     """Return why nothing is in memory for the URL path `path` of a site with a web root.
@@ -29,11 +32,11 @@ def why_absent(site: Site, path: bytes, entry: Entry | None, index: bytes | None
         return obstacle
     sync = f"`memfis sync --site {site.name}`"
     if entry is None:
-        return Obstacle(path, "nobody has read the file yet", sync)
+        return Obstacle(path, UNREAD, sync)
     if not entry.flags & NO_PAGE:
         return Obstacle(
             path,
-            "it was there, and the store has let it go",
+            LOST,
             f"the agent puts it back within half a minute, {sync} at once; `memfis doctor` says"
             " how much memory all pages need",
         )
