@@ -235,6 +235,15 @@ def test_redirect_names_the_port_of_tls(listen: str, port: str) -> None:
     assert f"return 301 https://$host{port}$request_uri;" in text
 
 
+@pytest.mark.parametrize("directive", [False, True])
+def test_http2_is_said_as_nginx_wants_it(directive: bool) -> None:
+    tls = {"listen": ["443"], "certificate": "/c", "certificate_key": "/k", "redirect": True}
+    tls["http2_directive"] = directive
+    text = render("site.conf.j2", site={**SETTINGS, "tls": tls})
+    assert ("    listen 443 ssl;\n    http2 on;\n" in text) is directive
+    assert ("    listen 443 ssl http2;\n" in text) is not directive
+
+
 def nobody_listens(path: Path) -> bool:
     return not listening(path)
 

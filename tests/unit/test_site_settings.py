@@ -32,6 +32,7 @@ HOST_MAKES: dict[str, Any] = {
     "proxies": [],
     "store_address": "unix:/run/m.sock",
     "types": "",
+    "http2_directive": False,
     "php": {"backends": [], "hints": "", "purge": "", "microcache": "/run/memfis-microcache"},
 }
 

@@ -204,6 +204,13 @@ HOST = Table(
             "seconds that a play waits for the agent to have seen every site once; then both go on",
         ),
         _play(
+            "check",
+            _FLAG,
+            True,
+            "at the end ask every site as its visitors do (`memfis check`), say what answers, and"
+            " fail where that is not as it should be",
+        ),
+        _play(
             "php",
             _FLAG,
             False,

@@ -161,8 +161,8 @@ def complete_sites(
     """Return `sites` with every setting present, as the templates of nginx and of the agent want.
 
     `defaults` are those that the host makes: listen, tls_listen, max_page, header, proxies,
-    store_address; `types`, what its nginx says of them
-    (`media_types.types_in`);
+    store_address; `types`, what its nginx says of them (`media_types.types_in`); `http2_directive`,
+    whether its nginx has `http2 on`, and warns of a `listen` that says http2 (from 1.25.1);
     and of PHP, as the key `php`: backends, hints, purge, microcache (a directory, below which each
     site has its own) and access_log.
     """
@@ -184,7 +184,8 @@ def _complete(site: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
     given["types"] = {} if own else all_types(defaults["types"], given.get("types", {}))
     if "tls" in given:
         usual_tls = TLS.defaults() | {"listen": defaults["tls_listen"]}
-        given["tls"] = usual_tls | _plain(TLS, given["tls"])
+        http2 = {"http2_directive": defaults["http2_directive"]}
+        given["tls"] = usual_tls | _plain(TLS, given["tls"]) | http2
     if "php" in given:
         usual |= {"index": ["index.php", "index.html"], "charset": "utf-8"}
         of_host = {

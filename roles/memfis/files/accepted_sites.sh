@@ -1,17 +1,19 @@
 #!/bin/sh
 # The site files of memfis that were accepted last, in a directory of their own. They are accepted together
-# with the agent that keeps them: started_agent.sh.
+# with the agent that keeps them: started_agent.sh. ENABLED is the directory of links that nginx reads.
 #
-#   accepted_sites.sh compare          print what differs from them now, if anything
-#   accepted_sites.sh restore [moved]  go back to the accepted ones, and print what was done; with
-#                                      "moved" also give the distribution's default site back
+#   accepted_sites.sh ENABLED compare          print what differs from them now, if anything
+#   accepted_sites.sh ENABLED restore [moved]  go back to the accepted ones, and print what was done;
+#                                              with "moved" also give the distribution's default
+#                                              site back
 #
 # Only files that memfis wrote are looked at.
 set -eu
 
 accepted=/var/lib/memfis/accepted/nginx
 available=/etc/nginx/sites-available
-enabled=/etc/nginx/sites-enabled
+enabled=$1
+shift
 
 ours() {
     grep -ls '^# Managed by memfis' "$1"/memfis-*.conf || true
@@ -46,7 +48,7 @@ restore)
     done
     if [ "${2:-}" = moved ] && [ -e "$available/default.dpkg-dist" ]; then
         mv "$available/default.dpkg-dist" "$available/default"
-        ln -sfn "$available/default" "$enabled/default"
+        ln -sfn "$available/default" /etc/nginx/sites-enabled/default
         echo "default restored"
     fi
     ;;
