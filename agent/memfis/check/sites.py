@@ -194,14 +194,16 @@ class _Asker:
                 break
         self._checked.answers.append(Answered(url, place, answer.status, served_by))
         if wrong is not None:
-            why = causes(self._site, self._configuration, self._keeping)
+            # Said once: it is the same everywhere.
+            told = bool(self._checked.problems)
+            why = "" if told else causes(self._site, self._configuration, self._keeping)
             return f"{url} at {place}: {wrong}{f': {why}' if why else ''}"
         return self._absent(url, target, answer, has)
 
     def _silent(self, place: str, error: Exception) -> str:
         if isinstance(error, ConnectionRefusedError | FileNotFoundError):
             return f"nothing listens at {place}{not_listening()}"
-        return f"{place} does not answer: {error or type(error).__name__}"
+        return f"{place} does not answer: {_said(error)}"
 
     def _compared(
         self, url: str, host: str, target: Target, answer: Answer
@@ -251,7 +253,7 @@ class _Asker:
         try:
             return ask(f"unix:{self._site.origin}", host, target.path)
         except (OSError, http.client.HTTPException) as error:
-            return f"its origin listener {self._site.origin} does not answer: {error}"
+            return f"its origin listener {self._site.origin} does not answer: {_said(error)}"
 
     def _is_redirect(self, url: str, answer: Answer) -> bool:
         """Whether a visitor by plain HTTP is sent to HTTPS."""
@@ -286,6 +288,11 @@ def _asked_as(name: str) -> str | None:
     if name.startswith("*."):
         return f"memfis-check{name[1:]}"
     return f"{name[:-1]}test" if name.endswith(".*") else name.removeprefix(".") or None
+
+
+def _said(error: Exception) -> str:
+    strerror = getattr(error, "strerror", None)
+    return str(strerror or error or type(error).__name__)
 
 
 def _scheme(listen: Listen) -> str:

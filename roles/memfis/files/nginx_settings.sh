@@ -23,22 +23,23 @@ by_name() {
 read=$({ "$nginx" -T 2>/dev/null || by_name; } |
     awk '/^# configuration file / { ours = /\/memfis-_all\.conf:$/ } !ours' | sed 's/#.*//')
 
+# The directives that begin with a pattern, each in a line.
 said() {
-    echo "$read" | tr '\n' ' ' | grep -oE "(^|[;{}])[[:space:]]*$1[[:space:]][^;{}]*" | head -n 1
+    echo "$read" | tr '\n' ' ' | grep -oE "(^|[;{}])[[:space:]]*$1[^;{}]*"
 }
 
 # shellcheck disable=SC2046 # words
-set -- $(said user | tr -d "\"';" || true)
+set -- $(said 'user[[:space:]]' | tr -d "\"';{}" || true)
 [ $# -lt 2 ] || printf 'user %s\ngroup %s\n' "$2" "${3:-$2}"
 
-for directory in sites-enabled conf.d none; do
-    ! said "include[[:space:]]+[\"']?(/etc/nginx/)?$directory/[^;]*\*" >/dev/null || break
-done
-case $directory in
-none) echo "enabled none" ;;
-*) echo "enabled /etc/nginx/$directory" ;;
-esac
+if said "include[[:space:]]+[\"']?(/etc/nginx/)?sites-enabled/[^;]*\*" >/dev/null; then
+    echo "enabled /etc/nginx/sites-enabled"
+elif said "include[[:space:]]+[\"']?(/etc/nginx/)?conf\.d/[^;]*\*" >/dev/null; then
+    echo "enabled /etc/nginx/conf.d"
+else
+    echo "enabled none"
+fi
 
 for directive in variables_hash_max_size variables_hash_bucket_size; do
-    ! said $directive >/dev/null || echo "sets-$directive yes"
+    ! said "$directive[[:space:]]" >/dev/null || echo "sets-$directive yes"
 done
