@@ -25,6 +25,7 @@ def test_help_names_every_command_and_exit_code() -> None:
         "stat",
         "key",
         "status",
+        "top",
         "doctor",
     ):
         assert f"  {name} " in done.stdout

@@ -21,6 +21,11 @@ class Catalog:
         self._store = store
         self._site = site
 
+    @property
+    def site(self) -> str:
+        """The site's name."""
+        return self._site
+
     def site_item(self) -> SiteItem | None:
         """Return the site item or None; raises StoreError when it is damaged."""
         found = self._store.get(site_key(self._site))

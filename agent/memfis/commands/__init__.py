@@ -22,6 +22,7 @@ COMMANDS = {
     "stat": ("inspect", "Show what the store knows of a page."),
     "key": ("inspect", "Print the key that nginx asks for."),
     "status": ("status", "Show how the store and the sites are."),
+    "top": ("top", "Watch the stores and the sites, once a second."),
     "doctor": ("doctor", "Say whether the sites would fit, before the first sync."),
 }
 """Commands in the order of --help: module and short help, so that --help imports none of them."""

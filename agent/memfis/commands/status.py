@@ -1,6 +1,7 @@
 """`memfis status`."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from memfis.layout.paths import size
 from memfis.render import remedies
 from memfis.render.visitors import Visitors
 from memfis.service.runtime import runtime_directory
-from memfis.settings.values import Site
+from memfis.settings.values import Settings, Site
 from memfis.store import StoreStatistics
 from memfis.sync import Held
 from memfis.webroot.obstacle import remedy
@@ -46,13 +47,7 @@ def status(
     cookies, by name, visitors were kept from memory. Counts of rendering are since the agent began
     with the site. Exit code 3 when a store cannot be reached.
     """
-    settings = flags.settings()
-    runtime = runtime_directory(settings.runtime_directory)
-    documents = [_document(site) | {"agent": _agent(runtime, site)} for site in settings.sites]
-    for document in documents:
-        rendering = (document["agent"] or {}).get("rendering")
-        if rendering and "pages" in document:
-            document["origins"] = {"file": document["pages"], "rendered": rendering["pages"]}
+    documents = look(flags.settings())
     if as_json:
         print_json({"sites": documents})
     else:
@@ -61,35 +56,7 @@ def status(
     return StoreError.exit_code if any("error" in document for document in documents) else 0
 
 
-def _document(site: Site) -> dict[str, Any]:
-    stored = declared_source(site) is Source.STORE
-    document: dict[str, Any] = {
-        "site": site.name,
-        "root": None if stored else site.root,
-        "store": site.store,
-    }
-    opened = open_store(site)
-    catalog = Catalog(opened, site.name)
-    try:
-        figures = opened.statistics()
-        item = catalog.site_item()
-        if is_nowhere_else(site, item):
-            document |= {"root": None, "source": "store", "known": item is not None}
-            document |= _kept(catalog)
-        else:
-            document["source"] = item.source if item else None
-            document["pages"] = item.pages if item else 0
-            document["bytes"] = item.bytes if item else 0
-            document["last_sync"] = item.last_sync if item else None
-    except StoreError as error:
-        return document | {"error": str(error)}
-    finally:
-        opened.close()
-    document["statistics"] = figures._asdict() | {"hit_ratio": _ratio(figures)}
-    return document
-
-
-def _kept(catalog: Catalog) -> dict[str, int]:
+def kept(catalog: Catalog) -> dict[str, int]:
     """Return what a site that a mount fills has, by its records; `bytes`: of all files."""
     entries = [
         entry
@@ -103,6 +70,53 @@ def _kept(catalog: Catalog) -> dict[str, int]:
         "private": sum(1 for entry in files if entry.flags & NO_PAGE),
         "bytes": sum(entry.size for entry in files),
     }
+
+
+def look(
+    settings: Settings, count: Callable[[Catalog], dict[str, int]] = kept
+) -> list[dict[str, Any]]:
+    """Return how each site of `settings` is, as --json has it.
+
+    A store or an agent that is away is part of it. `count` says what a site that a mount fills has.
+    """
+    runtime = runtime_directory(settings.runtime_directory)
+    documents = [
+        _document(site, count) | {"agent": _agent(runtime, site)} for site in settings.sites
+    ]
+    for document in documents:
+        rendering = (document["agent"] or {}).get("rendering")
+        if rendering and "pages" in document:
+            document["origins"] = {"file": document["pages"], "rendered": rendering["pages"]}
+    return documents
+
+
+def _document(site: Site, count: Callable[[Catalog], dict[str, int]]) -> dict[str, Any]:
+    stored = declared_source(site) is Source.STORE
+    document: dict[str, Any] = {
+        "site": site.name,
+        "root": None if stored else site.root,
+        "store": site.store,
+    }
+    opened = open_store(site)
+    catalog = Catalog(opened, site.name)
+    try:
+        figures = opened.statistics()
+        item = catalog.site_item()
+        if is_nowhere_else(site, item):
+            document |= {"root": None, "source": "store", "known": item is not None}
+            document |= count(catalog)
+        else:
+            document["source"] = item.source if item else None
+            document["pages"] = item.pages if item else 0
+            document["bytes"] = item.bytes if item else 0
+            document["last_sync"] = item.last_sync if item else None
+    except StoreError as error:
+        return document | {"error": str(error)}
+    finally:
+        opened.close()
+    gateway = figures.gateway and figures.gateway._asdict()
+    document["statistics"] = figures._asdict() | {"hit_ratio": _ratio(figures), "gateway": gateway}
+    return document
 
 
 def _agent(runtime: Path, site: Site) -> dict[str, Any] | None:
@@ -146,6 +160,12 @@ def _print_store(document: dict[str, Any]) -> None:
         f" up {figures['uptime']} s, {size(figures['bytes'])} of {size(figures['limit'])}"
         f" in {figures['items']} items, {figures['evictions']} evicted"
     )
+    if gateway := figures["gateway"]:
+        answers = "is away, and is not waited for" if gateway["breaker_open"] else "answers"
+        click.echo(
+            f"  gateway: Couchbase {answers}; it went away {gateway['breaker_opened']} times,"
+            f" {gateway['errors']} errors"
+        )
     ratio = figures["hit_ratio"]
     click.echo(
         f"  asked: {figures['hits']} hits, {figures['misses']} misses"

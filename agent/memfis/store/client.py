@@ -1,7 +1,7 @@
 """The store as the rest of memfis sees it: single items by pymemcache, many by `wire`."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple, ParamSpec, TypeVar
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 
 from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError
@@ -31,6 +31,16 @@ class Value(NamedTuple):
     flags: int
 
 
+class GatewayStatistics(NamedTuple):
+    """What `memfis gateway` tells besides; counters since its start."""
+
+    breaker_open: bool
+    """Couchbase is away, and nobody waits for it."""
+    breaker_opened: int
+    errors: int
+    """Answers SERVER_ERROR."""
+
+
 class StoreStatistics(NamedTuple):
     """The figures of `stats` that say how a store is doing; counters since its start."""
 
@@ -44,6 +54,16 @@ class StoreStatistics(NamedTuple):
     misses: int
     evictions: int
     evictions_allowed: bool
+    gateway: GatewayStatistics | None
+    """None: the store is a memcached."""
+
+
+def _gateway(figures: Mapping[bytes, Any]) -> GatewayStatistics:
+    return GatewayStatistics(
+        breaker_open=figures[b"breaker"] == b"open",
+        breaker_opened=int(figures[b"breaker_opened"]),
+        errors=sum(int(figures[name]) for name in figures if name.startswith(b"errors_")),
+    )
 
 
 class _Plain:
@@ -155,6 +175,7 @@ class Store:
                 misses=int(figures[b"get_misses"]),
                 evictions=int(figures[b"evictions"]),
                 evictions_allowed=str(settings.get(b"evictions")) not in {"off", "b'off'", "0"},
+                gateway=_gateway(figures) if b"breaker" in figures else None,
             )
         except (KeyError, ValueError, AttributeError) as error:
             raise StoreError(
