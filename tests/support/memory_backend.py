@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -39,9 +40,11 @@ class MemoryBackend:
         """Keys that come only when their event is set."""
         self.gone: BackendError | None = None
         """What it fails with."""
+        self.delay = 0.0
+        """Seconds that each answer takes."""
 
     async def _ready(self) -> None:
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.delay)
         await self.answers.wait()
         if self.gone is not None:
             raise self.gone
@@ -145,5 +148,20 @@ def away() -> UnavailableError:
     return UnavailableError("it is gone")
 
 
+def _serve(settings: GatewaySettings) -> None:
+    """Serve a database that SIGUSR1 takes away and brings back, and SIGUSR2 makes slow and fast."""
+    backend = MemoryBackend()
+
+    def turn(number: int, frame: object) -> None:
+        if number == signal.SIGUSR1:
+            backend.gone = None if backend.gone else away()
+        else:
+            backend.delay = 0.0 if backend.delay else 0.15
+
+    for number in (signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, turn)
+    run_with(backend, settings)
+
+
 if __name__ == "__main__":
-    run_with(MemoryBackend(), msgspec.json.decode(sys.argv[1], type=GatewaySettings))
+    _serve(msgspec.json.decode(sys.argv[1], type=GatewaySettings))
