@@ -22,15 +22,16 @@ class _WithSettings(click.Command):
         with formatter.section("Settings, and their defaults"):
             formatter.write_dl(
                 [
-                    (setting.name, f"{setting.description} ({_default(setting)})".replace("`", ""))
-                    for setting in GATEWAY.settings
-                    if not setting.is_required
+                    (each.name, f"{each.description} ({default_of(each)})".replace("`", ""))
+                    for each in GATEWAY.settings
+                    if not each.is_required
                 ]
             )
         super().format_options(ctx, formatter)
 
 
-def _default(setting: Setting) -> str:
+def default_of(setting: Setting) -> str:
+    """Return the default of `setting` for people, as JSON where it is a value."""
     return setting.usually or ("none" if setting.default is None else json.dumps(setting.default))
 
 
