@@ -4,12 +4,13 @@ import json
 import re
 import socket
 import ssl
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from signal import SIGUSR1, SIGUSR2
+from signal import SIGQUIT, SIGUSR1, SIGUSR2
 from typing import Any, Self
 
 import httpx
@@ -21,7 +22,7 @@ from support.agent import Agent
 from support.directory import reachable_directory
 from support.gateway import Gateway
 from support.memcached import Memcached, small_items
-from support.nginx import Nginx
+from support.nginx import Nginx, Site
 from support.origin import Origin, Reply
 from support.ports import answers, free_port
 from support.process import PATIENCE, wait_for
@@ -266,6 +267,34 @@ def test_nginx_passes_the_figures_on_to_whom_it_may(watched: Watched) -> None:
     wait_for(lambda: answers(port), "nginx")
     assert ask("/agent").status_code == ask("/gateway").status_code == 403
     nginx.end()
+
+
+def test_visitors_hits_are_counted_as_the_page_says(watched: Watched) -> None:
+    text = (MONITORING.parent / "docs" / "monitoring.md").read_text()
+    [log_format] = re.findall(r"```nginx\n(.*?)```", text, re.DOTALL)
+    [extra] = re.findall(r"```yaml\n(extra: .*?)```", text, re.DOTALL)
+    [command] = re.findall(r"^    (sort .*)$", text, re.MULTILINE)
+    with reachable_directory() as directory:
+        lines = yaml.safe_load(extra)["extra"].replace("/var/log/nginx", str(directory))
+        site = Site(directory, watched.main, "www.example.org", extra=lines)
+        site.put("/page.html", b"from memory")
+        site.write("disk.html", b"from disk")
+        nginx = Nginx(directory, site, patient=True)
+        sites = directory / "sites.conf"
+        sites.write_text(log_format + sites.read_text())  # as conf.d stands before sites-enabled
+        nginx.start()
+        for path in ("/page.html", "/disk.html", "/page.html", "/page.html", "/disk.html"):
+            assert site.get(path).status == 200
+        nginx.end(SIGQUIT)
+        counted = subprocess.run(
+            command.replace("/var/log/nginx", str(directory)),
+            shell=True,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        assert counted.stdout.split() == ["2", "FALLBACK", "3", "HIT"]
+        assert len((directory / "access.log").read_text().splitlines()) == 5
 
 
 def test_each_alert_fires_and_none_when_all_is_well(watched: Watched) -> None:

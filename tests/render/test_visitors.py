@@ -1,13 +1,14 @@
 """What kept visitors from memory, and through whom they come: counted by the agent, and said."""
 
 import json
+import subprocess
 from pathlib import Path
 
 import httpx
 
 from memfis.render.visitors import ANOTHER_HOST, NAMES, OTHERS, Visitors
 from render.conftest import Rendered
-from support.command import memfis
+from support.command import COMMAND, environment, memfis
 from support.process import wait_for
 
 
@@ -72,3 +73,17 @@ def test_names_are_bounded() -> None:
     assert len(visitors.cookies) == len(visitors.forwarded) == NAMES + 1
     assert visitors.cookies[OTHERS] == 1000 - NAMES
     assert visitors.unnamed_proxy is None
+
+
+def test_top_says_how_much_php_answers(rendered: Rendered) -> None:
+    rendered.start()
+    command = [*COMMAND, "top", "--json", "-i", "0.3", "-c", str(rendered.agent.config)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment()) as top:
+        assert top.stdout is not None
+        told(rendered)
+        rates = (json.loads(line)["php_per_second"] for line in top.stdout)
+        assert next(rates) == {}  # nothing to compare with
+        for _ in range(3):
+            told(rendered)
+        assert next(rate[rendered.NAME] for rate in rates if rate[rendered.NAME]) > 0
+        top.terminate()

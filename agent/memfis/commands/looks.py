@@ -42,6 +42,8 @@ class Look:
     """Of each store, by its URL; not at the first look, nor after the store was started anew."""
     renders: Mapping[str, float] = field(default_factory=dict)
     """Pages of each site that were rendered in each second, by the site's name."""
+    answered: Mapping[str, float] = field(default_factory=dict)
+    """Requests that PHP answered in each second, by the site's name: nginx tells of each."""
     error: str | None = None
     """Why nothing could be looked at."""
 
@@ -101,7 +103,13 @@ class Looks:
             return Look(now, [], error=str(error))
         before = self._before or Look(now, [])
         self._before = seen = Look(now, sites)
-        return Look(now, sites, dict(_rates(before, seen)), dict(_renders(before, seen)))
+        return Look(
+            now,
+            sites,
+            rates=dict(_rates(before, seen)),
+            renders=_counted(before, seen, lambda rendering: rendering["figures"]["renders"]),
+            answered=_counted(before, seen, lambda rendering: rendering["visitors"]["answered"]),
+        )
 
     def _count(self, catalog: Catalog) -> dict[str, int]:
         at, counted = self._counted.get(catalog.site, (0.0, {}))
@@ -121,15 +129,16 @@ def _rates(before: Look, now: Look) -> Iterator[tuple[str, Rates]]:
             yield url, Rates(hits, misses)
 
 
-def _renders(before: Look, now: Look) -> Iterator[tuple[str, float]]:
+def _counted(before: Look, now: Look, figure: Callable[[Document], int]) -> dict[str, float]:
+    """Return by how much a figure of rendering grew in each second, by the site's name."""
     seconds = now.time - before.time
-    counted = {
-        document["site"]: rendering["figures"]["renders"]
-        for document in before.sites
-        if (rendering := (document["agent"] or {}).get("rendering"))
-    }
-    for document in now.sites:
-        rendering = (document["agent"] or {}).get("rendering")
-        if rendering and document["site"] in counted and seconds > 0:
-            new = rendering["figures"]["renders"] - counted[document["site"]]
-            yield document["site"], max(new, 0) / seconds
+    old, new = (
+        {
+            document["site"]: figure(document["agent"]["rendering"])
+            for document in look.sites
+            if "rendering" in (document["agent"] or {})
+        }
+        for look in (before, now)
+    )
+    # An agent that was started anew counts from 0.
+    return {name: max(new[name] - old[name], 0) / seconds for name in new.keys() & old.keys()}

@@ -168,7 +168,7 @@ def _print_store(document: dict[str, Any]) -> None:
         )
     ratio = figures["hit_ratio"]
     click.echo(
-        f"  asked: {figures['hits']} hits, {figures['misses']} misses"
+        f"  asked by visitors and memfis: {figures['hits']} hits, {figures['misses']} misses"
         + (f" ({ratio:.1%} hits)" if ratio is not None else "")
     )
     if document["source"] == "store":
@@ -245,6 +245,7 @@ def _print_rendering(rendering: dict[str, Any]) -> None:
         f" {figures['renders']} renders, {figures['failures']} failed,"
         f" {figures['purged']} pages purged{trouble}"
     )
+    click.echo(f"  PHP answered: {rendering['visitors']['answered']} requests")
     click.echo(
         f"  PHP requests saved: {figures['found_asked_for']} at least (pages that were asked for"
         " before they were rendered again; all hits are counted above)"

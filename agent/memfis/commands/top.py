@@ -38,7 +38,8 @@ def top(flags: SiteFlags, interval: float, count: int | None, as_json: bool) -> 
 
     In a terminal it fills the screen; `q` or Ctrl-C ends it, and Ctrl-Z suspends it. Elsewhere, as
     in a pipe or a file, each look is one line. Hits and misses are the store's, for each second
-    since the look before: visitors' requests, and the looks of the agent.
+    since the look before: visitors' requests, and the looks of the agent. php/s is how many
+    requests of a site PHP answered, as nginx tells the agent.
 
     A store or an agent that is away is shown, and looked for again. Settings are read anew at each
     look. What a site that a mount fills has is counted every 30 seconds. Run it as root: only the
@@ -81,6 +82,7 @@ def _document(look: Look) -> dict[str, object]:
         "sites": look.sites,
         "stores": rates,
         "renders_per_second": {name: round(each, 3) for name, each in look.renders.items()},
+        "php_per_second": {name: round(each, 3) for name, each in look.answered.items()},
         "troubles": list(look.troubles()),
     }
 
@@ -100,6 +102,7 @@ def _line(look: Look) -> str:
         "rendered": sum(each["pages"] for each in rendering),
         "waiting": sum(each["waiting"] for each in rendering),
         "renders/s": f"{sum(look.renders.values()):.1f}",
+        "php/s": f"{sum(look.answered.values()):.1f}",
         "hits/s": f"{sum(each.hits for each in look.rates.values()):.1f}",
         "misses/s": f"{sum(each.misses for each in look.rates.values()):.1f}",
         "memory": size(sum(each["bytes"] for each in statistics)).replace(" ", ""),

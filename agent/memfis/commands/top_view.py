@@ -23,6 +23,7 @@ SITE_COLUMNS = (
     "rendered",
     "waiting",
     "renders/s",
+    "php/s",
     "last sync",
 )
 STORE_COLUMNS = ("memory", "of", "items", "hits/s", "misses/s", "hits", "evicted", "gateway")
@@ -66,7 +67,7 @@ def _site(look: Look, document: Document) -> Sequence[object]:
     """Return what SITE_COLUMNS name."""
     agent = document["agent"] or {}
     rendering = agent.get("rendering")
-    renders = look.renders.get(document["site"])
+    renders, answered = (each.get(document["site"]) for each in (look.renders, look.answered))
     synced = document.get("last_sync")
     return (
         document.get("pages"),
@@ -77,6 +78,7 @@ def _site(look: Look, document: Document) -> Sequence[object]:
         rendering and rendering["pages"],
         rendering and rendering["waiting"],
         None if renders is None else f"{renders:.1f}",
+        None if answered is None else f"{answered:.1f}",
         None if synced is None else f"{max(look.time - synced, 0):.0f} s ago",
     )
 
