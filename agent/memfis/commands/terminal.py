@@ -4,12 +4,13 @@ import os
 import select
 import signal
 import socket
-import sys
 import termios
 import tty
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+
+STDIN = 0
 
 TOLD = (signal.SIGWINCH, signal.SIGTSTP, signal.SIGTERM, signal.SIGHUP)
 """Signals that are events here; Ctrl-C is a KeyboardInterrupt as everywhere."""
@@ -61,13 +62,12 @@ def _heard(number: int, frame: Any) -> None:
 @contextmanager
 def keyboard() -> Iterator[int | None]:
     """Yield the descriptor at which each key can be read at once, unseen; None: no terminal."""
-    descriptor = sys.stdin.fileno()
-    if not os.isatty(descriptor):
+    if not os.isatty(STDIN):  # it may be closed, too
         yield None
         return
-    before = termios.tcgetattr(descriptor)
-    tty.setcbreak(descriptor)
+    before = termios.tcgetattr(STDIN)
+    tty.setcbreak(STDIN)
     try:
-        yield descriptor
+        yield STDIN
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        termios.tcsetattr(STDIN, termios.TCSADRAIN, before)
