@@ -37,7 +37,7 @@ DASHBOARD = MONITORING / "grafana-dashboard.json"
 WINDOW = "4s"
 """What all windows of time are made."""
 
-DAY = "8s"
+DAY = "12s"
 """How long ago a day ago is."""
 
 
