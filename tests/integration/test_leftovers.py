@@ -259,3 +259,33 @@ def test_items_that_cannot_be_read_are_nobodys(host: Host) -> None:
         host.store.set(directory_key(name, b"/"), encode_log([]))
     names = leftover.site_names(host.store)
     assert leftover.leftovers(host.store, names, ()) == []
+
+
+def test_memory_off_takes_the_pages_out_whoever_marked_them_and_on_brings_them_back(
+    host: Host,
+) -> None:
+    host.agent.start()
+    before = host.keys("b.example")
+    host.rewrite("b.example", installation=None)  # as version 0.1.0 left it
+    host.agent.sites[1]["memory"] = False
+    host.agent.reload()
+    wait_for(lambda: not host.keys("b.example"), "its pages to go")
+    assert host.agent.lines("b.example: memory is off", "4 pages removed")
+    assert host.agent.lines("keeping a.example; memory is off of b.example")
+    done = memfis("verify", "--config", host.agent.config)
+    assert (done.returncode, "b.example: 0 compared, 0 differ" in done.stdout) == (0, True)
+    host.fill("b.example")
+    done = memfis("verify", "--config", host.agent.config, "--site", "b.example")
+    assert done.returncode == 1
+    assert "unconfigured memfis://b.example/docs/" in done.stdout
+    done = memfis("sync", "--config", host.agent.config, "--site", "b.example")
+    assert done.returncode == 2
+    assert done.stderr == "memfis: b.example has memory = false: nothing to sync\n"
+    done = memfis("verify", "--config", host.agent.config, "--http", "http://b.example:1/")
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    done = memfis("doctor", "--config", host.agent.config)
+    assert "b.example: memory: off" in done.stdout
+    assert "memory: off" in memfis("status", "--config", host.agent.config).stdout
+    del host.agent.sites[1]["memory"]
+    host.agent.reload()
+    wait_for(lambda: host.keys("b.example") == before, "it to be filled")

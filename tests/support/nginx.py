@@ -138,7 +138,7 @@ class Nginx:
         for site in sites:
             conf = directory / f"{site.name}.conf"
             text = render("site.conf.j2", site=site.settings)
-            if patient:
+            if patient and site.settings["memory"]:
                 text, changed = STORE_TIMEOUT.subn(r"\1 20s;", text)
                 assert changed
             conf.write_bytes(os.fsencode(text))
@@ -162,7 +162,10 @@ class Nginx:
 
     def start(self) -> None:
         """Start it, and wait until every site answers."""
-        sockets = [site.public if site.stored else site.origin for site in self.sites]
+        sockets = [
+            site.origin if not site.stored and site.settings["memory"] else site.public
+            for site in self.sites
+        ]
         self._process.start(lambda: all(map(listening, sockets)))
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:

@@ -131,6 +131,11 @@ def test_the_agent_reads_from_the_role_that_the_store_is_the_source() -> None:
     assert site.exclude == ("*.iso",)
 
 
+def test_the_agent_reads_from_the_role_that_memory_is_off() -> None:
+    found = toml_of_the_role(memory=False)
+    assert (len(found.kept), [site.memory for site in found.switched_off]) == (0, [False])
+
+
 def test_pages_in_couchbase_are_renewed_seldom() -> None:
     assert toml_of_the_role().sites[0].lease is None  # by the kind of store
     assert toml_of_the_role(couchbase=True).sites[0].lease == 7 * 24 * 3600
@@ -297,6 +302,7 @@ def test_a_site_without_a_disk_needs_no_more() -> None:
         ("autoindex", True),
         ("origin_socket", "/run/o.sock"),
         ("source", "disk"),
+        ("memory", False),
     ],
 )
 def test_what_needs_a_disk_is_refused_without_one(key: str, value: object) -> None:
@@ -308,6 +314,13 @@ MOUNTS: list[dict[str, Any]] = [
     {"site": "files.example", "path": "/srv/files", "owner": "deploy", "options": ["noexec"]},
     {"site": "a.example", "path": "/mnt/a", "read_only": True},
 ]
+
+
+def test_a_mount_of_what_is_not_in_memory_is_refused() -> None:
+    found = role_mount_problems([MOUNTS[1]], [GOOD | {"memory": False}])
+    assert found == [
+        "memfis_mounts[0].site: 'a.example': has 'memory: false', so nothing would be in it"
+    ]
 
 
 def mount_problems(*mounts: dict[str, Any]) -> list[str]:

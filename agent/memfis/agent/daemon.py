@@ -81,9 +81,9 @@ class Daemon:
                 stack.push_async_callback(self._listeners.close)
                 await self._listen(stack)
                 stack.enter_context(self._mounts.telling(self._mounted))
-                for site in self._settings.sites:
+                for site in self._settings.kept:
                     self._begin(site)
-                await self._web.listen(self._settings.sites)
+                await self._web.listen(self._settings.kept)
                 log.info("%s", self._sites())
                 stack.push_async_callback(self._end_removal)
                 self._begin_removal(self._settings)
@@ -198,6 +198,8 @@ class Daemon:
         done = [f"keeping {', '.join(self._keepers)}"] if self._keepers else []
         if self._stored:
             done.append(f"leaving {', '.join(self._stored)} to a mount")
+        if off := self._settings.switched_off:
+            done.append(f"memory is off of {', '.join(site.name for site in off)}")
         return "; ".join(done) or IDLE
 
     async def _end(self, names: Iterable[str]) -> None:
@@ -208,14 +210,14 @@ class Daemon:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin_removal(self, settings: Settings, before: Settings | None = None) -> None:
-        """Remove sites that `settings` have no more, when those that they have were looked at.
+        """Remove sites that `settings` do not keep, when those that they do were looked at.
 
         `before`: the settings that were in use until now.
         """
         self._removal = asyncio.create_task(
             remove_leftovers(
                 stores_of([settings, before] if before else [settings]),
-                {site.name for site in before.sites} if before else set(),
+                {site.name for each in (settings, before) if each for site in each.sites},
                 self._load,
                 self._runtime,
                 [keeper.begun for keeper in self._keepers.values()],
@@ -233,8 +235,8 @@ class Daemon:
             for problem in problems:
                 log.error("settings not read again: %s", problem)
             return
-        before = {site.name: site for site in self._settings.sites}
-        now = {site.name: site for site in settings.sites}
+        before = {site.name: site for site in self._settings.kept}
+        now = {site.name: site for site in settings.kept}
         changed = [name for name, site in before.items() if now.get(name) != site]
         await self._end_removal()
         await self._end(changed)
@@ -244,7 +246,7 @@ class Daemon:
         for name, site in now.items():
             if name not in self._tasks:
                 self._begin(site)
-        await self._web.listen(settings.sites)
+        await self._web.listen(settings.kept)
         for key in ("metrics", "runtime_directory", "mime_types"):
             if getattr(settings, key) != getattr(self._settings, key):
                 log.warning("%s changed: restart the agent to use it", key)
@@ -267,13 +269,15 @@ class Daemon:
         down = [site.site.name for site in watched if site.health.is_down]
         begun = [site for site in sites if site.begun.is_set()]
         status = f"{sum(site.pages for site in sites)} pages of {_sites(len(sites))}"
-        if not watched:
+        if not watched and not self._settings.switched_off:
             status = IDLE
         rendering = [each for site in sites if (each := site.rendering_status()) is not None]
         if rendering:
             status += f", {sum(each.pages for each in rendering)} rendered"
         if self._stored:
             status += f", {_sites(len(self._stored))} left to a mount"
+        if off := self._settings.switched_off:
+            status += f", memory off of {_sites(len(off))}"
         if len(begun) < len(sites):
             status = f"filling: {_sites(len(begun))} of {len(sites)} done; {status}"
         if pending := sum(site.waiting for site in sites):

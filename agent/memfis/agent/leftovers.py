@@ -1,4 +1,4 @@
-"""Sites that the configuration has no more: what this installation has filled of them is removed.
+"""Sites that the configuration has no more, or not in memory: what we have filled of them goes.
 
 After the first syncs, so that nothing waits for it; never a site of another installation, of a
 mount, or of a sync by flags. See docs/architecture/how-it-works.md.
@@ -47,10 +47,10 @@ async def remove_leftovers(
     runtime: Path,
     begun: Iterable[asyncio.Event],
 ) -> None:
-    """Remove the sites in `stores` that are ours and that the settings `load` returns have not.
+    """Remove the sites in `stores` that are ours and that the settings `load` returns keep not.
 
-    `before`: names of sites that the settings had, to be asked for where a store cannot list its
-    keys. It waits for all of `begun`, and tried again until it was done everywhere.
+    `before`: names of sites that the settings have or had, to be asked for where a store cannot
+    list its keys. It waits for all of `begun`, and tried again until it was done everywhere.
     `runtime` is the directory of lock files.
     """
     for each in begun:
@@ -79,26 +79,33 @@ async def _remove_from(
     done = True
     with closing(Store(address)) as store:
         for name in sorted(names):
-            if not _ours(store, name, load()):
+            settings = load()
+            if not _ours(store, name, settings):
                 continue
+            off = name in {site.name for site in settings.switched_off}
+            why = "memory is off" if off else "no more in the configuration"
             with try_lock(runtime, name) as held:
                 # now that nobody else writes it: is it still one to go?
                 ours = _ours(store, name, load()) if held else []
                 for leftover in ours:
-                    await _remove(store, leftover)
+                    await _remove(store, leftover, why)
                 if not held:
-                    log.info("%s: no more in the configuration; another memfis has it", name)
+                    log.info("%s: %s; another memfis has it", name, why)
                     done = False
     return done
 
 
 def _ours(store: Store, name: str, settings: Settings) -> list[Leftover]:
-    configured = {site.name for site in settings.sites}
-    left = leftovers(store, [name], configured)
-    return [each for each in left if each.is_of(settings.installation)]
+    off = {site.name for site in settings.switched_off}
+    left = leftovers(store, [name], {site.name for site in settings.kept})
+    return [
+        each
+        for each in left
+        if each.is_of(settings.installation) or (each.is_unmarked and name in off)
+    ]
 
 
-async def _remove(store: Store, leftover: Leftover) -> None:
+async def _remove(store: Store, leftover: Leftover, why: str) -> None:
     pages = 0
     keys_left = partial(keys_of, site=leftover.site)
     for number in remove_recorded(store, leftover):
@@ -114,7 +121,7 @@ async def _remove(store: Store, leftover: Leftover) -> None:
             "%s: pages that nothing records stay until their lease ends: %s", leftover.site, error
         )
     store.delete_many([site_key(leftover.site)])
-    log.info("%s: no more in the configuration; %d pages removed", leftover.site, pages)
+    log.info("%s: %s; %d pages removed", leftover.site, why, pages)
 
 
 def _listed(address: StoreAddress, ask: Callable[[Store], T]) -> T:

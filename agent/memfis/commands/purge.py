@@ -70,6 +70,9 @@ def _purge(
         if declared_source(site) is Source.STORE and len(settings.sites) > 1:
             click.echo(f"memfis: {site.name}: left out, it is filled through a mount", err=True)
             continue
+        if not site.memory:
+            click.echo(f"memfis: {site.name}: left out, it has memory = false", err=True)
+            continue
         done = ask_purge(runtime, site.name, patterns, dry_run=dry_run)
         if done is None:
             done = _directly(site, parsed, dry_run=dry_run)

@@ -96,6 +96,7 @@ def _document(site: Site, count: Callable[[Catalog], dict[str, int]]) -> dict[st
         "site": site.name,
         "root": None if stored else site.root,
         "store": site.store,
+        "memory": site.memory,
     }
     opened = open_store(site)
     catalog = Catalog(opened, site.name)
@@ -147,7 +148,9 @@ def _print(document: dict[str, Any]) -> None:
         click.echo(f"  store: {document['error']}")
     else:
         _print_store(document)
-    if document["root"] is None:
+    if not document["memory"]:
+        click.echo("  memory: off (memory = false): nginx answers from the disk alone")
+    elif document["root"] is None:
         click.echo("  agent: leaves this site to its mount")
     else:
         _print_agent(document["agent"])
@@ -181,7 +184,7 @@ def _print_store(document: dict[str, Any]) -> None:
             pages = f"{document['origins']['rendered']} rendered, {pages} of files"
         click.echo(f"  pages: {pages}; last synced {when}")
     else:
-        click.echo("  pages: never synced")
+        click.echo(f"  pages: {'never synced' if document['memory'] else 'none'}")
 
 
 def _print_kept(document: dict[str, Any]) -> None:

@@ -60,8 +60,9 @@ def sync(
     New and changed files are stored, pages of files that are gone are removed, and pages of
     unchanged files (same size, times and inode) are confirmed in the store. What may not be
     published is never stored; what cannot be stored is named, and served by the fallback. Where an
-    agent keeps the site, it does the work, and this waits for the result. Sites that a mount
-    fills have nothing to sync: of several sites they are left out, and alone they are refused.
+    agent keeps the site, it does the work, and this waits for the result. Sites that a mount fills,
+    or with memory = false, have nothing to sync: of several sites they are left out, and alone they
+    are refused.
 
     \b
     Examples:
@@ -96,13 +97,20 @@ def sync(
 
 def _with_root(settings: Settings) -> list[Site]:
     """Return the sites that have a web root, and say which have none; raises UsageError."""
-    stored = [each.name for each in settings.sites if declared_source(each) is Source.STORE]
-    if stored and len(stored) == len(settings.sites):
-        verb = "is" if len(stored) == 1 else "are"
-        raise UsageError(f"{', '.join(stored)} {verb} filled through a mount: nothing to sync")
-    for name in stored:
-        click.echo(f"memfis: {name}: left out, it is filled through a mount", err=True)
-    return [each for each in settings.sites if declared_source(each) is Source.ROOT]
+    left_out = {site.name: why for site in settings.sites if (why := _why_not(site))}
+    if left_out and len(left_out) == len(settings.sites):
+        whys = "; ".join(f"{name} {why}" for name, why in left_out.items())
+        raise UsageError(f"{whys}: nothing to sync")
+    for name, why in left_out.items():
+        click.echo(f"memfis: {name}: left out, it {why}", err=True)
+    return [site for site in settings.sites if site.name not in left_out]
+
+
+def _why_not(site: Site) -> str:
+    """Return why `site` is not synced; empty: it is."""
+    if declared_source(site) is Source.STORE:
+        return "is filled through a mount"
+    return "" if site.memory else "has memory = false"
 
 
 def _sync(site: Site, runtime: Path, options: Options) -> Report:

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from memfis.catalog.source import Source, declared_source
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
-from memfis.errors import RootError, StoreRefusedError
+from memfis.errors import RootError, StoreRefusedError, UsageError
 from memfis.layout.paths import shown
 from memfis.settings.values import Settings, Site
 from memfis.verify import (
@@ -63,7 +63,7 @@ def verify(
                  or settings do not publish it
       records    what a directory holds is not recorded, or the site is not
       unknown    the file system fails there, so nothing below could be compared
-      unconfigured  an item of a site that the configuration has no more
+      unconfigured  an item of a site that the configuration has no more, or with memory = false
 
     A web root that is missing, or that nginx's user may not enter, leaves every page without a file
     to be served; one whose file system fails cannot be compared: exit code 2.
@@ -74,8 +74,11 @@ def verify(
     if url:
         flags, _ = flags.at(url)
     settings = flags.settings(need_root=True, ask_store=True)
+    if url and not settings.kept:
+        names = ", ".join(each.name for each in settings.sites)
+        raise UsageError(f"{names}: memory = false: nginx asks no memory, so nothing is compared")
     documents, codes = [], [0]
-    for configured in settings.sites:
+    for configured in settings.kept if url else settings.sites:
         site = replace(configured, origin=origin) if origin else configured
         if url:
             document = _by_http(site, url, header, as_json)
@@ -95,8 +98,11 @@ def verify(
 
 def _by_store(site: Site, as_json: bool) -> tuple[dict[str, Any], int]:
     """Return what differs, and the exit code; without --json each is printed, and not kept."""
+    store = open_store(site)
+    if not site.memory:
+        return _compared(site.name, verify_unconfigured(site.name, store), as_json)
     of_source = verify_store if declared_source(site) is Source.STORE else verify_webroot
-    return _compared(site.name, of_source(site, open_store(site)), as_json)
+    return _compared(site.name, of_source(site, store), as_json)
 
 
 def _left(settings: Settings, as_json: bool) -> Iterator[tuple[dict[str, Any], int]]:

@@ -85,7 +85,10 @@ def examine(settings: Settings, progress: Callable[[int], None]) -> Examination:
     found = Examination(this_user(), limits=watch_limits())
     stores: defaultdict[str, dict[str, Census]] = defaultdict(dict)
     runtime = runtime_directory(settings.runtime_directory)
-    for site in settings.sites:
+    for site in settings.switched_off:
+        message = "off: nginx answers from the disk alone, and nothing is kept"
+        found.findings.append(Finding(site.name, "memory", "ok", message))
+    for site in settings.kept:
         stored = declared_source(site) is Source.STORE
         if stored:
             census = _examine_stored(site, found, progress)

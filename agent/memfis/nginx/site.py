@@ -23,6 +23,7 @@ def site_variables(
         "server_names": server_names,
         "listen": listen,
         "source": site.source,
+        "memory": site.memory,
         "root": site.root,
         "index": list(site.index),
         "script_extensions": list(site.script_extensions),

@@ -76,6 +76,7 @@ def mounts_together(
     Both are tables of which each alone has no problem.
     """
     sources = {site_name(site): site.get("source") or "root" for site in sites}
+    off = [site_name(site) for site in sites if site.get("memory") is False]
     roots = [site["root"].rstrip("/") + "/" for site in sites if site.get("root")]
     seen: dict[str, dict[str, int]] = {"site": {}, "path": {}}
     for number, mount in enumerate(mounts):
@@ -83,6 +84,8 @@ def mounts_together(
         site, path = mount["site"], mount["path"].rstrip("/")
         if site not in sources:
             yield f"{at}.site: {site!r}: is not the name of one of memfis_sites"
+        elif site in off:
+            yield f"{at}.site: {site!r}: has 'memory: false', so nothing would be in it"
         elif sources[site] == "root" and mount.get("read_only") is not True:
             yield (
                 f"{at}.read_only: the agent keeps {site} equal to its web root, so its mount is to"

@@ -90,6 +90,8 @@ def source_problems(site: Mapping[str, Any]) -> Iterator[str]:
     for key in ("root", "src", "follow", "autoindex", "origin_socket"):
         if site.get(key):
             yield f"{key}: a site whose source is the store has no disk behind it"
+    if site.get("memory") is False:
+        yield "memory: False: a site whose source is the store is nowhere else"
     if site.get("php") is not None:
         yield "php: a site whose source is the store runs no PHP"
 
@@ -176,6 +178,15 @@ SITE = Table(
             "where the pages come from: the web root, or the `store` alone, which a mount fills",
             "root",
             read_by=BY_NGINX | BY_AGENT,
+        ),
+        Setting(
+            "memory",
+            Flag(),
+            "answer from memory. `false`: nginx answers from the disk, and PHP, alone, without"
+            " `header`, and the site's pages leave memory",
+            True,
+            read_by=BY_NGINX | BY_AGENT,
+            since="0.2.0",
         ),
         Setting(
             "root",

@@ -86,6 +86,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     server_names: tuple[str, ...] = ()
     """As nginx has them; empty: the name alone."""
     source: Source = _default(SITE_IN_TOML, "source")
+    memory: bool = _default(SITE_IN_TOML, "memory")
+    """Whether its pages are in memory; else nobody asks for them there, and none may be left."""
     root: str = ""
     """Empty for a site whose source is the store."""
     store: str = _default(SITE_IN_TOML, "store")
@@ -161,6 +163,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     installation: str | None = ""
     """Whose configuration this is, as sites are marked in the store; empty: flags', None: it cannot
     be told (service/installation.py)."""
+
+    @property
+    def kept(self) -> tuple[Site, ...]:
+        """The sites whose pages are in memory."""
+        return tuple(site for site in self.sites if site.memory)
+
+    @property
+    def switched_off(self) -> tuple[Site, ...]:
+        """The others: with `memory = false`."""
+        return tuple(site for site in self.sites if not site.memory)
 
     def site_at(self, host: str) -> Site:
         """Return the site that answers for `host`, or the only one there is; raises UsageError."""
