@@ -16,6 +16,8 @@ COMMANDS = {
     "gateway": ("gateway", "Serve a Couchbase bucket in memcached's protocol (the daemon)."),
     "purge": ("purge", "Remove pages from memory, for the next visitor to get them anew."),
     "check": ("check", "Ask nginx for every site, as visitors do, and compare."),
+    "off": ("switch", "Let nginx answer without memory for a site, at once."),
+    "on": ("switch", "Let nginx answer from memory again."),
     "verify": ("verify", "Compare the store with the web root."),
     "ls": ("inspect", "List a directory of the store."),
     "cat": ("inspect", "Print a page from the store."),

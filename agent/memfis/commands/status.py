@@ -15,6 +15,7 @@ from memfis.control.client import ask_status
 from memfis.errors import StoreError
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.paths import size
+from memfis.nginx.switch import off_since, told_off
 from memfis.render import remedies
 from memfis.render.visitors import Visitors
 from memfis.service.runtime import runtime_directory
@@ -97,6 +98,7 @@ def _document(site: Site, count: Callable[[Catalog], dict[str, int]]) -> dict[st
         "root": None if stored else site.root,
         "store": site.store,
         "memory": site.memory,
+        "off_since": off_since(site.name),
     }
     opened = open_store(site)
     catalog = Catalog(opened, site.name)
@@ -144,6 +146,8 @@ def _ratio(figures: StoreStatistics) -> float | None:
 
 def _print(document: dict[str, Any]) -> None:
     click.echo(f"{document['site']}  {document['root'] or 'in the store alone'}")
+    if told := told_off(document["site"]):
+        click.echo(f"  memory: {told}")
     if "error" in document:
         click.echo(f"  store: {document['error']}")
     else:

@@ -12,6 +12,7 @@ from memfis.catalog.source import Source, declared_source
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.errors import RootError, StoreRefusedError, UsageError
 from memfis.layout.paths import shown
+from memfis.nginx.switch import off_since, told_off
 from memfis.settings.values import Settings, Site
 from memfis.verify import (
     Discrepancy,
@@ -77,6 +78,9 @@ def verify(
     if url and not settings.kept:
         names = ", ".join(each.name for each in settings.sites)
         raise UsageError(f"{names}: memory = false: nginx asks no memory, so nothing is compared")
+    for site in settings.kept:
+        if told := told_off(site.name):
+            click.echo(f"memfis: {site.name}: {told}", err=True)
     documents, codes = [], [0]
     for configured in settings.kept if url else settings.sites:
         site = replace(configured, origin=origin) if origin else configured
@@ -119,7 +123,12 @@ def _left(settings: Settings, as_json: bool) -> Iterator[tuple[dict[str, Any], i
 
 
 def _compared(site: str, found: Iterable[Verified], as_json: bool) -> tuple[dict[str, Any], int]:
-    document: dict[str, Any] = {"site": site, "compared": 0, "differences": []}
+    document: dict[str, Any] = {
+        "site": site,
+        "off_since": off_since(site),
+        "compared": 0,
+        "differences": [],
+    }
     differ, code = 0, 0
     try:
         for each in found:
@@ -165,6 +174,7 @@ def _by_http(site: Site, url: str, header: str, quiet: bool) -> dict[str, Any]:
         )
     return {
         "site": site.name,
+        "off_since": off_since(site.name),
         "compared": served_by.total(),
         "served_by": dict(served_by),
         "differences": differences,

@@ -18,6 +18,7 @@ from memfis.doctor.units import check_units
 from memfis.doctor.visitors import check_visitors
 from memfis.doctor.webroot import check_webroot, this_user
 from memfis.errors import StoreError, UsageError
+from memfis.nginx.switch import told_off
 from memfis.service.runtime import runtime_directory
 from memfis.settings.addresses import StoreAddress
 from memfis.settings.values import Settings, Site
@@ -89,6 +90,8 @@ def examine(settings: Settings, progress: Callable[[int], None]) -> Examination:
         message = "off: nginx answers from the disk alone, and nothing is kept"
         found.findings.append(Finding(site.name, "memory", "ok", message))
     for site in settings.kept:
+        if told := told_off(site.name):
+            found.findings.append(Finding(site.name, "memory", "ok", told))
         stored = declared_source(site) is Source.STORE
         if stored:
             census = _examine_stored(site, found, progress)
