@@ -188,6 +188,16 @@ def test_users_that_php_may_not_be(user: str) -> None:
     assert line.startswith("memfis_php_user: ")
 
 
+def test_a_plain_site_cannot_use_the_pool_that_goes() -> None:
+    host = {"users": [], "publishes": True, "connection": "", "web": []}
+    variables = {"memfis_php": True, "memfis_state": "absent", "memfis_sites": [SITE | {"php": {}}]}
+    variables |= EMBEDDED
+    assert role_problems(variables, list(variables), host) == []
+    variables["memfis_absent_sites"] = "plain"
+    [line] = role_problems(variables, list(variables), host)
+    assert line.startswith("memfis_sites[0].php.backends: is missing: memfis' own pool")
+
+
 @pytest.mark.parametrize(
     ("cookie", "harmless"),
     [

@@ -39,7 +39,8 @@ def off(config: str | None, dry_run: bool, as_json: bool, sites: tuple[str, ...]
     memfis_sites.
 
     Where nginx refuses its configuration, all is as before, and its message is shown. A site whose
-    source is the store is refused: there is nothing behind it.
+    source is the store is refused: there is nothing behind it. nginx's main file is
+    /etc/nginx/nginx.conf, or the one that MEMFIS_NGINX_CONF names.
     """
     return _turn(SiteFlags(config=config), sites, off=True, dry_run=dry_run, as_json=as_json)
 

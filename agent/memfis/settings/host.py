@@ -251,8 +251,47 @@ HOST = Table(
             "say what of the sites does not fit (`memfis doctor`), and raise the limits of inotify"
             " that are too low for them",
         ),
+        _play(
+            "state",
+            Choice(("present", "absent")),
+            "present",
+            "`absent`: take memfis away from the host, see below",
+            group="Removing.",
+        ),
+        _play(
+            "absent_sites",
+            Choice(("removed", "plain")),
+            "removed",
+            "with `memfis_state: absent`: what becomes of the sites in nginx; `plain`: each stays,"
+            " as one without memory and with nothing of ours",
+        ),
+        _play(
+            "absent_packages",
+            _FLAG,
+            False,
+            "with it: remove the packages that the role has installed, too",
+        ),
+        _play(
+            "absent_stored",
+            _FLAG,
+            False,
+            "with it: throw away what sites with `source: store` hold, which is nowhere else",
+        ),
     ),
 )
+
+
+def absent_problems(values: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what cannot stay of `values`, the variables as programs get them, without memfis."""
+    if values["memfis_state"] != "absent" or values["memfis_absent_sites"] != "plain":
+        return
+    for number, site in enumerate(values["memfis_sites"]):
+        php = site.get("php")
+        if isinstance(php, Mapping) and not php.get("backends"):
+            yield (
+                f"memfis_sites[{number}].php.backends: is missing: memfis' own pool of php-fpm goes"
+                " with it; name the sockets of another, or write memfis_absent_sites: removed"
+            )
 
 
 def store_problems(values: Mapping[str, Any], *, publishes: bool) -> Iterator[str]:

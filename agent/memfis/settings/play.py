@@ -11,7 +11,7 @@ from memfis.settings.couchbase import COUCHBASE
 from memfis.settings.declare import Table
 from memfis.settings.follow import follow_problems
 from memfis.settings.gateway import GATEWAY
-from memfis.settings.host import HOST, couchbase_problems, store_problems
+from memfis.settings.host import HOST, absent_problems, couchbase_problems, store_problems
 from memfis.settings.kinds import nearest
 from memfis.settings.media_types import all_types
 from memfis.settings.mount import MOUNT, mounts_together
@@ -132,6 +132,7 @@ def _together(values: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[st
     yield from _no_content(sites, host["playbook"])
     yield from mounts_together(mounts, sites, "memfis_mounts")
     yield from store_problems(values, publishes=host["publishes"])
+    yield from absent_problems(values)
     if values["memfis_php"] and values["memfis_php_user"] in host["users"]:
         yield (
             f"memfis_php_user: {values['memfis_php_user']!r}: may use the store's socket, or is"
