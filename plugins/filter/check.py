@@ -35,4 +35,4 @@ class FilterModule:
 
     def filters(self):
         """Return the filters by name."""
-        return {"memfis_told": told}
+        return {"told": told}

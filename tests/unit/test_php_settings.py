@@ -189,7 +189,7 @@ def test_users_that_php_may_not_be(user: str) -> None:
 
 
 def test_a_plain_site_cannot_use_the_pool_that_goes() -> None:
-    host = {"users": [], "publishes": True, "connection": "", "web": []}
+    host = {"users": [], "publishes": True, "connection": "", "web": [], "playbook": "/"}
     variables = {"memfis_php": True, "memfis_state": "absent", "memfis_sites": [SITE | {"php": {}}]}
     variables |= EMBEDDED
     assert role_problems(variables, list(variables), host) == []

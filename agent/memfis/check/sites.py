@@ -15,6 +15,7 @@ from memfis.check.trouble import causes, held, no_store, not_listening, other_us
 from memfis.control.client import ask_status
 from memfis.control.messages import Keeping
 from memfis.errors import StoreError
+from memfis.nginx.switch import off_since, told_off
 from memfis.settings.addresses import StoreAddress
 from memfis.settings.nginx_lines import directives
 from memfis.settings.values import Site
@@ -91,21 +92,28 @@ def check_site(site: Site, configuration: Configuration, runtime: Path) -> Check
         return checked
     if user := other_user(site, configuration):
         problems.append(user)
-    store = Store(StoreAddress.parse(site.store))
-    try:
-        has = stored(site, store)
-    except StoreError as error:
-        problems.append(f"the store does not answer: {no_store(site, error)}")
-        has = Stored(0, False, [Target("/", None)])
-    finally:
-        store.close()
+    has = _stored(site, problems)
     checked.pages = has.pages
+    checked.why = told_off(site.name)
     keeping = _keeping(runtime, site)
     _Asker(site, configuration, file, keeping, checked).ask_all(has)
     if checked.first is None and not problems:
         checked.why = "not asked: none of its names is a plain one"
     checked.problems = list(dict.fromkeys(problems))
     return checked
+
+
+def _stored(site: Site, problems: list[str]) -> Stored:
+    if not site.memory:
+        return Stored(0, True, [Target("/", None, "memory: false")])
+    store = Store(StoreAddress.parse(site.store))
+    try:
+        return stored(site, store)
+    except StoreError as error:
+        problems.append(f"the store does not answer: {no_store(site, error)}")
+        return Stored(0, False, [Target("/", None)])
+    finally:
+        store.close()
 
 
 def _keeping(runtime: Path, site: Site) -> Keeping | None:
@@ -128,6 +136,7 @@ class _Asker:
     ) -> None:
         self._site, self._configuration, self._file = site, configuration, file
         self._keeping, self._checked = keeping, checked
+        self._is_off = off_since(site.name) is not None
         text = configuration.files[file]
         self._has_lines_of_its_own = _EXTRA in text
         self._has_tls = " ssl" in text
@@ -217,6 +226,9 @@ class _Asker:
         if is_own or answer.status in _OWN_SAY or _wants_certificate(answer):
             # A request that PHP answers for itself, or nginx by rules of its own.
             return (None if answer.status < 502 else f"status {answer.status}"), served_by
+        if not self._site.memory:
+            # It has no listener that is the disk alone, as it is nothing else.
+            return (None if answer.status < 500 else f"status {answer.status}"), served_by
         expected = self._expected(host, target)
         if isinstance(expected, str):
             return expected, served_by
@@ -236,8 +248,8 @@ class _Asker:
             differs = answer.status == 200 and answer.body != expected.body
             if differs and not may_vary:
                 return f"another page than {self._right} has", served_by
-        is_answer = answer.status == 200 and target.content is not None
-        if is_answer and served_by == "FALLBACK" and not self._has_lines_of_its_own:
+        is_due = answer.status == 200 and target.content is not None and not self._is_off
+        if is_due and served_by == "FALLBACK" and not self._has_lines_of_its_own:
             return "not from memory, though it is there", served_by
         return None, served_by
 

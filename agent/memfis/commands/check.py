@@ -54,7 +54,7 @@ def _print(checked: Checked) -> None:
     if first:
         status = "" if first.status == 200 else f" {first.status}"
         told = f"{first.url}  {first.served_by}{status}"
-    pages = f"{checked.pages} pages"
+    pages = "1 page" if checked.pages == 1 else f"{checked.pages} pages"
     click.echo(f"{told}  {pages}" + (f" ({checked.why})" if checked.why else ""))
     for problem in checked.problems:
         click.echo(f"  {problem}")
