@@ -139,7 +139,7 @@ def test_the_documentations_playbook_is_one(installed: Path) -> None:
     )
     play = ("ansible-playbook", "-i", "hosts.yml", "playbook.yml")
     listed = run(project, *play, "--list-tasks", "--tags", "run", **environment).stdout
-    assert f"{NAME}.memfis : Start the services, now and at boot" in listed
+    assert f"{NAME}.memfis : Services" in listed
     # The declaration of settings, which the filters read, is the installed one.
     said = "{{ memfis_sites | memfis.memfis.complete_sites(made) | map(attribute='name') }}"
     made = {"listen": [], "tls_listen": [], "max_page": 1, "header": "", "proxies": []}
@@ -160,13 +160,15 @@ def test_its_wheel_does_not_depend_on_where_it_lies(installed: Path, tmp_path: P
     name = run(installed, sys.executable, "-c", build, tmp_path).stdout.split()[-1]
     with zipfile.ZipFile(tmp_path / name) as wheel:
         packed = {each for each in wheel.namelist() if ".dist-info/" not in each}
+    pages = {each for each in packed if ".data/" in each}
+    assert {each.rpartition("/")[2] for each in pages} == {"memfis.1", "memfis.toml.5"}
     package = ROOT / "agent" / "memfis"
     modules = {f"memfis/{path.relative_to(package)}" for path in package.rglob("*.py")}
     templates = {
         f"memfis/templates/{path.relative_to(ROOT / 'templates')}"
         for path in (ROOT / "templates").rglob("*.j2")
     }
-    assert packed == modules | templates
+    assert packed - pages == modules | templates
 
 
 def test_each_host_has_the_agent_that_it_asks_for(installed: Path, tmp_path: Path) -> None:
