@@ -137,3 +137,8 @@ def test_memory_and_disk_answer_alike(host):
         "runuser -u memfis -- memfis verify --site docs.example.org --http http://127.0.0.1"
     )
     assert done.rc == 0, done.stdout + done.stderr
+
+
+def test_a_mount_is_its_owners_again_where_the_store_was_emptied(host):
+    host.check_output("systemctl restart memfis-mount-files.example.org")
+    assert host.file("/srv/files").user == "www-data"
