@@ -3,9 +3,5 @@
 `absence`: why a page is not in memory. `configuration`: what nginx is told to do, and which of its
 servers answers for a name. `asking`: one request, as a visitor sends it. `expectation`: what the
 right answer is. `trouble`: what may have caused a wrong one. `sites`: all of it together.
+Nothing is imported here: `memfis stat` wants the first of them alone.
 """
-
-from memfis.check.configuration import read_configuration
-from memfis.check.sites import Checked, check_site
-
-__all__ = ["Checked", "check_site", "read_configuration"]

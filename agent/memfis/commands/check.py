@@ -2,7 +2,8 @@
 
 import click
 
-from memfis.check import Checked, check_site, read_configuration
+from memfis.check.configuration import read_configuration
+from memfis.check.sites import Checked, check_site
 from memfis.commands.options import SiteFlags, json_option, print_json, site_options
 from memfis.service.runtime import runtime_directory
 
