@@ -19,7 +19,7 @@ from support.tls import Certificate
 SCRIPT = Path(__file__).parents[2] / "roles" / "memfis" / "files" / "host_problems.py"
 HOST_MAKES: dict[str, Any] = {
     **{"listen": [], "tls_listen": [], "max_page": 1, "header": "", "proxies": []},
-    **{"store_address": "unix:/run/m.sock", "types": ""},
+    **{"store_address": "unix:/run/m.sock", "types": "", "http2_directive": True},
 }
 SITE = {"server_names": ["a.example"], "root": "/srv/a"}
 

@@ -153,6 +153,9 @@ class _Screen:
 
         from memfis.commands.top_view import view
 
+        # rich would take these for the size of the terminal, whatever it becomes.
+        for name in ("COLUMNS", "LINES"):
+            os.environ.pop(name, None)
         console = Console()
         with keyboard() as keys, Live(screen=True, auto_refresh=False, console=console) as live:
             while not self._done:

@@ -162,10 +162,9 @@ def test_command_is_in_the_path(host):
 
 def test_manual_pages_are_those_of_the_agent(host):
     for page in ("man1/memfis.1", "man5/memfis.toml.5"):
-        place = host.file(f"/usr/local/share/man/{page}")
-        assert place.is_symlink
-        assert place.linked_to == f"/opt/memfis/agent/share/man/{page}"
-        assert ".SH NAME" in place.content_string
+        place = f"/usr/local/share/man/{page}"
+        assert host.check_output("readlink %s", place) == f"/opt/memfis/agent/share/man/{page}"
+        assert ".SH NAME" in host.file(place).content_string
 
 
 def test_words_of_the_command_are_completed(host):

@@ -21,6 +21,7 @@ NOT_OURS = (
     "/etc/systemd/system/multi-user.target.wants/",
     "/etc/rc",
     "/home/deploy",
+    "/mnt/",
     "/root/",
     "/srv/",
     "/usr/lib/python3",
@@ -38,8 +39,9 @@ def left(host, before, kind):
 
 
 def test_nothing_is_thrown_away_that_is_nowhere_else(host, fetch, play, sites):
-    site = "--site files.example.org --store memcached:///run/memfis-store/memcached.sock /mnt"
-    host.check_output(f"memfis mount {site} && echo kept >/mnt/page.html && umount /mnt")
+    site = "--site files.example.org --store memcached:///run/memfis-store/memcached.sock /mnt/kept"
+    host.check_output(f"mkdir /mnt/kept && memfis mount {site}")
+    host.check_output("echo kept >/mnt/kept/page.html && umount /mnt/kept")
     done = play(sites[:1], "--extra-vars=memfis_state=absent")
     assert done.returncode != 0
     assert "holds the files of files.example.org, which are nowhere else" in done.stdout
