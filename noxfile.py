@@ -234,6 +234,6 @@ def pythons(session: nox.Session, distribution: str) -> None:
 
 @nox.session
 def first_run(session: nox.Session) -> None:
-    """Run the README's first command, word for word, on a fresh Debian 12."""
+    """Run the README's first command, word for word, on a fresh Debian 13."""
     install(session, "test", "molecule", project=False)
-    session.run("pytest", "tests/hosts", env=containers(session, DISTRIBUTIONS[0], "first-run"))
+    session.run("pytest", "tests/hosts", env=containers(session, DISTRIBUTIONS[1], "first-run"))
