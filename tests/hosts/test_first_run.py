@@ -65,7 +65,7 @@ def test_first_command_without_systemd_serves_in_the_foreground(
     output = serve(machine, first_command, "http://127.0.0.1:8080/")
     assert "127.0.0.1:8080" in output
     # For others too, as a container's published port needs it.
-    listening = "cd memfis && ./deploy --listen 0.0.0.0:8081"
+    listening = "./deploy --listen 0.0.0.0:8081"
     serve(machine, listening, "http://$(hostname -i | cut -d' ' -f1):8081/")
     assert machine.run("ls /tmp").stdout == ""
 
