@@ -9,6 +9,7 @@ of groff_man(7); they are in the wheel as share/man.
 import re
 import sys
 from collections.abc import Iterable, Iterator
+from inspect import cleandoc
 from pathlib import Path
 
 import click
@@ -61,7 +62,8 @@ def marked(text: str) -> str:
 
 def _paragraphs(help_text: str) -> Iterator[str]:
     """Yield lines for a text as click has it: a paragraph after `\\b` keeps its lines."""
-    for number, paragraph in enumerate(help_text.strip().split("\n\n")):
+    # As Python 3.13 and later have docstrings, without the indentation of the code.
+    for number, paragraph in enumerate(cleandoc(help_text).split("\n\n")):
         lines = paragraph.splitlines()
         if number:
             yield ".PP"
