@@ -7,21 +7,17 @@ more than X-Memfis does.
 
 import os
 import re
-import subprocess
 from collections.abc import Collection, Iterator, Mapping
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from typing import NamedTuple
 
 from memfis.errors import ProgramError
+from memfis.nginx.running import Refused, RunningNginx
 from memfis.settings.nginx_lines import directives
 from memfis.settings.server_names import fitness
 
-PATIENCE = 60.0
-"""Seconds that nginx has to read its configuration: it may resolve names of hosts."""
-
 _FILE = re.compile(r"^# configuration file (.+):$", re.MULTILINE)
 _WARNING = re.compile(r"^.*\[warn\] (?:\d+#\d+: )?")
-_SBIN = "/usr/sbin:/sbin:/usr/local/sbin"
 _UNASKABLE = ("quic", "udp")
 
 
@@ -128,26 +124,12 @@ def read_configuration(main: str | None = None) -> Configuration:
 
     Raises ProgramError, with nginx's own words, when nginx does not take it.
     """
-    command = ["nginx", "-T", *(["-c", main] if main else [])]
-    path = f"{os.environ.get('PATH', os.defpath)}:{_SBIN}"
     try:
-        done = subprocess.run(
-            command,
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            timeout=PATIENCE,
-            env={**os.environ, "PATH": path, "LC_ALL": "C"},
-        )
-    except FileNotFoundError as error:
-        raise ProgramError("nginx is not installed") from error
-    except subprocess.TimeoutExpired as error:
-        raise ProgramError(f"nginx -T: no answer within {PATIENCE:.0f} seconds") from error
-    if done.returncode:
-        said = [line for line in done.stderr.splitlines() if "[emerg]" in line]
-        raise ProgramError(f"nginx does not take its configuration: {(said or [''])[-1].strip()}")
-    warned = [_WARNING.sub("", line) for line in done.stderr.splitlines() if "[warn]" in line]
-    return parse(done.stdout)._replace(warnings=tuple(dict.fromkeys(warned)))
+        dump = RunningNginx(Path(main) if main else None).read()
+    except Refused as error:
+        raise ProgramError(f"nginx does not take its configuration: {error}") from error
+    warned = [_WARNING.sub("", line) for line in dump.errors if "[warn]" in line]
+    return parse(dump.text)._replace(warnings=tuple(dict.fromkeys(warned)))
 
 
 def parse(dump: str) -> Configuration:

@@ -11,6 +11,9 @@ from typing import NamedTuple
 
 from memfis.errors import ProgramError
 
+READING = 60.0
+"""Seconds that nginx has to read its configuration: it may resolve names of hosts."""
+
 PATIENCE = 30.0
 """Seconds for new workers to be there, and the old ones to take no more requests."""
 
@@ -24,35 +27,48 @@ class Refused(ProgramError):
     """nginx refuses its configuration, or did not take it. The text is its own message."""
 
 
+class Dump(NamedTuple):
+    """What nginx says of its configuration (`nginx -T`)."""
+
+    text: str
+    """All files, each below a line with its path."""
+    errors: tuple[str, ...]
+    """The lines of its standard error."""
+
+
 class RunningNginx(NamedTuple):
-    """The nginx whose main file is `configuration`."""
+    """The nginx whose main file is `configuration`; None: its own."""
 
-    configuration: Path
+    configuration: Path | None
 
-    def read(self) -> str:
-        """Return all that it reads, as `nginx -T` has it; raises Refused, ProgramError.
+    def read(self) -> Dump:
+        """Return all that it reads; raises Refused, ProgramError.
 
         That is the configuration on disk, which it would take at its next reload.
         """
         found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")
         if not found:
             raise ProgramError("nginx is not installed")
-        done = subprocess.run(
-            [found, "-T", "-c", os.fspath(self.configuration)],
-            capture_output=True,
-            text=True,
-            errors="surrogateescape",
-            stdin=subprocess.DEVNULL,
-            check=False,
-        )
+        chosen = ["-c", os.fspath(self.configuration)] if self.configuration else []
+        try:
+            done = subprocess.run(
+                [found, "-T", *chosen],
+                capture_output=True,
+                text=True,
+                errors="surrogateescape",
+                stdin=subprocess.DEVNULL,
+                timeout=READING,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise ProgramError(f"nginx -T: no answer within {READING:.0f} seconds") from error
+        lines = tuple(done.stderr.strip().splitlines())
         if done.returncode != 0:
-            lines = done.stderr.strip().splitlines()
             said = [line for line in lines if "[emerg]" in line or "[alert]" in line]
             raise Refused("; ".join(said or lines[-1:]))
-        return done.stdout
+        return Dump(done.stdout, lines)
 
     def reload(self, text: str) -> bool:
-        """Let it read its configuration `text` (as `read` returns it) again.
+        """Let it read its configuration `text` (as in what `read` returns) again.
 
         Returns when no request begins any more with the one before; False: it does not run, and
         reads it when it starts. Raises Refused.

@@ -9,7 +9,8 @@ import re
 import time
 from pathlib import Path
 
-from memfis.nginx.running import Refused, RunningNginx
+from memfis.errors import ProgramError
+from memfis.nginx.running import RunningNginx
 
 DIRECTORY = "memfis-off"
 """Beside nginx's main file; site.conf.j2 has it too."""
@@ -60,14 +61,14 @@ class Switch:
         """Use the nginx whose main file is `configuration`; raises Refused, ProgramError."""
         self._configuration = configuration
         self._nginx = RunningNginx(configuration)
-        self.sites = frozenset(_SWITCH.findall(self._nginx.read()))
+        self.sites = frozenset(_SWITCH.findall(self._nginx.read().text))
         """The names of the sites that can be switched."""
 
     def turn(self, sites: list[str], *, off: bool) -> bool:
         """Switch `sites` off, or on again; returns whether an nginx runs, which has taken it.
 
-        Also where they are so already: nginx may not have read it. Raises Refused, with everything
-        as it was.
+        Also where they are so already: nginx may not have read it. Raises Refused or ProgramError,
+        with everything as it was.
         """
         before = {site: self._now(site) for site in sites}
         for site in sites:
@@ -76,8 +77,8 @@ class Switch:
             elif not off:
                 self._write(site, None)
         try:
-            return self._nginx.reload(self._nginx.read())
-        except Refused:
+            return self._nginx.reload(self._nginx.read().text)
+        except ProgramError:
             for site, text in before.items():
                 self._write(site, text)
             raise
