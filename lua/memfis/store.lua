@@ -7,7 +7,6 @@ local KEPT = 32 -- connections for each worker
 local LONGEST_KEY = 250
 local VALUE = "^VA (%d+) f(%d+) c(%d+)$"
 local STATE = "^HD f(%d+) c(%d+)$"
-local TIMES = { connect = 100, answer = 250 } -- milliseconds, as fallback_disk.j2 has them
 
 local escapes = {}
 for code = 0, 32 do
@@ -25,7 +24,6 @@ end
 
 local function connect(address)
     local socket = ngx.socket.tcp()
-    socket:settimeouts(TIMES.connect, TIMES.answer, TIMES.answer)
     local host, port = address:match("^([^/]+):(%d+)$")
     local done, why
     if host then

@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cache
@@ -28,7 +29,7 @@ MIME_TYPES = Path("/etc/nginx/mime.types")
 READER = os.environ.get("MEMFIS_TEST_READER", "memcached_pass")
 """What sites read by whose tests do not say it."""
 
-STORE_TIMEOUT = re.compile(r"\b(memcached_(?:connect|send|read)_timeout) \w+;")
+STORE_TIMEOUT = re.compile(r"\b((?:memcached|lua_socket)_(?:connect|send|read)_timeout) \w+;")
 
 
 @cache
@@ -77,6 +78,7 @@ class Site:
         if not has_types(self.settings["extra"]):
             listed = MIME_TYPES.read_text("utf-8")
             self.settings["types"] = all_types(listed, self.settings["types"] or {})
+        self.told: Path | None = None
         self.stored = self.settings["source"] == "store"
         if self.stored:
             self.settings["root"] = ""
@@ -92,7 +94,21 @@ class Site:
 
     def put(self, path: str | bytes, page: bytes, flags: int = 0, expire: int = 0) -> None:
         """Put a page into the store; `path` is the URL's, decoded, and begins with a slash."""
-        self.store.put(keys.page_key(self.name, os.fsencode(path)), page, flags, expire)
+        key = keys.page_key(self.name, os.fsencode(path))
+        self.store.put(key, page, flags, expire)
+        self.tell(key)
+
+    def tell(self, *changed: bytes) -> None:
+        """Tell nginx, if it is there and reads by Lua, that the items at these keys have changed.
+
+        Without any: that all have.
+        """
+        if self.told is None or not listening(self.told):
+            return
+        numbers = [b"%d" % (zlib.crc32(key) % 4096) for key in changed]
+        with Connection(self.told) as connection:
+            answer = connection.ask("/changed", "POST", body=b" ".join(numbers) or b"all")
+        assert answer.status == 204
 
     def get(
         self,
@@ -152,6 +168,8 @@ class Nginx:
             "lua": os.fspath(LUA),
         }
         for site in sites:
+            if site.settings["from_memory"] == "lua":
+                site.told = self.told
             conf = directory / f"{site.name}.conf"
             text = render("site.conf.j2", site=site.settings)
             if patient and site.settings["memory"]:
