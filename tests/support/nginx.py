@@ -20,7 +20,14 @@ from support.memcached import Memcached
 from support.process import Process, listening, unprivileged
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
+LUA = Path(__file__).parents[2] / "lua"
+LUA_MODULES = tuple(
+    f"/usr/lib/nginx/modules/{name}.so" for name in ("ndk_http_module", "ngx_http_lua_module")
+)
 MIME_TYPES = Path("/etc/nginx/mime.types")
+READER = os.environ.get("MEMFIS_TEST_READER", "memcached_pass")
+"""What sites read by whose tests do not say it."""
+
 STORE_TIMEOUT = re.compile(r"\b(memcached_(?:connect|send|read)_timeout) \w+;")
 
 
@@ -64,6 +71,7 @@ class Site:
             "store_address": store.address,
             "origin_socket": os.fspath(self.origin),
             "runs_scripts": runs_scripts(settings),
+            **({"from_memory": READER} if settings.get("source") != "store" else {}),
             **settings,
         }
         if not has_types(self.settings["extra"]):
@@ -135,11 +143,19 @@ class Nginx:
         workers: int = 1,
         more: str = "",
         patient: bool = False,
+        first_level: int = 64,
     ) -> None:
         user = unprivileged()
         included = directory / "sites.conf"
         self.sites = sites
         self.log = directory / "error.log"
+        self.told = directory / "first-level.sock"
+        self.reads_by_lua = any(site.settings["from_memory"] == "lua" for site in sites)
+        self.first_level = {
+            "socket": os.fspath(self.told),
+            "memory": first_level,
+            "lua": os.fspath(LUA),
+        }
         for site in sites:
             conf = directory / f"{site.name}.conf"
             text = render("site.conf.j2", site=site.settings)
@@ -159,6 +175,8 @@ class Nginx:
                 workers=workers,
                 mime_types=os.fspath(MIME_TYPES),
                 site_file=os.fspath(included),
+                modules=LUA_MODULES if self.reads_by_lua else (),
+                first_level=self.first_level if self.reads_by_lua else None,
             )
         )
         self._process = Process(
