@@ -72,8 +72,8 @@ end
 --
 -- `address`: where the store is, `unix:PATH` or `HOST:PORT`. `mark`: the name of nginx's variable that says, by
 -- `1`, that memory answered; empty: nobody wants to know. `whole`: the name of the one that is empty where parts
--- of a page are the disk's to send (site.conf.j2).
-function _M.answer(site, address, key, mark, whole)
+-- of a page are the disk's to send (site.conf.j2). `files`: every page is of a file, so that it has parts.
+function _M.answer(site, address, key, mark, whole, files)
     local var = ngx.var
     local takes_gzip = gzip.is_taken(var.http_accept_encoding) and var.server_protocol ~= "HTTP/1.0"
     local done, entry, body, packed = pcall(look_up, address, store.escaped(key), takes_gzip)
@@ -87,7 +87,7 @@ function _M.answer(site, address, key, mark, whole)
     if conditional and not entry.etag and not entry.own_etag then
         return fall_back(site, "conditional")
     end
-    say(entry, body, packed, not packed and (not takes_gzip or var[whole] == ""))
+    say(entry, body, packed, not packed and (files or entry.modified) and (not takes_gzip or var[whole] == ""))
     if mark ~= "" then
         var[mark] = "1"
     end

@@ -238,6 +238,11 @@ class Web:
         self._ends.callback(self.nginx.end)
         self.nginx.start()
 
+    def asked(self) -> int:
+        """Return how often nginx asked the store for a page so far, with its head or without."""
+        gets = int(self.store.stats()[b"cmd_get"])
+        return gets // 2 if self.nginx.reads_by_lua else gets
+
     def end(self) -> None:
         """End nginx, then the store."""
         self._ends.close()
