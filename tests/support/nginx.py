@@ -76,6 +76,11 @@ class Site:
         self.root = Path(self.settings["root"])
         self.root.mkdir(exist_ok=True)
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether memory is asked for its pages."""
+        return bool(self.settings["from_memory"] != "off")
+
     def write(self, path: str | bytes, content: bytes) -> None:
         """Write a file into the web root, with the directories above it."""
         file = self.root / os.fsdecode(path)
@@ -138,7 +143,7 @@ class Nginx:
         for site in sites:
             conf = directory / f"{site.name}.conf"
             text = render("site.conf.j2", site=site.settings)
-            if patient and site.settings["memory"]:
+            if patient and site.in_memory:
                 text, changed = STORE_TIMEOUT.subn(r"\1 20s;", text)
                 assert changed
             conf.write_bytes(os.fsencode(text))
@@ -163,7 +168,7 @@ class Nginx:
     def start(self) -> None:
         """Start it, and wait until every site answers."""
         sockets = [
-            site.origin if not site.stored and site.settings["memory"] else site.public
+            site.origin if not site.stored and site.in_memory else site.public
             for site in self.sites
         ]
         self._process.start(lambda: all(map(listening, sockets)))

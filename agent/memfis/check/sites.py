@@ -103,8 +103,8 @@ def check_site(site: Site, configuration: Configuration, runtime: Path) -> Check
 
 
 def _stored(site: Site, problems: list[str]) -> Stored:
-    if not site.memory:
-        return Stored(0, True, [Target("/", None, "memory: false")])
+    if not site.in_memory:
+        return Stored(0, True, [Target("/", None, "from_memory: off")])
     store = Store.of(site)
     try:
         return stored(site, store)
@@ -225,7 +225,7 @@ class _Asker:
         if is_own or answer.status in _OWN_SAY or _wants_certificate(answer):
             # A request that PHP answers for itself, or nginx by rules of its own.
             return (None if answer.status < 502 else f"status {answer.status}"), served_by
-        if not self._site.memory:
+        if not self._site.in_memory:
             # It has no listener that is the disk alone, as it is nothing else.
             return (None if answer.status < 500 else f"status {answer.status}"), served_by
         expected = self._expected(host, target)

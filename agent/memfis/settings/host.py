@@ -11,7 +11,7 @@ from memfis.settings.declare import Table, variable
 from memfis.settings.gateway import BUCKET, CONNECTION, GATEWAY
 from memfis.settings.kinds import Choice, Flag, Integer, ListOf, Text
 from memfis.settings.mount import MOUNT
-from memfis.settings.site import MAX_PAGE, SITE
+from memfis.settings.site import FROM_MEMORY, MAX_PAGE, READER, SITE
 from memfis.settings.site_parts import PROXIES
 
 RUN_DIRECTORY = "/run/memfis"
@@ -62,6 +62,12 @@ HOST = Table(
             "X-Memfis",
             "response header that says HIT or FALLBACK; empty: none",
             group="What nginx says, and what it takes from memory.",
+        ),
+        _play(
+            "from_memory",
+            FROM_MEMORY,
+            READER,
+            "what takes pages from memory in nginx, see `from_memory` of a site",
         ),
         _play(
             "proxies",
