@@ -92,6 +92,8 @@ def toml_of_the_role(
         ansible_managed="",
         __memfis_version=__version__,
         memfis_store_address="unix:/run/m.sock",
+        __memfis_lua=complete["from_memory"] == "lua",
+        __memfis_first_level_socket="/run/memfis-origin/.first-level.sock",
         __memfis_nginx_user="www-data",
         __memfis_run_directory="/run/memfis",
         memfis_metrics=metrics,

@@ -16,7 +16,6 @@ from memfis.control.client import ask_status
 from memfis.control.messages import Keeping
 from memfis.errors import StoreError
 from memfis.nginx.switch import off_since, told_off
-from memfis.settings.addresses import StoreAddress
 from memfis.settings.nginx_lines import directives
 from memfis.settings.values import Site
 from memfis.store import Store
@@ -106,7 +105,7 @@ def check_site(site: Site, configuration: Configuration, runtime: Path) -> Check
 def _stored(site: Site, problems: list[str]) -> Stored:
     if not site.in_memory:
         return Stored(0, True, [Target("/", None, "from_memory: off")])
-    store = Store(StoreAddress.parse(site.store))
+    store = Store.of(site)
     try:
         return stored(site, store)
     except StoreError as error:

@@ -17,6 +17,9 @@ from memfis.settings.site_parts import PROXIES
 RUN_DIRECTORY = "/run/memfis"
 STORE_SOCKET = "/run/memfis-store/memcached.sock"
 
+FIRST_LEVEL = 64
+"""MiB in which nginx itself keeps pages."""
+
 BY_THE_ROLE = ("connection", "bucket", "user", "password_file", "certificate", "listen")
 """Settings of the gateway that the role writes, from variables of their own."""
 
@@ -68,6 +71,13 @@ HOST = Table(
             FROM_MEMORY,
             READER,
             "what takes pages from memory in nginx, see `from_memory` of a site",
+        ),
+        _play(
+            "first_level",
+            Integer("a number of MiB, 8 or more", 8, 2**20),
+            FIRST_LEVEL,
+            "MiB in which nginx itself keeps pages of sites with `from_memory: lua`; another size"
+            " empties them",
         ),
         _play(
             "proxies",
