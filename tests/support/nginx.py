@@ -230,11 +230,14 @@ class Web:
         self.sites.append(site)
         return site
 
-    def start(self, workers: int = 1, *, patient: bool = True) -> None:
-        """Start the store and nginx, which is `patient` with it or as our templates have it."""
+    def start(self, workers: int = 1, *, patient: bool = True, more: str = "") -> None:
+        """Start the store and nginx, which is `patient` with it or as our templates have it.
+
+        `more`: what else is at http level.
+        """
         self._ends.callback(self.store.end)
         self.store.start()
-        self.nginx = Nginx(self.directory, *self.sites, workers=workers, patient=patient)
+        self.nginx = Nginx(self.directory, *self.sites, workers=workers, patient=patient, more=more)
         self._ends.callback(self.nginx.end)
         self.nginx.start()
 
