@@ -213,6 +213,15 @@ class Nginx:
         """End it: SIGTERM fast, SIGQUIT when every request is answered, SIGKILL all at once."""
         self._process.end(number)
 
+    def reload(self) -> None:
+        """Let it read its configuration again, with workers of its own."""
+        self._process.signal(signal.SIGHUP)
+
+    def kill_a_worker(self) -> None:
+        """Kill the worker that was started first, without a word to it."""
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+
 
 class Web:
     """A store, an nginx and their sites; `start` once all sites are there."""
@@ -230,14 +239,14 @@ class Web:
         self.sites.append(site)
         return site
 
-    def start(self, workers: int = 1, *, patient: bool = True, more: str = "") -> None:
+    def start(self, workers: int = 1, *, patient: bool = True, **more: Any) -> None:
         """Start the store and nginx, which is `patient` with it or as our templates have it.
 
-        `more`: what else is at http level.
+        `more`: what else Nginx takes.
         """
         self._ends.callback(self.store.end)
         self.store.start()
-        self.nginx = Nginx(self.directory, *self.sites, workers=workers, patient=patient, more=more)
+        self.nginx = Nginx(self.directory, *self.sites, workers=workers, patient=patient, **more)
         self._ends.callback(self.nginx.end)
         self.nginx.start()
 
