@@ -159,6 +159,12 @@ class Store:
         """Return whether each of `keys` has the size and flags that are `expected`, in order."""
         return self._wire.confirm(keys, expected)
 
+    def confirm_values(
+        self, keys: Sequence[bytes], expected: Sequence[tuple[bytes, int]]
+    ) -> list[bool]:
+        """Return whether each of `keys` has the small value and the flags that are `expected`."""
+        return self._wire.confirm_values(keys, expected)
+
     def set_many(
         self, items: Sequence[Item], ttl: int = 0, after: Item | None = None
     ) -> list[tuple[bytes, str]]:
