@@ -59,6 +59,7 @@ def verify(
       missing    a file that should be in memory is not
       different  page and file differ
       damaged    the stored form of a page is broken
+      head       the page is right, and what the reader in Lua says beside it is missing or is not
       stray      nothing on disk stands for it
       exposed    it is on disk, but may not be served from memory: nginx's user may not read it,
                  or settings do not publish it

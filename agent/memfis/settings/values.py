@@ -128,6 +128,11 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         return self.from_memory != "off"
 
     @property
+    def has_heads(self) -> bool:
+        """Whether pages of files have heads: only the reader in Lua asks for them."""
+        return self.from_memory == "lua"
+
+    @property
     def compression(self) -> Compression:
         """What the settings `compress_*` say."""
         return Compression(
