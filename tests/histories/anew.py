@@ -25,9 +25,13 @@ def _items(store: Memcached) -> dict[bytes, Any]:
         client.serde = model.Plain()
         found = client.get_many(model.keys(store))
     compared: dict[bytes, Any] = dict(found)
-    for key, (value, _) in found.items():
+    for key, (value, flags) in found.items():
         if key.startswith(b"memfis-site://"):
             compared[key] = "there"  # with the time of the sync
+        elif key.startswith(b"memfis-head://"):
+            compared[key] = "there"  # a new store does not know what was there before
+        elif key.startswith(b"memfis://"):
+            compared[key] = value, flags & ~1
         elif key.startswith(b"memfis-dir://"):
             log = decode_log(value)
             compared[key] = log and {name: _kept(entry) for name, entry in log.entries.items()}
@@ -37,7 +41,8 @@ def _items(store: Memcached) -> dict[bytes, Any]:
 def _kept(entry: Entry) -> Entry:
     """Return `entry` without times that may be older, which at worst has a file read once more.
 
-    Of a directory nothing depends on them; a new name elsewhere changes a file's (`st_ctime`).
+    Of a directory nothing depends on them; a new name elsewhere changes a file's (`st_ctime`). And
+    without what a new store cannot know of contents before.
     """
     time_ns = 0 if entry.is_directory else entry.mtime_ns
-    return replace(entry, racy=False, mtime_ns=time_ns, ctime_ns=0)
+    return replace(entry, racy=False, mtime_ns=time_ns, ctime_ns=0, ambiguous=False)

@@ -49,6 +49,8 @@ class History(NamedTuple):
     """Makes the web root, before the agent is started."""
     events: list[Operation]
     """Operations on the tree, and what else may happen: the methods of `World`."""
+    reader: str = "memcached_pass"
+    """What takes the site's pages from memory: `lua` wants heads beside them."""
 
     def shown(self) -> str:
         """Return the history as a Python literal."""
@@ -58,11 +60,12 @@ class History(NamedTuple):
 class World(Losses):
     """A tree, a store and an agent. Every public method is an event."""
 
-    def __init__(self, directory: Path, *, pinned: bool) -> None:
+    def __init__(self, directory: Path, *, pinned: bool, reader: str) -> None:
         user = unprivileged()
         self._directory = directory
         self._user = user.pw_name if user else None
         self._reader = model.Reader(user)
+        self._from_memory = reader
         super().__init__(Memcached(directory))
         self._store_runs = False
         (directory / "site").mkdir()
@@ -90,6 +93,7 @@ class World(Losses):
             "name": model.SITE.decode(),
             "root": os.fsdecode(self._tree.given),
             "exclude": self._exclude,
+            "from_memory": self._from_memory,
         }
         new.write_text(toml(settings, [site]))
         new.rename(path)
@@ -198,7 +202,9 @@ class World(Losses):
         return self._agent.log.read_text(errors="replace") if self._agent.log.exists() else ""
 
     def _site(self) -> model.Site:
-        return model.Site(self._tree.given, self._reader, self._exclude)
+        return model.Site(
+            self._tree.given, self._reader, self._exclude, heads=self._from_memory == "lua"
+        )
 
     def _differences(self) -> list[str]:
         return model.differences(self._site(), self._store)
@@ -276,7 +282,7 @@ def run(history: History) -> list[str]:
     """Let `history` happen; return what is wrong at its end, and what the agent said."""
     own_namespace()
     with reachable_directory() as directory, ExitStack() as stack:
-        world = World(directory, pinned=history.kind == "pinned")
+        world = World(directory, pinned=history.kind == "pinned", reader=history.reader)
         stack.callback(world._close)
         try:
             for operation in history.tree:

@@ -19,7 +19,7 @@ class Losses:
             client.flush_all()
 
     def lose(self, kind: str, number: int) -> None:
-        """Delete one item: a `page`, a `directory`, or the `site`'s own."""
+        """Delete one item: a `page`, a `head`, a `directory`, or the `site`'s own."""
         with suppress(OSError), self._store.client() as client:
             for key in self._pick(kind, number):
                 client.delete(key, noreply=False)
@@ -33,6 +33,7 @@ class Losses:
                 client.replace(key, value, flags=number_of[flags], noreply=False)
 
     def _pick(self, kind: str, number: int) -> list[bytes]:
-        scheme = {"page": b"memfis://", "directory": b"memfis-dir://", "site": b"memfis-site://"}
-        found = [key for key in model.keys(self._store) if key.startswith(scheme[kind])]
+        kinds = {"page": "", "head": "-head", "directory": "-dir", "site": "-site"}
+        scheme = f"memfis{kinds[kind]}://".encode()
+        found = [key for key in model.keys(self._store) if key.startswith(scheme)]
         return found[number % len(found) :][:1] if found else []

@@ -81,9 +81,11 @@ class Reader:
 
 @dataclass
 class Public:
-    """What is to be in memory: content by key, and the keys of directory items."""
+    """What is to be in memory: content and time by key, and the keys of directory items."""
 
     pages: dict[bytes, bytes] = field(default_factory=dict)
+    times: dict[bytes, int] = field(default_factory=dict)
+    """When the file of each page was modified, in nanoseconds."""
     directories: set[bytes] = field(default_factory=set)
 
 
@@ -99,11 +101,13 @@ class Site:
     root: bytes
     reader: Reader
     exclude: Sequence[str]
+    heads: bool = False
+    """Whether its pages have heads."""
 
 
 def public(site: Site) -> Public:
     """Return what `site` is to have in memory."""
-    found = Public({}, {_directory_key(b"/")})
+    found = Public(directories={_directory_key(b"/")})
     if site.reader.open([site.root], []):
         root = os.path.realpath(site.root)
         _visit(found, site, root, root, b"/", [_identity(os.stat(root))], linked=False)
@@ -121,7 +125,7 @@ def _visit(
 ) -> None:
     found.directories.add(_directory_key(url))
     directories: dict[bytes, tuple[bytes, tuple[int, int], bool]] = {}
-    files: dict[bytes, bytes] = {}
+    files: dict[bytes, tuple[bytes, int]] = {}
     for name in os.listdir(directory):
         path = directory + b"/" + name
         try:
@@ -142,15 +146,16 @@ def _visit(
         if enters and not (link and (linked or identity in above)):
             directories[path] = name, identity, link
         elif stat.S_ISREG(status.st_mode):
-            files[path] = name
+            files[path] = name, status.st_mtime_ns
     opened = site.reader.open(list(directories), list(files))
     for path, (name, identity, link) in directories.items():
         if path in opened:
             below = [*above, identity]
             _visit(found, site, root, path, url + name + b"/", below, linked or link)
-    for path, name in files.items():
+    for path, (name, time_ns) in files.items():
         if path in opened and _fits(name, opened[path]):
             found.pages[file_key(url, name)] = opened[path]
+            found.times[file_key(url, name)] = time_ns
 
 
 def _directory_key(url: bytes) -> bytes:
@@ -213,7 +218,7 @@ class Plain:
 def keys(store: Memcached) -> list[bytes]:
     """Return every key of the site in the store, sorted."""
     listed = (line.split()[0].removeprefix(b"key=") for line in store.items())
-    ours = re.compile(rb"memfis(-private|-dir|-site)?://" + re.escape(SITE) + rb"(/|\Z)")
+    ours = re.compile(rb"memfis(-private|-dir|-site|-head)?://" + re.escape(SITE) + rb"(/|\Z)")
     return sorted(key for key in map(unquote_to_bytes, listed) if ours.match(key))
 
 
@@ -224,18 +229,49 @@ def differences(site: Site, store: Memcached) -> list[str]:
         client.serde = Plain()
         there = keys(store)
         found = client.get_many(there)
-    wrong = [f"missing: {key!r}" for key in sorted(expected.pages.keys() - found.keys())]
+    heads = {head_key(page): page for page in expected.pages} if site.heads else {}
+    needed = expected.pages.keys() | heads.keys()
+    wrong = [f"missing: {key!r}" for key in sorted(needed - found.keys())]
     for key in there:
         if key == b"memfis-site://" + SITE or key in expected.directories or key not in found:
+            continue
+        if key in heads:
+            page = heads[key]
+            file = expected.pages[page], expected.times[page]
+            if not _is_head(found[key], found.get(page), *file):
+                wrong.append(f"{found[key]} is not the head of {page!r}")
             continue
         if key not in expected.pages:
             wrong.append(f"not expected: {key!r}")
             continue
         value, flags = found[key]
+        flags &= ~1 if site.heads else ~0
         reason = wrong_page(value, flags, expected.pages[key])
         if reason:
             wrong.append(f"{reason}: {key!r}")
     return wrong
+
+
+def head_key(page: bytes) -> bytes:
+    """Return the key of the head of the page whose key is `page`."""
+    return page.replace(b"memfis", b"memfis-head", 1)
+
+
+def _is_head(
+    head: tuple[bytes, int], page: tuple[bytes, int] | None, content: bytes, time_ns: int
+) -> bool:
+    """Whether `head` is that of `page`, of a file with `content` and a modification time.
+
+    Its validator may be that of the content in any case: what was there before is not known.
+    """
+    value, flags = head
+    if page is None or page[1] != flags:
+        return False
+    if flags & 1:
+        etag = b'"m%x-%x"' % (zlib.crc32(content) & 0xFFFFFFFC, len(content))
+        return value == b"1 200 - -\nETag:" + etag + b"\n"
+    seconds, nanoseconds = divmod(time_ns, 10**9)
+    return value == b"1 200 - %d.%09d\n" % (seconds, nanoseconds) and seconds >= 315_619_200
 
 
 def wrong_page(value: bytes, flags: int, content: bytes) -> str | None:

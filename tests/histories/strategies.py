@@ -30,6 +30,8 @@ modes = st.sampled_from([0o644, 0o600, 0o000, 0o755, 0o700, 0o711, 0o744, 0o750,
 
 permissions = st.sampled_from([0, 1, 4, 5, 7])
 
+LOSABLE = ["page", "head", "directory", "site"]
+
 ROOTS = [b"", b"..", b"../.."]
 """The web root and the directories above it."""
 
@@ -140,7 +142,7 @@ deaths: st.SearchStrategy[Operation] = st.sampled_from(
 
 losses: st.SearchStrategy[Operation] = st.one_of(
     st.just(("flush",)),
-    st.tuples(st.just("lose"), st.sampled_from(["page", "directory", "site"]), st.integers(0, 200)),
+    st.tuples(st.just("lose"), st.sampled_from(LOSABLE), st.integers(0, 200)),
     st.tuples(
         st.just("deface"),
         st.integers(0, 200),
@@ -152,8 +154,8 @@ losses: st.SearchStrategy[Operation] = st.one_of(
 
 
 @st.composite
-def histories(draw: st.DrawFn, kind: str, ends: tuple[str, ...]) -> History:
-    """Return a history of a kind that ends in one of the ways `ends`."""
+def histories(draw: st.DrawFn, kind: str, reader: str, ends: tuple[str, ...]) -> History:
+    """Return a history of a kind and a reader that ends in one of the ways `ends`."""
     end = draw(st.sampled_from(ends))
     files = draw(st.lists(st.sampled_from(FILES), min_size=3, max_size=6, unique=True))
     directories = draw(st.lists(st.sampled_from(DIRECTORIES), min_size=2, max_size=3, unique=True))
@@ -178,4 +180,4 @@ def histories(draw: st.DrawFn, kind: str, ends: tuple[str, ...]) -> History:
         st.tuples(st.just("pause"), st.sampled_from([0, 100, 200, 300])), operation("quiet")
     )
     events = [each for burst in bursts for each in (*burst, draw(rest))]
-    return History(kind, end, tree, [*events, *last])
+    return History(kind, end, tree, [*events, *last], reader)

@@ -19,6 +19,9 @@ FAILED = Path(__file__).parents[2] / ".cache" / "histories"
 KINDS = ("usual", "pinned")
 """Kinds of histories (`History.kind`), by turns."""
 
+READERS = ("lua", "memcached_pass")
+"""Readers of the sites (`History.reader`), by turns of two."""
+
 ENDS = ("sync", "sync beside the agent", "sync --checksum", "agent", "agent", "agent")
 """How histories end (`History.end`): half of them by the agent alone."""
 
@@ -38,7 +41,7 @@ def test_store_and_web_root_are_equal_in_the_end(shard: int) -> None:
         suppress_health_check=list(HealthCheck),
         report_multiple_bugs=False,
     )
-    @given(histories(KINDS[shard % 2], ENDS))
+    @given(histories(KINDS[shard % 2], READERS[shard // 2 % 2], ENDS))
     def check(history: History) -> None:
         if failures and not shrinks:
             return  # the first is told; that a race is lost twice is not to be expected
