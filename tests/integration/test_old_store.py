@@ -6,7 +6,7 @@ from urllib.parse import unquote_to_bytes
 
 import pytest
 
-from support.agent import Agent
+from support.agent import Agent, toml
 from support.command import memfis, memfis_json
 from support.memcached import Memcached
 from support.mount import mounted
@@ -91,6 +91,24 @@ def test_a_sync_sends_nothing_again(old: Memcached, directory: Path, site: str) 
     assert memfis("sync", *named).returncode == 0
     assert written(old, site) == after
     done = memfis("verify", *named)
+    assert (done.returncode, " 0 differ" in done.stdout) == (0, True), done.stdout
+
+
+def test_another_reader_gets_heads_and_no_page_is_sent_again(
+    old: Memcached, directory: Path
+) -> None:
+    make_root(directory / "root")
+    config = directory / "memfis.toml"
+    site = {"name": ROOT_SITE, "root": str(directory / "root"), "from_memory": "lua"}
+    config.write_text(toml({"store": f"memcached://{old.socket}"}, [site]))
+    before = pages(written(old, ROOT_SITE))
+    [report] = memfis_json("sync", "--config", config)["sites"]
+    assert (report["added"], report["changed"], report["bytes_written"]) == (0, 0, 0)
+    after = pages(written(old, ROOT_SITE))
+    heads = {key for key in after if key.startswith(b"memfis-head://")}
+    assert len(heads) == len(before)
+    assert {key: cas for key, cas in after.items() if key not in heads} == before
+    done = memfis("verify", "--config", config, "--site", ROOT_SITE)
     assert (done.returncode, " 0 differ" in done.stdout) == (0, True), done.stdout
 
 

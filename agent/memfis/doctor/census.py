@@ -9,9 +9,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from memfis.layout.keys import directory_key, page_key
+from memfis.layout.keys import directory_key, head_of, page_key
 from memfis.layout.pages import make_page, may_fit
 from memfis.layout.records import Entry, encode_log
+from memfis.layout.validators import head_of_file
 from memfis.settings.values import Site
 from memfis.webroot import WebRoot
 
@@ -50,6 +51,7 @@ class StoredItem(NamedTuple):
     key: int
     value: int
     is_page: bool
+    """Or the head of one."""
     appends: int = 0
     """In how many steps the records of a directory are written."""
 
@@ -139,8 +141,11 @@ def take(site: Site, webroot: WebRoot, progress: Callable[[int], None]) -> Censu
         census.files += 1
         census.bytes += file.size
         url = webroot.url(file.directory, file.name)
-        key = len(page_key(site.name, url))
-        census.items.append(StoredItem(file.path, key, stored, is_page=True))
+        page = page_key(site.name, url)
+        census.items.append(StoredItem(file.path, len(page), stored, is_page=True))
+        if site.has_heads:
+            head = len(head_of_file(file.entry))
+            census.items.append(StoredItem(file.path, len(head_of(page)), head, is_page=True))
     return census
 
 
