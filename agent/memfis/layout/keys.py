@@ -27,6 +27,9 @@ SITE = b"memfis-site://"
 COUNTERS = 4096
 """How many counters nginx has for pages that it keeps in memory of its own."""
 
+_BESIDE = (HEAD, BODY)
+_PAGE_CRC = zlib.crc32(PAGE)
+
 _SITE_NAME = re.compile(r"[a-z0-9.-]+")
 _ESCAPES = {bytes([code]): b"%%%02X" % code for code in (*range(0x21), 0x25)}
 _ESCAPED = re.compile(rb"[\x00-\x20%]")
@@ -108,9 +111,11 @@ def counter(key: bytes) -> int | None:
 
     None: nginx reads no such item.
     """
-    if key.startswith((HEAD, BODY)):
-        key = PAGE + key[len(HEAD) :]
-    return zlib.crc32(key) % COUNTERS if key.startswith(PAGE) else None
+    if key.startswith(PAGE):
+        return zlib.crc32(key) % COUNTERS
+    if key.startswith(_BESIDE):  # as that of its page, which differs in how it begins
+        return zlib.crc32(key[len(HEAD) :], _PAGE_CRC) % COUNTERS
+    return None
 
 
 def directory_key(site: str, path: bytes) -> bytes:

@@ -24,6 +24,9 @@ VALUES = 250
 WINDOW_BYTES = 4 * 1024 * 1024
 """Bytes of values in one window of writes."""
 
+COPIED = 4096
+"""Bytes up to which to copy a value costs less than to hand it to the kernel by itself."""
+
 MONTH = 30 * 24 * 3600
 """Longest relative expiry in seconds; longer ones are sent as Unix time (doc/protocol.txt)."""
 
@@ -284,5 +287,8 @@ def _writes(items: Sequence[Item], ttl: int) -> list[bytes]:
     for item in items:
         value = item.value
         line = b"ms %b %d F%d T%d q\r\n" % (item.key, len(value), item.flags, expires)
-        parts += (line, value, _END)
+        if len(value) < COPIED:
+            parts.append(b"%b%b\r\n" % (line, value))
+        else:
+            parts += (line, value, _END)
     return parts
