@@ -1,41 +1,9 @@
 """`memfis_state: absent`: last of all, as nothing is there any more afterwards."""
 
+from support.left import left, left_files
+
 SITES = "memfis_absent_sites=plain"
 PLAIN = "/etc/nginx/sites-available/added.example.org.conf"
-
-# What apt, systemd, nginx, pip or Ansible leave that no package lists, or what the other tests of
-# this host have put there.
-NOT_OURS = (
-    "/etc/.pwd.lock",
-    "/etc/alternatives/",
-    "/etc/group-",
-    "/etc/gshadow-",
-    "/etc/ld.so.cache",
-    "/etc/memcached.conf",
-    "/etc/nginx/modules-enabled/",
-    "/etc/nginx/sites-",
-    "/etc/passwd-",
-    "/etc/shadow-",
-    "/etc/subgid-",
-    "/etc/subuid-",
-    "/etc/systemd/system/multi-user.target.wants/",
-    "/etc/rc",
-    "/home/deploy",
-    "/mnt/",
-    "/root/",
-    "/srv/",
-    "/usr/lib/python3",
-    "/usr/local/lib/python3",
-    "/usr/share/",
-    "/var/lib/",
-    "/var/www",
-)
-
-
-def left(host, before, kind):
-    """Return what the host has of `kind` and had not before the first play."""
-    lines = host.check_output("sh /root/what-is-there %s", kind).splitlines()
-    return set(lines) - set(host.file(f"{before}/{kind}").content_string.splitlines())
 
 
 def test_nothing_is_thrown_away_that_is_nowhere_else(host, fetch, play, sites):
@@ -65,20 +33,14 @@ def test_all_is_gone_but_what_is_somebodys(host, fetch, play, sites):
     assert "/run/" not in text
     assert host.file("/srv/www/added/upload.txt").exists
 
-    before = "/root/before-memfis"
-    packaged = set(host.check_output("cat /var/lib/dpkg/info/*.list").splitlines())
-    packaged |= {f"/usr{path}" for path in packaged}  # /bin and the like are links
-    files = left(host, before, "files") - packaged
-    assert not [path for path in files if "memfis" in path and not path.startswith("/root/")]
-    assert sorted(path for path in files if not path.startswith(NOT_OURS)) == []
+    assert left_files(host) == []
     assert "memfis" not in host.check_output("ls /run")
-    for kind in ("users", "groups", "units"):
-        assert not [line for line in left(host, before, kind) if "memfis" in line], kind
-    assert {line.partition(":")[0] for line in left(host, before, "users")} == {"memcache"}
-    assert left(host, before, "groups") == {"memcache"}
+    for kind in ("users", "groups"):
+        assert left(host, kind) == {"memcache"}, kind
+    assert not [line for line in left(host, "units") if "memfis" in line]
     # Nobody has used the package's own service.
-    assert "memcached.service disabled" in left(host, before, "units")
-    assert all("nginx" in line for line in left(host, before, "listeners"))
+    assert "memcached.service disabled" in left(host, "units")
+    assert all("nginx" in line for line in left(host, "listeners"))
     assert not host.run("pgrep --full '[m]emfis-store|/opt/[m]emfis'").stdout
     assert host.check_output("systemctl --failed --no-legend --plain") == ""
 
