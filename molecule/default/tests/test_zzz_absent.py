@@ -1,7 +1,18 @@
 """`memfis_state: absent`: last of all, as nothing is there any more afterwards."""
 
+from pathlib import Path
+
 from support.left import left, left_files
 
+FILES = Path(__file__).parents[3] / "roles" / "memfis" / "files"
+CONTROL = """\
+Package: needs-memcached
+Version: 1
+Architecture: all
+Maintainer: nobody <nobody@example.org>
+Depends: memcached
+Description: as somebody else installs it
+"""
 SITES = "memfis_absent_sites=plain"
 PLAIN = "/etc/nginx/sites-available/added.example.org.conf"
 
@@ -15,6 +26,20 @@ def test_nothing_is_thrown_away_that_is_nowhere_else(host, fetch, play, sites):
     told = " ".join(done.stdout.split())  # Ansible breaks long lines
     assert "holds the files of files.example.org, which are nowhere else" in told
     assert fetch("/").source == "HIT"
+
+
+def test_packages_stay_that_others_need(host):
+    host.check_output(
+        "mkdir -p /root/needs/DEBIAN && printf %s >/root/needs/DEBIAN/control", CONTROL
+    )
+    host.check_output("dpkg-deb --build /root/needs && dpkg --install /root/needs.deb")
+    script = (FILES / "packages_needed.py").read_text()
+    said = host.check_output("python3 -c %s /var/lib/memfis/installed", script).splitlines()
+    host.check_output("dpkg --purge needs-memcached")
+    assert said == [
+        "needs-memcached cannot be without what the role has installed",
+        "nginx, which the role has installed, serves /etc/nginx/sites-enabled/foreign, too",
+    ]
 
 
 def test_all_is_gone_but_what_is_somebodys(host, fetch, play, sites):
