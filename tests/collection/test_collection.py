@@ -172,7 +172,7 @@ def test_the_documentations_playbook_is_one(installed: Path, project: Path) -> N
     # The declaration of settings, which the filters read, is the installed one.
     said = "{{ memfis_sites | memfis.memfis.complete_sites(made) | map(attribute='name') }}"
     made = {"listen": [], "tls_listen": [], "max_page": 1, "header": "", "proxies": []}
-    made |= {"store_address": "", "types": "", "php": {"microcache": ""}}
+    made |= {"from_memory": "lua", "store_address": "", "types": "", "php": {"microcache": ""}}
     asked = run(
         project,
         *("ansible", "localhost", "-i", "hosts.yml", "-m", "ansible.builtin.debug"),

@@ -9,7 +9,7 @@ from memfis.errors import StoreError, StoreRefusedError, UsageError
 from memfis.settings.addresses import StoreAddress
 from memfis.store import Item, Store
 from memfis.store import exchange as to
-from memfis.store.wire import MONTH, WINDOW, WINDOW_BYTES
+from memfis.store.wire import MONTH, VALUES, WINDOW, WINDOW_BYTES
 
 
 def test_bytes_and_any_flags_come_back_as_they_were_written(store: Store) -> None:
@@ -51,6 +51,23 @@ def test_many_items_are_confirmed_in_their_order(store: Store) -> None:
     wrong = [n for n, same in enumerate(store.confirm_many(keys, expected)) if not same]
     assert wrong == [0, 1, WINDOW + 3]
     assert store.confirm_many([], []) == []
+
+
+def test_small_values_are_confirmed_in_their_order(store: Store) -> None:
+    items = [Item(b"k%d" % n, b"a value\r\nEN\r\n" * (n % 3), n) for n in range(2 * VALUES + 7)]
+    assert store.set_many(items) == []
+    keys = [item.key for item in items]
+    expected = [(item.value, item.flags) for item in items]
+    assert store.confirm_values(keys, expected) == [True] * len(items)
+    keys[5] = b"absent"
+    expected[6] = (expected[6][0], 0)
+    expected[VALUES + 1] = (b"another", VALUES + 1)
+    large = Item(keys[-1], b"x" * 500_000, len(items) - 1)
+    assert store.set_many([large]) == []
+    wrong = [n for n, same in enumerate(store.confirm_values(keys, expected)) if not same]
+    assert wrong == [5, 6, VALUES + 1, len(items) - 1]
+    assert store.confirm_values([], []) == []
+    assert store.states([b"absent"]) == [None]  # nothing is left to be read
 
 
 def test_windows_hold_large_values_too(store: Store) -> None:

@@ -267,7 +267,7 @@ def test_memory_off_takes_the_pages_out_whoever_marked_them_and_on_brings_them_b
     host.agent.start()
     before = host.keys("b.example")
     host.rewrite("b.example", installation=None)  # as version 0.1.0 left it
-    host.agent.sites[1]["memory"] = False
+    host.agent.sites[1]["from_memory"] = "off"
     host.agent.reload()
     wait_for(lambda: not host.keys("b.example"), "its pages to go")
     assert host.agent.lines("b.example: memory is off", "4 pages removed")
@@ -280,12 +280,13 @@ def test_memory_off_takes_the_pages_out_whoever_marked_them_and_on_brings_them_b
     assert "unconfigured memfis://b.example/docs/" in done.stdout
     done = memfis("sync", "--config", host.agent.config, "--site", "b.example")
     assert done.returncode == 2
-    assert done.stderr == "memfis: b.example has memory = false: nothing to sync\n"
+    assert done.stderr == 'memfis: b.example has from_memory = "off": nothing to sync\n'
     done = memfis("verify", "--config", host.agent.config, "--http", "http://b.example:1/")
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     done = memfis("doctor", "--config", host.agent.config)
     assert "b.example: memory: off" in done.stdout
-    assert "memory: off" in memfis("status", "--config", host.agent.config).stdout
-    del host.agent.sites[1]["memory"]
+    said = memfis("status", "--config", host.agent.config).stdout
+    assert said.count("memory: off") == said.count("memory: read by memcached_pass") == 1
+    del host.agent.sites[1]["from_memory"]
     host.agent.reload()
     wait_for(lambda: host.keys("b.example") == before, "it to be filled")

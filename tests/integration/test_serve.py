@@ -1,6 +1,7 @@
 """`memfis serve` from start to end, as a user runs it."""
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from memfis.errors import ProgramError
+from memfis.serve import reader
 from support.command import COMMAND, environment
 from support.directory import reachable_directory
 from support.ports import free_port
@@ -93,8 +96,10 @@ def served_as(running: Serving, target: str, answer: tuple[int, str, str]) -> bo
     return served_by == answer[1]
 
 
-def test_a_directory_is_served_from_memory(site: Path) -> None:
-    with serving(site) as running:
+@pytest.mark.parametrize("chosen", [(), ("--from-memory", "memcached_pass")])
+def test_a_directory_is_served_from_memory(site: Path, chosen: tuple[str, ...]) -> None:
+    read_by = chosen[-1] if chosen else "lua"
+    with serving(site, *chosen) as running:
         # A busy machine may be late for nginx's quarter of a second, and then the disk answers.
         for target, text in (
             ("/", "front page"),
@@ -108,6 +113,7 @@ def test_a_directory_is_served_from_memory(site: Path) -> None:
         assert (status, served_by) == (200, "FALLBACK")
         line = next(line for line in running.output.splitlines() if line.startswith("http"))
         assert line.startswith(f"{running.url}/  2 files, 5.5 kB in memory")
+        assert f" as stored, read by {read_by}) in " in line
         assert "2 left to disk: " in line
         assert "1 excluded" in line
         assert "1 larger than 131072 bytes" in line
@@ -252,6 +258,23 @@ def test_a_program_that_is_not_installed_is_named(site: Path, program: str) -> N
     )
     assert done.returncode == 2
     assert done.stderr.startswith(f"memfis: {program} is not installed: try 'apt install")
+
+
+@pytest.mark.parametrize(
+    ("module", "why"),
+    [
+        ("absent.so", "nginx has no Lua module: try 'apt install libnginx-mod-http-lua'"),
+        ("../../../../etc/hostname", "nginx does not take its Lua module: it said: dlopen() "),
+    ],
+)
+def test_lua_that_nginx_has_not_is_missed_where_it_was_asked_for(
+    site: Path, monkeypatch: pytest.MonkeyPatch, module: str, why: str
+) -> None:
+    monkeypatch.setattr(reader, "MODULES", (module,))
+    assert reader.choose(None, site).from_memory == "memcached_pass"
+    with pytest.raises(ProgramError, match=f"^{re.escape(why)}") as raised:
+        reader.choose("lua", site)
+    assert "\n" not in str(raised.value)
 
 
 def test_a_memcached_that_does_not_start_says_why(site: Path) -> None:

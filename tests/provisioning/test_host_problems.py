@@ -20,6 +20,7 @@ SCRIPT = Path(__file__).parents[2] / "roles" / "memfis" / "files" / "host_proble
 HOST_MAKES: dict[str, Any] = {
     **{"listen": [], "tls_listen": [], "max_page": 1, "header": "", "proxies": []},
     **{"store_address": "unix:/run/m.sock", "types": "", "http2_directive": True},
+    "from_memory": "lua",
 }
 SITE = {"server_names": ["a.example"], "root": "/srv/a"}
 

@@ -142,7 +142,7 @@ def test_random_targets(site: Site, rest: bytes) -> None:
 def test_no_two_targets_share_a_page(one: bytes, other: bytes) -> None:
     first, second = page_of(b"/" + one), page_of(b"/" + other)
     if first is not None and first == second:
-        assert one.lower() == other.lower()
+        assert one.partition(b"?")[0].lower() == other.partition(b"?")[0].lower()
 
 
 @pytest.mark.parametrize(

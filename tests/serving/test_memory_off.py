@@ -1,4 +1,4 @@
-"""A site with `memory: false`: nginx answers from the disk, and PHP, with nothing of ours."""
+"""A site with `from_memory: off`: nginx answers from the disk, and PHP, with nothing of ours."""
 
 import json
 from typing import Any
@@ -29,7 +29,7 @@ def said(answer: Answer) -> tuple[int, bytes, list[tuple[str, str]]]:
 
 def test_the_disk_answers_as_behind_memory_and_needs_no_store(web: Web) -> None:
     on = web.site("on.example", **SETTINGS)
-    off = web.site("off.example", memory=False, **SETTINGS | {"root": str(on.root)})
+    off = web.site("off.example", from_memory="off", **SETTINGS | {"root": str(on.root)})
     text = b"<p>disk</p>" * 200
     files = ("index.html", "a/page.html", "a/logo.png", "b/start.htm", "closed/x.html", "404.html")
     for path in files:
@@ -62,7 +62,7 @@ def test_the_disk_answers_as_behind_memory_and_needs_no_store(web: Web) -> None:
 
 
 def test_every_request_is_phps_own(web: Web, php: PhpFpm) -> None:
-    site = site_with(web, php, memory=False)
+    site = site_with(web, php, from_memory="off")
     site.write("logo.txt", b"disk")
     site.put("/hello", b"poisoned")
     site.put("/logo.txt", b"poisoned")

@@ -253,12 +253,13 @@ def test_killed_nginx_does_not_start_before_its_sockets_are_removed(web: Web) ->
     web.start()
     site.put("/", b"memory")
     web.nginx.end(signal.SIGKILL)
-    for left in (site.origin, site.public):
+    sockets = [site.origin, site.public, *([web.nginx.told] if web.nginx.reads_by_lua else [])]
+    for left in sockets:
         wait_for(partial(nobody_listens, left), "the last worker to end")
     with pytest.raises(AssertionError, match="Address already in use"):
         Nginx(web.directory, site).start()
-    site.origin.unlink()
-    site.public.unlink()
+    for left in sockets:
+        left.unlink()
     web.nginx.start()
     assert site.get("/").source == "HIT"
 

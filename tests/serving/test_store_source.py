@@ -15,11 +15,6 @@ GZIP = {"Accept-Encoding": "gzip"}
 TEXT = b"<!doctype html><p>hello</p>" * 40
 
 
-def asked(web: Web) -> int:
-    """Return how often the store was asked so far."""
-    return int(web.store.stats()[b"cmd_get"])
-
-
 def test_pages_come_from_memory_as_those_of_any_site(web: Web) -> None:
     site = web.site(source="store", charset="utf-8")
     web.start()
@@ -142,11 +137,11 @@ def test_error_page_that_is_missing_leaves_nginxs_own(web: Web) -> None:
         ("/404.html", "GET", 404),
         ("/x", "PUT", 404),  # nginx's way: the last error counts
     ):
-        before = asked(web)
+        before = web.asked()
         answer = site.get(target, method)
         assert answer.status == status
         assert b"nginx" in answer.body
-        assert asked(web) <= before + 3, "no circle"
+        assert web.asked() <= before + 3, "no circle"
 
 
 @pytest.mark.parametrize("target", ["/", "/docs", "/docs/", "/a.html", "/404.html"])
@@ -244,9 +239,9 @@ def test_without_a_mapped_index_name_no_directory_has_a_page(web: Web, index: li
     web.start()
     site.put("/docs/", b"never written")
     site.put("/docs/index.html", b"a page like any other")
-    before = asked(web)
+    before = web.asked()
     assert site.get("/docs/").status == 404
-    assert asked(web) == before
+    assert web.asked() == before
     assert site.get("/docs").status == 404
     assert site.get("/docs/index.html").source == "HIT"
 
@@ -265,7 +260,7 @@ def test_dotfiles_and_sources_are_refused_before_the_store(web: Web, path: str, 
     site.put(path, b"secret")
     for target in (path, path.replace(".", "%2e"), f"{path}?x", f"/{path}"):
         assert site.get(target).status == 404
-    assert asked(web) == 0
+    assert web.asked() == 0
 
 
 def test_no_key_of_another_kind_can_be_asked_for(web: Web) -> None:

@@ -39,7 +39,7 @@ class Host:
             {
                 "name": site.name,
                 **({"source": "store"} if site.stored else {"root": os.fspath(site.root)}),
-                **({} if site.settings["memory"] else {"memory": False}),
+                **({} if site.in_memory else {"from_memory": "off"}),
             }
             for site in self.web.sites
         ]
@@ -173,12 +173,12 @@ def test_where_nginx_refuses_all_is_as_before(host: Host) -> None:
 
 def test_what_cannot_be_switched_is_refused_in_one_line(host: Host) -> None:
     host.web.site("stored.example", source="store")
-    host.web.site("plain.example", memory=False)
+    host.web.site("plain.example", from_memory="off")
     poisoned(host.web)
     host.write_settings()
     for name, why in {
         "stored.example": "its source is the store",
-        "plain.example": "has memory = false",
+        "plain.example": 'has from_memory = "off"',
         "other.example": "nginx has no such site with a switch (it has: site.example)",
     }.items():
         done = host.memfis("off", name)

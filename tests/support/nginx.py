@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack
 from functools import cache
@@ -20,8 +21,15 @@ from support.memcached import Memcached
 from support.process import Process, listening, unprivileged
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
+LUA = Path(__file__).parents[2] / "lua"
+LUA_MODULES = tuple(
+    f"/usr/lib/nginx/modules/{name}.so" for name in ("ndk_http_module", "ngx_http_lua_module")
+)
 MIME_TYPES = Path("/etc/nginx/mime.types")
-STORE_TIMEOUT = re.compile(r"\b(memcached_(?:connect|send|read)_timeout) \w+;")
+READER = os.environ.get("MEMFIS_TEST_READER", "memcached_pass")
+"""What sites read by whose tests do not say it."""
+
+STORE_TIMEOUT = re.compile(r"\b((?:memcached|lua_socket)_(?:connect|send|read)_timeout) \w+;")
 
 
 @cache
@@ -64,17 +72,24 @@ class Site:
             "store_address": store.address,
             "origin_socket": os.fspath(self.origin),
             "runs_scripts": runs_scripts(settings),
+            **({"from_memory": READER} if settings.get("source") != "store" else {}),
             **settings,
         }
         if not has_types(self.settings["extra"]):
             listed = MIME_TYPES.read_text("utf-8")
             self.settings["types"] = all_types(listed, self.settings["types"] or {})
+        self.told: Path | None = None
         self.stored = self.settings["source"] == "store"
         if self.stored:
             self.settings["root"] = ""
             return
         self.root = Path(self.settings["root"])
         self.root.mkdir(exist_ok=True)
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether memory is asked for its pages."""
+        return bool(self.settings["from_memory"] != "off")
 
     def write(self, path: str | bytes, content: bytes) -> None:
         """Write a file into the web root, with the directories above it."""
@@ -84,7 +99,21 @@ class Site:
 
     def put(self, path: str | bytes, page: bytes, flags: int = 0, expire: int = 0) -> None:
         """Put a page into the store; `path` is the URL's, decoded, and begins with a slash."""
-        self.store.put(keys.page_key(self.name, os.fsencode(path)), page, flags, expire)
+        key = keys.page_key(self.name, os.fsencode(path))
+        self.store.put(key, page, flags, expire)
+        self.tell(key)
+
+    def tell(self, *changed: bytes) -> None:
+        """Tell nginx, if it is there and reads by Lua, that the items at these keys have changed.
+
+        Without any: that all have.
+        """
+        if self.told is None or not listening(self.told):
+            return
+        numbers = [b"%d" % (zlib.crc32(key) % 4096) for key in changed]
+        with Connection(self.told) as connection:
+            answer = connection.ask("/changed", "POST", body=b" ".join(numbers) or b"all")
+        assert answer.status == 204
 
     def get(
         self,
@@ -130,15 +159,25 @@ class Nginx:
         workers: int = 1,
         more: str = "",
         patient: bool = False,
+        first_level: int = 64,
     ) -> None:
         user = unprivileged()
         included = directory / "sites.conf"
         self.sites = sites
         self.log = directory / "error.log"
+        self.told = directory / "first-level.sock"
+        self.reads_by_lua = any(site.settings["from_memory"] == "lua" for site in sites)
+        self.first_level = {
+            "socket": os.fspath(self.told),
+            "memory": first_level,
+            "lua": os.fspath(LUA),
+        }
         for site in sites:
+            if site.settings["from_memory"] == "lua":
+                site.told = self.told
             conf = directory / f"{site.name}.conf"
             text = render("site.conf.j2", site=site.settings)
-            if patient and site.settings["memory"]:
+            if patient and site.in_memory:
                 text, changed = STORE_TIMEOUT.subn(r"\1 20s;", text)
                 assert changed
             conf.write_bytes(os.fsencode(text))
@@ -154,6 +193,8 @@ class Nginx:
                 workers=workers,
                 mime_types=os.fspath(MIME_TYPES),
                 site_file=os.fspath(included),
+                modules=LUA_MODULES if self.reads_by_lua else (),
+                first_level=self.first_level if self.reads_by_lua else None,
             )
         )
         self._process = Process(
@@ -163,7 +204,7 @@ class Nginx:
     def start(self) -> None:
         """Start it, and wait until every site answers."""
         sockets = [
-            site.origin if not site.stored and site.settings["memory"] else site.public
+            site.origin if not site.stored and site.in_memory else site.public
             for site in self.sites
         ]
         self._process.start(lambda: all(map(listening, sockets)))
@@ -171,6 +212,15 @@ class Nginx:
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it: SIGTERM fast, SIGQUIT when every request is answered, SIGKILL all at once."""
         self._process.end(number)
+
+    def reload(self) -> None:
+        """Let it read its configuration again, with workers of its own."""
+        self._process.signal(signal.SIGHUP)
+
+    def kill_a_worker(self) -> None:
+        """Kill the worker that was started first, without a word to it."""
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
 
 
 class Web:
@@ -189,13 +239,21 @@ class Web:
         self.sites.append(site)
         return site
 
-    def start(self, workers: int = 1, *, patient: bool = True) -> None:
-        """Start the store and nginx, which is `patient` with it or as our templates have it."""
+    def start(self, workers: int = 1, *, patient: bool = True, **more: Any) -> None:
+        """Start the store and nginx, which is `patient` with it or as our templates have it.
+
+        `more`: what else Nginx takes.
+        """
         self._ends.callback(self.store.end)
         self.store.start()
-        self.nginx = Nginx(self.directory, *self.sites, workers=workers, patient=patient)
+        self.nginx = Nginx(self.directory, *self.sites, workers=workers, patient=patient, **more)
         self._ends.callback(self.nginx.end)
         self.nginx.start()
+
+    def asked(self) -> int:
+        """Return how often nginx asked the store for a page so far, with its head or without."""
+        gets = int(self.store.stats()[b"cmd_get"])
+        return gets // 2 if self.nginx.reads_by_lua else gets
 
     def end(self) -> None:
         """End nginx, then the store."""

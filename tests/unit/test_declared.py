@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from memfis import __version__
 from memfis.errors import ConfigurationError, UsageError
 from memfis.settings.agent import AGENT, GATEWAY_LEASE
-from memfis.settings.declare import REQUIRED, Setting, Table
+from memfis.settings.declare import Setting, Table
 from memfis.settings.gateway import GATEWAY
 from memfis.settings.generate import documents
 from memfis.settings.host import HOST, RUN_DIRECTORY, STORE_SOCKET
@@ -133,7 +133,7 @@ from memfis.settings.play import complete_sites
 from memfis.settings.values import PhpSettings, Site
 from memfis.settings.host import HOST, RUN_DIRECTORY, STORE_SOCKET
 made = {"listen": [], "tls_listen": [], "max_page": 1, "header": "", "proxies": [],
-        "store_address": "", "types": "", "php": {"microcache": ""}}
+        "from_memory": "off", "store_address": "", "types": "", "php": {"microcache": ""}}
 [site] = complete_sites([{"server_names": ["a"], "root": "/a", "php": {}}], made)
 print(json.dumps({
     "agent": [PhpSettings(canonical="https://a").lifetime, Site(name="a").compress_min_size],
@@ -210,8 +210,9 @@ def certainly_wrong(kind: Kind) -> Iterator[Any]:
     """Yield those of ANYTHING whose type alone no setting of that kind takes."""
     for value in ANYTHING:
         if isinstance(kind, Text | Choice):
+            bare = isinstance(kind, Choice) and kind.false and value is False
             fits = isinstance(value, str) or (
-                isinstance(value, int) and not isinstance(value, bool)
+                isinstance(value, int) and (bare or not isinstance(value, bool))
             )
         elif isinstance(kind, Integer):
             fits = isinstance(value, int) and not isinstance(value, bool)
@@ -386,14 +387,35 @@ def test_numbers_and_flags_of_the_command_line_are_text() -> None:
 
 
 def test_a_setting_that_was_renamed_is_refused_with_its_new_name() -> None:
-    table = Table(
-        "a table",
-        (Setting("from_memory", Flag(), "x"), Setting("root", Flag(), "x", REQUIRED)),
-        renamed={"memory": "from_memory: off"},
+    line = (
+        "sites[0].memory: no such setting any more; write from_memory, which is 'off' where memory"
+        " was false"
     )
-    assert list(
-        table.problems({"memory": False, "root": True}, "memfis_sites[0]", as_text=True)
-    ) == ["memfis_sites[0].memory: no such setting any more; write from_memory: off"]
+    assert play({"memfis_sites": [{**GOOD_SITE, "memory": False}]}) == [f"memfis_{line}"]
+    assert agent({"sites": [{"name": "a", "root": "/a", "memory": False}]}) == [line]
+
+
+def test_yaml_reads_off_as_false() -> None:
+    given = yaml.safe_load("{memfis_from_memory: off, memfis_sites: [{from_memory: off}]}")
+    given["memfis_sites"][0] |= GOOD_SITE
+    assert play(given) == []
+    read = HOST.read(given)
+    assert (read["memfis_from_memory"], read["memfis_sites"][0]["from_memory"]) == ("off", "off")
+    [line] = play({"memfis_from_memory": True})
+    assert line.startswith("memfis_from_memory: true: expected 'lua' or 'memcached_pass' or 'off'")
+    assert len(agent({"sites": [{"name": "a", "root": "/a", "from_memory": False}]})) == 1
+
+
+@pytest.mark.parametrize("reader", ["off", False, "lua"])
+def test_what_the_host_says_of_memory_holds_for_sites_that_say_nothing(reader: object) -> None:
+    stored = {"server_names": ["s.example"], "source": "store"}
+    mount = {"site": "a.example", "path": "/mnt/a", "read_only": True}
+    sites, given = [stored, GOOD_SITE], {"memfis_from_memory": reader, "memfis_mounts": [mount]}
+    found = play({**given, "memfis_sites": sites})
+    off = [] if reader == "lua" else ["memfis_mounts[0].site"]
+    assert [line.split(":")[0] for line in found] == ["memfis_sites[0].from_memory", *off]
+    asked = [{**site, "from_memory": "memcached_pass"} for site in sites]
+    assert play({**given, "memfis_sites": asked}) == []
 
 
 def test_a_file_of_a_newer_version_is_refused_in_one_line() -> None:

@@ -23,7 +23,8 @@ entries = st.builds(
     extended=st.sampled_from([None, {}, {"user.a": "\xff", "user.b": ",0,0,[]]"}]),
     ctime_ns=st.sampled_from([0, 1]) | st.integers(-(2**60), 2**62),
     inode=st.sampled_from([0, 2**64 - 1]),
-    tags=st.sampled_from([(), ("",), ("post-7", "ä\n"), ("]\n", ",0,0,[]]\n")]),
+    tags=st.sampled_from([(), ("",), ("post-7", "ä\n"), ("]\n", ",0,0,[]]\n", "],false]\n")]),
+    ambiguous=st.booleans(),
 )
 
 
@@ -52,7 +53,7 @@ def as_old(entry: Entry) -> EntryOfVersion010:
 
 
 def without_new(entry: Entry) -> Entry:
-    return replace(entry, ctime_ns=0, inode=0, tags=())
+    return replace(entry, ctime_ns=0, inode=0, tags=(), ambiguous=False)
 
 
 @given(st.lists(entries, unique_by=lambda entry: entry.name))
@@ -134,5 +135,7 @@ def test_fields_are_left_out_only_at_the_end() -> None:
     assert encode_records([replace(entry, inode=6)]).endswith(b"null,0,6]\n")
     assert encode_records([replace(entry, ctime_ns=5)]).endswith(b"null,5,0]\n")
     assert encode_records([replace(entry, tags=("",))]).endswith(b'null,0,0,[""]]\n')
+    assert encode_records([replace(entry, inode=6, tags=("a",))]).endswith(b'null,0,6,["a"]]\n')
+    assert encode_records([replace(entry, ambiguous=True)]).endswith(b"null,0,0,[],true]\n")
     name = "b,0,0,[]]"
     assert encode_records([Entry(name, 1, target=name)]).endswith(b'"file",false,null]\n')

@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 HOST_MAKES: dict[str, Any] = {
     **{"listen": ["80"], "tls_listen": ["443"], "max_page": 131072},
     **{"header": "X-Memfis", "proxies": [], "store_address": "unix:/run/m.sock", "types": ""},
+    "from_memory": "memcached_pass",
     "http2_directive": False,
     "php": {
         "backends": ["unix:/run/memfis-php/php.sock"],

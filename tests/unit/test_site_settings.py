@@ -30,6 +30,7 @@ HOST_MAKES: dict[str, Any] = {
     "tls_listen": ["443"],
     "max_page": MAX_PAGE,
     "header": "X-Memfis",
+    "from_memory": "memcached_pass",
     "proxies": [],
     "store_address": "unix:/run/m.sock",
     "types": "",
@@ -92,6 +93,8 @@ def toml_of_the_role(
         ansible_managed="",
         __memfis_version=__version__,
         memfis_store_address="unix:/run/m.sock",
+        __memfis_lua=complete["from_memory"] == "lua",
+        __memfis_first_level_socket="/run/memfis-origin/.first-level.sock",
         __memfis_nginx_user="www-data",
         __memfis_run_directory="/run/memfis",
         memfis_metrics=metrics,
@@ -133,8 +136,8 @@ def test_the_agent_reads_from_the_role_that_the_store_is_the_source() -> None:
 
 
 def test_the_agent_reads_from_the_role_that_memory_is_off() -> None:
-    found = toml_of_the_role(memory=False)
-    assert (len(found.kept), [site.memory for site in found.switched_off]) == (0, [False])
+    found = toml_of_the_role(from_memory="off")
+    assert (len(found.kept), [site.in_memory for site in found.switched_off]) == (0, [False])
 
 
 def test_pages_in_couchbase_are_renewed_seldom() -> None:
@@ -303,7 +306,9 @@ def test_a_site_without_a_disk_needs_no_more() -> None:
         ("autoindex", True),
         ("origin_socket", "/run/o.sock"),
         ("source", "disk"),
-        ("memory", False),
+        ("from_memory", "off"),
+        ("from_memory", False),
+        ("from_memory", "lua"),
     ],
 )
 def test_what_needs_a_disk_is_refused_without_one(key: str, value: object) -> None:
@@ -318,9 +323,9 @@ MOUNTS: list[dict[str, Any]] = [
 
 
 def test_a_mount_of_what_is_not_in_memory_is_refused() -> None:
-    found = role_mount_problems([MOUNTS[1]], [GOOD | {"memory": False}])
+    found = role_mount_problems([MOUNTS[1]], [GOOD | {"from_memory": False}])
     assert found == [
-        "memfis_mounts[0].site: 'a.example': has 'memory: false', so nothing would be in it"
+        "memfis_mounts[0].site: 'a.example': has 'from_memory: off', so nothing would be in it"
     ]
 
 

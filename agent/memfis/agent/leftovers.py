@@ -72,12 +72,12 @@ async def _remove_from(
 ) -> bool:
     """Return whether all is removed from the store: nobody is at work on such a site."""
     names = set(before)
-    try:
-        names |= set(await asyncio.to_thread(_listed, address, site_names))
-    except StoreRefusedError as error:
-        log.debug("sites of before are not looked for: %s", error)
     done = True
-    with closing(Store(address)) as store:
+    with closing(Store(address, first_level=load().first_level)) as store:
+        try:
+            names |= set(await asyncio.to_thread(_listed, store, site_names))
+        except StoreRefusedError as error:
+            log.debug("sites of before are not looked for: %s", error)
         for name in sorted(names):
             settings = load()
             if not _ours(store, name, settings):
@@ -112,7 +112,7 @@ async def _remove(store: Store, leftover: Leftover, why: str) -> None:
         pages += number
         await asyncio.sleep(0)
     try:
-        while keys := await asyncio.to_thread(_listed, store.address, keys_left):
+        while keys := await asyncio.to_thread(_listed, store, keys_left):
             for number in remove_keys(store, keys):
                 pages += number
                 await asyncio.sleep(0)
@@ -124,7 +124,7 @@ async def _remove(store: Store, leftover: Leftover, why: str) -> None:
     log.info("%s: %s; %d pages removed", leftover.site, why, pages)
 
 
-def _listed(address: StoreAddress, ask: Callable[[Store], T]) -> T:
+def _listed(store: Store, ask: Callable[[Store], T]) -> T:
     """Return what `ask` finds over a connection of its own: it takes seconds, in a thread."""
-    with closing(Store(address)) as store:
-        return ask(store)
+    with closing(store.anew()) as own:
+        return ask(own)

@@ -12,14 +12,20 @@ from memfis.store import Store
 
 
 def orphans(
-    store: Store, catalog: Catalog, site: str, index: bytes | None, *, private: bool = False
+    store: Store,
+    catalog: Catalog,
+    site: str,
+    index: bytes | None,
+    *,
+    private: bool = False,
+    heads: bool = True,
 ) -> list[bytes]:
     """Return the keys of `site` in `store` that no record of `catalog` names.
 
     `index` is the name whose page is kept under the directory's URL. A head is named by the record
     of its page. A directory item is an orphan when its directory cannot be reached from the root's
     records. `private`: what is recorded without a page may have an item that nobody is served, as
-    in a site that a mount fills.
+    in a site that a mount fills. `heads`: whether pages may have some.
     """
     recorded = dict(catalog.tree(b"/"))
     named: dict[bytes, dict[bytes, set[bytes]]] = {
@@ -31,7 +37,7 @@ def orphans(
             named[scheme][path].add(name)
     if not private:
         named[PRIVATE].clear()
-    named[HEAD] = named[PAGE]
+    named[HEAD] = named[PAGE] if heads else defaultdict(set)
     host = site.encode("ascii") + b"/"
     strays = []
     for key in store.all_keys():

@@ -36,6 +36,8 @@ class SiteItem(msgspec.Struct, frozen=True, kw_only=True):
     """False: pages may be in the store that no record names; to be looked for."""
     top: Entry | None = None
     """Attributes of the root directory, where the store is the only source."""
+    heads: bool = False
+    """Whether pages of files have heads."""
     links: int = 0
     """Grows with every symbolic link that a mount makes or removes, so that others notice."""
     lost: float = 0.0

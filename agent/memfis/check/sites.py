@@ -16,7 +16,6 @@ from memfis.control.client import ask_status
 from memfis.control.messages import Keeping
 from memfis.errors import StoreError
 from memfis.nginx.switch import off_since, told_off
-from memfis.settings.addresses import StoreAddress
 from memfis.settings.nginx_lines import directives
 from memfis.settings.values import Site
 from memfis.store import Store
@@ -50,6 +49,8 @@ class Checked:
     """What came of asking a site."""
 
     site: str
+    from_memory: str = "off"
+    """What takes its pages from memory."""
     pages: int = 0
     answers: list[Answered] = field(default_factory=list)
     why: str = ""
@@ -72,6 +73,7 @@ class Checked:
             "status": first.status if first else None,
             "served_by": first.served_by if first else None,
             "why": self.why,
+            "from_memory": self.from_memory,
             "pages": self.pages,
             "answers": [each._asdict() for each in self.answers],
             "problems": self.problems,
@@ -80,7 +82,7 @@ class Checked:
 
 def check_site(site: Site, configuration: Configuration, runtime: Path) -> Checked:
     """Ask `site` as its visitors do. `runtime`: the directory in which the agent is asked."""
-    checked = Checked(site.name)
+    checked = Checked(site.name, site.from_memory)
     problems = checked.problems
     file = configuration.file_of(site.name)
     if file is None:
@@ -104,9 +106,9 @@ def check_site(site: Site, configuration: Configuration, runtime: Path) -> Check
 
 
 def _stored(site: Site, problems: list[str]) -> Stored:
-    if not site.memory:
-        return Stored(0, True, [Target("/", None, "memory: false")])
-    store = Store(StoreAddress.parse(site.store))
+    if not site.in_memory:
+        return Stored(0, True, [Target("/", None, "from_memory: off")])
+    store = Store.of(site)
     try:
         return stored(site, store)
     except StoreError as error:
@@ -228,7 +230,7 @@ class _Asker:
         if is_own or answer.status in _OWN_SAY or _wants_certificate(answer):
             # A request that PHP answers for itself, or nginx by rules of its own.
             return (None if answer.status < 502 else f"status {answer.status}"), served_by
-        if not self._site.memory:
+        if not self._site.in_memory:
             # It has no listener that is the disk alone, as it is nothing else.
             return (None if answer.status < 500 else f"status {answer.status}"), served_by
         expected = self._expected(host, target)

@@ -111,7 +111,7 @@ def _closed(site: Site) -> str:
 
 
 def _store_away(site: Site) -> str:
-    store = Store(StoreAddress.parse(site.store))
+    store = Store.of(site)
     try:
         store.statistics()
     except StoreError as error:

@@ -64,7 +64,8 @@ class Look:
         silent: dict[str, list[str]] = {}
         for document in self.sites:
             name, agent = document["site"], document["agent"]
-            if agent is None and document["root"] is not None and document["memory"]:
+            asked = document["root"] is not None and document["from_memory"] != "off"
+            if agent is None and asked:
                 silent.setdefault("none runs", []).append(name)
             elif agent is not None and "error" in agent:
                 silent.setdefault(agent["error"], []).append(name)

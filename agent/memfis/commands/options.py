@@ -194,7 +194,7 @@ def site_options(command: Callable[..., int]) -> Callable[..., int]:
 
 def open_store(site: Site) -> Store:
     """Return the store of `site`, not yet connected."""
-    return Store(StoreAddress.parse(site.store))
+    return Store.of(site)
 
 
 def print_json(document: Any) -> None:

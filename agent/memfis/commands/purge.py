@@ -70,8 +70,8 @@ def _purge(
         if declared_source(site) is Source.STORE and len(settings.sites) > 1:
             click.echo(f"memfis: {site.name}: left out, it is filled through a mount", err=True)
             continue
-        if not site.memory:
-            click.echo(f"memfis: {site.name}: left out, it has memory = false", err=True)
+        if not site.in_memory:
+            click.echo(f'memfis: {site.name}: left out, it has from_memory = "off"', err=True)
             continue
         done = ask_purge(runtime, site.name, patterns, dry_run=dry_run)
         if done is None:

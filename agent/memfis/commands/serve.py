@@ -31,12 +31,22 @@ from memfis.sync import Report
     metavar="MIB",
     help="Memory for pages, in MiB; used as they come.",
 )
+@click.option(
+    "--from-memory",
+    type=click.Choice(["lua", "memcached_pass"]),
+    help="What reads pages in nginx; by default its Lua module, where it has one.",
+)
 @click.option("--index", multiple=True, metavar="FILE", help="Index file names, in order.")
 @click.option(
     "--exclude", multiple=True, metavar="PATTERN", help="Keep out of memory (gitignore pattern)."
 )
 def serve(
-    directory: str, listen: str, memory: int, index: tuple[str, ...], exclude: tuple[str, ...]
+    directory: str,
+    listen: str,
+    memory: int,
+    from_memory: str | None,
+    index: tuple[str, ...],
+    exclude: tuple[str, ...],
 ) -> None:
     """Serve DIR from memory, in the foreground, with nothing installed or configured.
 
@@ -57,7 +67,7 @@ def serve(
     [site] = settings_from({"sites": [table]}, "flags").sites
     address = Listen.parse(listen)
 
-    def ready(url: str, report: Report) -> None:
+    def ready(url: str, reader: str, report: Report) -> None:
         left = sum(report.skipped.values()) + len(report.problems)
         reasons = [f"{number} {reason}" for reason, number in Counter(report.skipped).most_common()]
         if report.problems:
@@ -65,8 +75,9 @@ def serve(
         because = f"; {left} left to disk: {', '.join(reasons)}" if left else ""
         click.echo(
             f"{url}  {report.pages:,} files, {size(report.bytes)} in memory"
-            f" ({size(report.bytes_written)} as stored) in {report.seconds:.1f} s{because}"
+            f" ({size(report.bytes_written)} as stored, read by {reader})"
+            f" in {report.seconds:.1f} s{because}"
         )
         log_to_stderr(logging.INFO)
 
-    serve_directory(directory, address, memory, ready, site)
+    serve_directory(directory, address, memory, ready, site, from_memory)

@@ -97,7 +97,7 @@ def _document(site: Site, count: Callable[[Catalog], dict[str, int]]) -> dict[st
         "site": site.name,
         "root": None if stored else site.root,
         "store": site.store,
-        "memory": site.memory,
+        "from_memory": site.from_memory,
         "off_since": off_since(site.name),
     }
     opened = open_store(site)
@@ -148,12 +148,14 @@ def _print(document: dict[str, Any]) -> None:
     click.echo(f"{document['site']}  {document['root'] or 'in the store alone'}")
     if told := told_off(document["site"]):
         click.echo(f"  memory: {told}")
+    elif document["from_memory"] != "off":
+        click.echo(f"  memory: read by {document['from_memory']}")
     if "error" in document:
         click.echo(f"  store: {document['error']}")
     else:
         _print_store(document)
-    if not document["memory"]:
-        click.echo("  memory: off (memory = false): nginx answers from the disk alone")
+    if document["from_memory"] == "off":
+        click.echo('  memory: off (from_memory = "off"): nginx answers from the disk alone')
     elif document["root"] is None:
         click.echo("  agent: leaves this site to its mount")
     else:
@@ -188,7 +190,7 @@ def _print_store(document: dict[str, Any]) -> None:
             pages = f"{document['origins']['rendered']} rendered, {pages} of files"
         click.echo(f"  pages: {pages}; last synced {when}")
     else:
-        click.echo(f"  pages: {'never synced' if document['memory'] else 'none'}")
+        click.echo(f"  pages: {'none' if document['from_memory'] == 'off' else 'never synced'}")
 
 
 def _print_kept(document: dict[str, Any]) -> None:

@@ -35,8 +35,8 @@ def off(config: str | None, dry_run: bool, as_json: bool, sites: tuple[str, ...]
     also by a play, and ends with 'memfis on'.
 
     The site's pages stay in memory, and the agent goes on to keep them equal to the web root:
-    'memfis verify' says whether they are. To have them out of memory, write 'memory: false' into
-    memfis_sites.
+    'memfis verify' says whether they are. To have them out of memory, write
+    'from_memory: off' into memfis_sites.
 
     Where nginx refuses its configuration, all is as before, and its message is shown. A site whose
     source is the store is refused: there is nothing behind it. nginx's main file is
@@ -115,8 +115,8 @@ def _why_not(flags: SiteFlags, name: str, switch: Switch) -> str:
         return unknown
     if known[name].source == "store":
         return f"{name}: its source is the store: without memory there is nothing that could answer"
-    if not known[name].memory:
-        return f"{name}: has memory = false: nginx does not ask memory; write it in memfis_sites"
+    if not known[name].in_memory:
+        return f'{name}: has from_memory = "off": nginx asks no memory; see memfis_sites'
     return f"{unknown}; its file in nginx is of an earlier version: run the play once"
 
 

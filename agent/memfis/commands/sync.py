@@ -61,8 +61,8 @@ def sync(
     unchanged files (same size, times and inode) are confirmed in the store. What may not be
     published is never stored; what cannot be stored is named, and served by the fallback. Where an
     agent keeps the site, it does the work, and this waits for the result. Sites that a mount fills,
-    or with memory = false, have nothing to sync: of several sites they are left out, and alone they
-    are refused.
+    or with from_memory = "off", have nothing to sync: of several sites they are left out, and alone
+    they are refused.
 
     \b
     Examples:
@@ -110,7 +110,7 @@ def _why_not(site: Site) -> str:
     """Return why `site` is not synced; empty: it is."""
     if declared_source(site) is Source.STORE:
         return "is filled through a mount"
-    return "" if site.memory else "has memory = false"
+    return "" if site.in_memory else 'has from_memory = "off"'
 
 
 def _sync(site: Site, runtime: Path, options: Options) -> Report:

@@ -59,12 +59,13 @@ def verify(
       missing    a file that should be in memory is not
       different  page and file differ
       damaged    the stored form of a page is broken
+      head       the page is right, and what the reader in Lua says beside it is missing or is not
       stray      nothing on disk stands for it
       exposed    it is on disk, but may not be served from memory: nginx's user may not read it,
                  or settings do not publish it
       records    what a directory holds is not recorded, or the site is not
       unknown    the file system fails there, so nothing below could be compared
-      unconfigured  an item of a site that the configuration has no more, or with memory = false
+      unconfigured  an item of a site that is not configured any more, or has from_memory = "off"
 
     A web root that is missing, or that nginx's user may not enter, leaves every page without a file
     to be served; one whose file system fails cannot be compared: exit code 2.
@@ -77,7 +78,7 @@ def verify(
     settings = flags.settings(need_root=True, ask_store=True)
     if url and not settings.kept:
         names = ", ".join(each.name for each in settings.sites)
-        raise UsageError(f"{names}: memory = false: nginx asks no memory, so nothing is compared")
+        raise UsageError(f'{names}: from_memory = "off": there is nothing to compare')
     for site in settings.kept:
         if told := told_off(site.name):
             click.echo(f"memfis: {site.name}: {told}", err=True)
@@ -103,7 +104,7 @@ def verify(
 def _by_store(site: Site, as_json: bool) -> tuple[dict[str, Any], int]:
     """Return what differs, and the exit code; without --json each is printed, and not kept."""
     store = open_store(site)
-    if not site.memory:
+    if not site.in_memory:
         return _compared(site.name, verify_unconfigured(site.name, store), as_json)
     of_source = verify_store if declared_source(site) is Source.STORE else verify_webroot
     return _compared(site.name, of_source(site, store), as_json)

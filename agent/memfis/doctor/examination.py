@@ -123,7 +123,7 @@ def _examine_webroot(
     found.findings += check_webroot(site.name, census, webroot.reader, mounts_of(webroot.root))
     found.findings += check_units(site.name, site.root)
     if site.php is not None:
-        store = Store(StoreAddress.parse(site.store))
+        store = Store.of(site)
         try:
             census.rendered = add_rendered(site, site.php, store, census, progress)
         finally:
@@ -136,7 +136,7 @@ def _examine_webroot(
 def _examine_stored(
     site: Site, found: Examination, progress: Callable[[int], None]
 ) -> Census | None:
-    store = Store(StoreAddress.parse(site.store))
+    store = Store.of(site)
     try:
         census = take_stored(site, store, progress)
         figures, assigned = store.statistics(), store.assigned()

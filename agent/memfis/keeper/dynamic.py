@@ -13,7 +13,6 @@ from memfis.render.figures import Purged, RenderingStatus
 from memfis.render.patterns import TURN, Pattern
 from memfis.render.purge import Purge
 from memfis.render.site import SiteRenderer
-from memfis.settings.addresses import StoreAddress
 from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.watch import Changes
@@ -35,7 +34,7 @@ class DynamicPages:
         """
         self._site = site
         self._rewrite_files = rewrite_files
-        self._store = Store(StoreAddress.parse(site.store), PATIENCE)
+        self._store = Store.of(site, PATIENCE)
         self.renderer: SiteRenderer | None = None
         """None for a site without PHP."""
         self._code: Code | None = None

@@ -17,7 +17,6 @@ from memfis.keeper.problems import Problems
 from memfis.keeper.schedule import RequestedSync, Schedule
 from memfis.keeper.times import NEVER, RETRY, now
 from memfis.keeper.watching import Watching
-from memfis.settings.addresses import StoreAddress
 from memfis.settings.agent import GATEWAY_LEASE, LEASE
 from memfis.settings.values import Site
 from memfis.store import Store
@@ -61,7 +60,7 @@ class Syncing:
         self._problems, self._holding, self._journal = problems, holding, journal
         self._removed = removed
         self._options = Options(lease=site.lease or LEASE, jobs=jobs, installation=installation)
-        self._store = Store(StoreAddress.parse(site.store))
+        self._store = Store.of(site)
         self._catalog = Catalog(self._store, site.name)
         self._webroot: WebRoot | None = None
         self._item: SiteItem | None = None

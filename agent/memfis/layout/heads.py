@@ -70,6 +70,11 @@ def encode_head(head: Head) -> bytes:
     return data
 
 
+def encode_time(mtime_ns: int) -> bytes:
+    """Return `encode_head(Head(mtime_ns=mtime_ns))`, in a tenth of the time."""
+    return b"1 200 - %d.%09d\n" % divmod(mtime_ns, 10**9)
+
+
 def decode_head(data: bytes) -> Head | None:
     """Return the head that the value `data` is; None: damaged, or of a later version."""
     found = _HEAD.fullmatch(data)

@@ -7,6 +7,7 @@ functions here work on bytes, as `os.fsencode` gives them, and do the same.
 
 import os
 import re
+import zlib
 from collections.abc import Iterable
 from urllib.parse import unquote_to_bytes
 
@@ -21,6 +22,9 @@ PRIVATE = b"memfis-private://"
 HEAD = b"memfis-head://"
 DIRECTORY = b"memfis-dir://"
 SITE = b"memfis-site://"
+
+COUNTERS = 4096
+"""How many counters nginx has for pages that it keeps in memory of its own."""
 
 _SITE_NAME = re.compile(r"[a-z0-9.-]+")
 _ESCAPES = {bytes([code]): b"%%%02X" % code for code in (*range(0x21), 0x25)}
@@ -83,6 +87,21 @@ def private_key(site: str, path: bytes) -> bytes:
 def head_key(site: str, path: bytes) -> bytes:
     """Return the key of the head of the page at `path` (see `heads`)."""
     return HEAD + site.encode("ascii") + escape(path)
+
+
+def head_of(page: bytes) -> bytes:
+    """Return the key of the head of the page whose key is `page`."""
+    return HEAD + page[len(PAGE) :]
+
+
+def counter(key: bytes) -> int | None:
+    """Return the number of the counter that tells nginx of a change of the page or head at `key`.
+
+    None: nginx reads no such item.
+    """
+    if key.startswith(HEAD):
+        key = PAGE + key[len(HEAD) :]
+    return zlib.crc32(key) % COUNTERS if key.startswith(PAGE) else None
 
 
 def directory_key(site: str, path: bytes) -> bytes:

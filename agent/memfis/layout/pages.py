@@ -22,7 +22,7 @@ NO_PAGE = 1
 """Flags in the record of a file that is left to the disk, so that no pass reads it again."""
 
 NEEDS_HEAD = 1
-"""In the flags of a page, and never in a record: there bit 0 is NO_PAGE. Nothing sets it yet."""
+"""In the flags of a page, and never in a record: there bit 0 is NO_PAGE."""
 
 DENSEST = 32
 """Text rarely compresses to less than this part: what is larger is not even read."""

@@ -38,7 +38,8 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     `inode`: of the file that was read, as stat(2) has them; 0: not recorded, as by version 0.1.0,
     or an `inode` that its file system makes up. Where a mount wrote the record, `inode` is a number
     that it gave a new file, to tell it from others of that name. `tags`: names by which a rendered
-    page can be purged.
+    page can be purged. `ambiguous`: size and second of the modification time were those of another
+    content before, so they tell nobody which one he has.
 
     The name of a rendered page begins with `/`, which no file's does: `/blog` may be a page and a
     directory at once. The page of the directory's own URL is called `/` in it.
@@ -58,6 +59,7 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ctime_ns: int = 0
     inode: int = 0
     tags: tuple[str, ...] = ()
+    ambiguous: bool = False
 
     @property
     def raw(self) -> bytes:
@@ -127,7 +129,11 @@ class Entry(msgspec.Struct, frozen=True, array_like=True, gc=False):
         )
 
 
-_NOTHING_MORE = ((b",0,0,[]]\n", b"]\n"), (b",[]]\n", b"]\n"))
+_NOTHING_MORE = (
+    (b",0,0,[],false]\n", b"]\n"),
+    (b",[],false]\n", b"]\n"),
+    (b"],false]\n", b"]]\n"),
+)
 """The ends of records that say nothing in their last fields, and what is written instead.
 
 So a record without them is what version 0.1.0 wrote, to the byte. No text of a record can look like

@@ -18,7 +18,6 @@ from memfis.mount.place import check_mountpoint, may_allow_other
 from memfis.mount.request import CurrentRequest
 from memfis.mount.session import Session
 from memfis.service.garbage import collect_rarely
-from memfis.settings.addresses import StoreAddress
 from memfis.settings.values import Site
 from memfis.store import Store
 
@@ -31,7 +30,7 @@ def run(site: Site, options: Options, ready: Callable[[], None]) -> bool:
     Return whether all that was written to it is on the store. Raises StoreError, UsageError and
     ProgramError when it cannot be mounted.
     """
-    with closing(Store(StoreAddress.parse(site.store))) as store:
+    with closing(Store.of(site)) as store:
         read_only = options.read_only or is_kept_by_agent(site, store)
         # The kernel's time and the filesystem's add up to what was promised.
         half = options.attribute_timeout / 2

@@ -23,7 +23,7 @@ def site_variables(
         "server_names": server_names,
         "listen": listen,
         "source": site.source,
-        "memory": site.memory,
+        "from_memory": site.from_memory,
         "root": site.root,
         "index": list(site.index),
         "script_extensions": list(site.script_extensions),

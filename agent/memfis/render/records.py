@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.directory_log import ATTEMPTS, Recorded
 from memfis.errors import StoreRefusedError
-from memfis.layout.keys import page_key
+from memfis.layout.keys import head_of, page_key
 from memfis.layout.pages import Page
 from memfis.layout.paths import split
 from memfis.layout.records import Entry, tombstone
@@ -77,8 +77,9 @@ class Records:
         self._store.touch_many([self.key(path) for path in paths], ttl)
 
     def remove(self, paths: Sequence[bytes]) -> None:
-        """Remove the pages at `paths`; their records stay until somebody `forget`s them."""
-        self._store.delete_many([self.key(path) for path in paths])
+        """Remove pages and heads at `paths`; the records stay until somebody `forget`s them."""
+        keys = [self.key(path) for path in paths]
+        self._store.delete_many([*keys, *map(head_of, keys)])
 
     def recorded(self) -> Iterator[tuple[bytes, list[Entry]]]:
         """Yield every recorded directory, and the rendered pages in it."""

@@ -18,7 +18,9 @@ from memfis.errors import MemfisError, ProgramError, UsageError
 from memfis.keeper import SiteKeeper
 from memfis.nginx.site import render, site_variables
 from memfis.serve.programs import Program, find, start_memcached, start_nginx
+from memfis.serve.reader import Reader, choose, copy_lua
 from memfis.service.signals import Signals
+from memfis.settings.host import FIRST_LEVEL
 from memfis.settings.values import Site
 from memfis.sync import Report
 from memfis.webroot import WebRoot
@@ -55,13 +57,15 @@ def serve(
     directory: str,
     listen: Listen,
     mebibytes: int,
-    ready: Callable[[str, Report], None],
+    ready: Callable[[str, str, Report], None],
     site: Site,
+    from_memory: str | None = None,
 ) -> None:
     """Serve `directory` until SIGINT or SIGTERM; `site` has the settings that flags gave.
 
-    `ready` is called with the URL and the report of the first sync. Raises UsageError for a
-    directory that cannot be served, ProgramError for nginx or memcached.
+    `from_memory`: what reads pages in nginx; None: Lua, where nginx has it. `ready` is called with
+    the URL, what reads, and the report of the first sync. Raises UsageError for a directory that
+    cannot be served, ProgramError for nginx or memcached.
     """
     user = _worker()
     site = replace(site, root=os.path.abspath(directory), reader=user)
@@ -78,14 +82,24 @@ def serve(
             shutil.chown(store, user)
             shutil.chown(runtime, group=pwd.getpwnam(user).pw_gid)
             runtime.chmod(0o710)
+        reader = choose(from_memory, runtime)
         site = replace(
             site,
+            from_memory=reader.from_memory,
+            first_level=str(runtime / "first-level.sock") if reader.from_memory == "lua" else None,
             store=f"memcached://{store / 'memcached.sock'}",
             origin=str(runtime / "origin.sock"),
         )
-        children = _Children(runtime, listen, mebibytes, user, site)
+        children = _Children(runtime, listen, mebibytes, user, site, reader)
         stack.callback(children.stop)
-        asyncio.run(_serve(site, runtime, children, lambda it: ready(f"http://{listen}/", it)))
+        asyncio.run(
+            _serve(
+                site,
+                runtime,
+                children,
+                lambda report: ready(f"http://{listen}/", reader.from_memory, report),
+            )
+        )
 
 
 async def _serve(
@@ -128,8 +142,15 @@ class _Children:
     """The private memcached and nginx of one `memfis serve`."""
 
     def __init__(
-        self, runtime: Path, listen: Listen, mebibytes: int, user: str | None, site: Site
+        self,
+        runtime: Path,
+        listen: Listen,
+        mebibytes: int,
+        user: str | None,
+        site: Site,
+        reader: Reader,
     ) -> None:
+        self._reader = reader
         self._runtime, self._listen, self._mebibytes = runtime, listen, mebibytes
         self._socket = runtime / "store" / "memcached.sock"
         self._user, self._site = user, site
@@ -151,6 +172,10 @@ class _Children:
         )
         site_file = self._runtime / "site.conf"
         site_file.write_text(render("site.conf.j2", site=variables), "utf-8", "surrogateescape")
+        lua = self._runtime / "lua"
+        if self._site.first_level:
+            copy_lua(lua)
+        first_level = {"socket": self._site.first_level, "memory": FIRST_LEVEL, "lua": str(lua)}
         configuration = self._runtime / "nginx.conf"
         configuration.write_text(
             render(
@@ -161,6 +186,8 @@ class _Children:
                 workers=os.cpu_count() or 1,
                 mime_types=str(mime_types),
                 site_file=str(site_file),
+                modules=self._reader.modules,
+                first_level=first_level if self._site.first_level else None,
             )
         )
         pid_file = self._runtime / "nginx.pid"

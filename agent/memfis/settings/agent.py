@@ -48,6 +48,14 @@ OF_A_SITE = (
         read_by=BY_AGENT,
     ),
     Setting(
+        "first_level",
+        ABSOLUTE_PATH,
+        "socket at which nginx is told what changed, where it keeps pages in memory of its own",
+        usually="nobody is told",
+        read_by=BY_AGENT,
+        since="0.2.0",
+    ),
+    Setting(
         "reader",
         Text("the name of a user", r"\S+"),
         "nginx's user: what it cannot read is not published",
@@ -72,7 +80,7 @@ OF_A_SITE = (
 """What stands above all sites, or in one."""
 
 INHERITED = (
-    *("store", "reader", "max_page", "lease", "max_delete", "delete_grace"),
+    *("store", "first_level", "reader", "max_page", "lease", "max_delete", "delete_grace"),
     *("compress_level", "compress_types", "compress_min_size", "compress_min_saving"),
 )
 """Settings above all sites that hold for each that does not set them."""

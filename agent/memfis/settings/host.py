@@ -11,11 +11,14 @@ from memfis.settings.declare import Table, variable
 from memfis.settings.gateway import BUCKET, CONNECTION, GATEWAY
 from memfis.settings.kinds import Choice, Flag, Integer, ListOf, Text
 from memfis.settings.mount import MOUNT
-from memfis.settings.site import MAX_PAGE, SITE
+from memfis.settings.site import FROM_MEMORY, MAX_PAGE, READER, SITE
 from memfis.settings.site_parts import PROXIES
 
 RUN_DIRECTORY = "/run/memfis"
 STORE_SOCKET = "/run/memfis-store/memcached.sock"
+
+FIRST_LEVEL = 64
+"""MiB in which nginx itself keeps pages."""
 
 BY_THE_ROLE = ("connection", "bucket", "user", "password_file", "certificate", "listen")
 """Settings of the gateway that the role writes, from variables of their own."""
@@ -62,6 +65,19 @@ HOST = Table(
             "X-Memfis",
             "response header that says HIT or FALLBACK; empty: none",
             group="What nginx says, and what it takes from memory.",
+        ),
+        _play(
+            "from_memory",
+            FROM_MEMORY,
+            READER,
+            "what takes pages from memory in nginx, see `from_memory` of a site",
+        ),
+        _play(
+            "first_level",
+            Integer("a number of MiB, 8 or more", 8, 2**20),
+            FIRST_LEVEL,
+            "MiB in which nginx itself keeps pages of sites with `from_memory: lua`; another size"
+            " empties them",
         ),
         _play(
             "proxies",

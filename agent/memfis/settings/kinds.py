@@ -104,6 +104,8 @@ class Choice:
     """One of some words."""
 
     words: tuple[str, ...]
+    false: str = ""
+    """The word that YAML reads as false where it stands without quotes."""
     type: str = "text"
 
     @property
@@ -113,12 +115,13 @@ class Choice:
 
     def problems(self, value: object, where: str, *, as_text: bool) -> Iterator[str]:
         """See `Kind`."""
-        if not isinstance(value, str) or value not in self.words:
+        bare = as_text and value is False and self.false
+        if not bare and (not isinstance(value, str) or value not in self.words):
             yield wrong(where, value, self.expected, nearest(value, self.words))
 
     def read(self, value: Any) -> str:
         """See `Kind`."""
-        return str(value)
+        return self.false if value is False else str(value)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from memfis.settings.declare import BY_MOUNT, BY_PLAY, REQUIRED, Setting, Table
 from memfis.settings.kinds import Flag, ListOf, Text
-from memfis.settings.site import site_name
+from memfis.settings.site import in_memory, site_name
 
 _NAME = Text("a name", r"[A-Za-z0-9_.-]*")
 
@@ -76,7 +76,7 @@ def mounts_together(
     Both are tables of which each alone has no problem.
     """
     sources = {site_name(site): site.get("source") or "root" for site in sites}
-    off = [site_name(site) for site in sites if site.get("memory") is False]
+    off = [site_name(site) for site in sites if not in_memory(site)]
     roots = [site["root"].rstrip("/") + "/" for site in sites if site.get("root")]
     seen: dict[str, dict[str, int]] = {"site": {}, "path": {}}
     for number, mount in enumerate(mounts):
@@ -85,7 +85,7 @@ def mounts_together(
         if site not in sources:
             yield f"{at}.site: {site!r}: is not the name of one of memfis_sites"
         elif site in off:
-            yield f"{at}.site: {site!r}: has 'memory: false', so nothing would be in it"
+            yield f"{at}.site: {site!r}: has 'from_memory: off', so nothing would be in it"
         elif sources[site] == "root" and mount.get("read_only") is not True:
             yield (
                 f"{at}.read_only: the agent keeps {site} equal to its web root, so its mount is to"

@@ -17,7 +17,7 @@ from memfis.settings.media_types import all_types
 from memfis.settings.mount import MOUNT, mounts_together
 from memfis.settings.nginx_lines import has_types
 from memfis.settings.php import PHP, canonical_of
-from memfis.settings.site import SITE, runs_scripts, site_name
+from memfis.settings.site import SITE, runs_scripts, site_name, source_problems
 from memfis.settings.site_parts import TLS
 from memfis.settings.sites import defaults_twice, names_twice, server_names_twice
 from memfis.settings.visitors import APPLICATIONS, HARMLESS_COOKIES, OWN_HEADERS
@@ -119,11 +119,13 @@ def _misspelt(names: Sequence[str]) -> Iterator[str]:
 
 def _together(values: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[str]:
     """Yield what does not go together in `values`, the variables as programs get them."""
-    sites, mounts = values["memfis_sites"], values["memfis_mounts"]
+    reader, mounts = values["memfis_from_memory"], values["memfis_mounts"]
+    sites = [{"from_memory": reader, **site} for site in values["memfis_sites"]]
     yield from _pools(sites, own_pool=values["memfis_php"])
     yield from defaults_twice(sites, ["80"], ["443"], "memfis_sites")
     yield from server_names_twice(sites, ["80"], ["443"], "memfis_sites")
     yield from _no_content(sites, host["playbook"])
+    yield from _not_by(reader, values["memfis_sites"])
     yield from mounts_together(mounts, sites, "memfis_mounts")
     yield from store_problems(values, publishes=host["publishes"])
     yield from absent_problems(values)
@@ -136,6 +138,14 @@ def _together(values: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[st
         yield from couchbase_problems(values, host["connection"], host["web"])
 
 
+def _not_by(reader: str, sites: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield a line for every site that `reader`, the host's default, is none for."""
+    for number, site in enumerate(sites):
+        if "from_memory" not in site:
+            found = source_problems({**site, "from_memory": reader})
+            yield from (f"memfis_sites[{number}].{line} (memfis_from_memory)" for line in found)
+
+
 def _pools(sites: Sequence[Mapping[str, Any]], *, own_pool: bool) -> Iterator[str]:
     for number, site in enumerate(sites):
         php = site.get("php")
@@ -146,7 +156,7 @@ def _pools(sites: Sequence[Mapping[str, Any]], *, own_pool: bool) -> Iterator[st
             )
 
 
-_OF_HOST = ("listen", "max_page", "header", "proxies", "store_address")
+_OF_HOST = ("listen", "max_page", "header", "from_memory", "proxies", "store_address")
 """Settings of a site that the host has a default for."""
 
 
@@ -155,9 +165,10 @@ def complete_sites(
 ) -> list[dict[str, Any]]:
     """Return `sites` with every setting present, as the templates of nginx and of the agent want.
 
-    `defaults` are those that the host makes: listen, tls_listen, max_page, header, proxies,
-    store_address; `types`, what its nginx says of them (`media_types.types_in`); `http2_directive`,
-    whether its nginx has `http2 on`, and warns of a `listen` that says http2 (from 1.25.1);
+    `defaults` are those that the host makes: listen, tls_listen, max_page, header, from_memory,
+    proxies, store_address; `types`, what its nginx says of them (`media_types.types_in`);
+    `http2_directive`, whether its nginx has `http2 on`, and warns of a `listen` that says http2
+    (from 1.25.1);
     and of PHP, as the key `php`: backends, hints, purge, microcache (a directory, below which each
     site has its own) and access_log.
     """
@@ -173,7 +184,7 @@ def _complete(site: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
         "src": "",
         "origin_socket": f"/run/memfis-origin/{name}.sock",
         "runs_scripts": runs_scripts(site),
-        **{key: defaults[key] for key in _OF_HOST},
+        **_plain(SITE, {key: defaults[key] for key in _OF_HOST}),
     }
     own = has_types(given.get("extra", ""))
     given["types"] = {} if own else all_types(defaults["types"], given.get("types", {}))

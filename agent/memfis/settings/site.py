@@ -24,6 +24,12 @@ from memfis.settings.site_parts import (
 MAX_PAGE = 128 * 1024
 """Bytes of a page as stored: what nginx's memcached buffer takes whole (docs/architecture)."""
 
+FROM_MEMORY = Choice(("lua", "memcached_pass", "off"), false="off")
+"""What asks the store in nginx, and `off`: nothing does."""
+
+READER = "memcached_pass"
+"""What asks where nothing is said: every nginx has it."""
+
 DELETE_GRACE = 15
 """Seconds: longer than most tools take to build a directory anew."""
 
@@ -41,6 +47,11 @@ def site_name(site: Mapping[str, Any]) -> str:
     names = site.get("server_names")
     first = names[0] if isinstance(names, list | tuple) and names else ""
     return str(site.get("name") or first)
+
+
+def in_memory(site: Mapping[str, Any]) -> bool:
+    """Return whether the pages of a site as somebody wrote it are in memory."""
+    return site.get("from_memory") not in ("off", False)
 
 
 def runs_scripts(site: Mapping[str, Any]) -> bool:
@@ -89,8 +100,10 @@ def source_problems(site: Mapping[str, Any]) -> Iterator[str]:
     for key in ("root", "src", "follow", "autoindex", "origin_socket"):
         if site.get(key):
             yield f"{key}: a site whose source is the store has no disk behind it"
-    if site.get("memory") is False:
-        yield "memory: False: a site whose source is the store is nowhere else"
+    if not in_memory(site):
+        yield "from_memory: 'off': a site whose source is the store is nowhere else"
+    if site.get("from_memory") == "lua":
+        yield "from_memory: 'lua': only memcached_pass reads a site whose source is the store"
     if site.get("php") is not None:
         yield "php: a site whose source is the store runs no PHP"
 
@@ -179,11 +192,13 @@ SITE = Table(
             read_by=BY_NGINX | BY_AGENT,
         ),
         Setting(
-            "memory",
-            Flag(),
-            "answer from memory. `false`: nginx answers from the disk, and PHP, alone, without"
-            " `header`, and the site's pages leave memory",
-            True,
+            "from_memory",
+            FROM_MEMORY,
+            "what takes pages from memory in nginx: `lua`, its Lua module, or `memcached_pass`."
+            " `off`: nginx answers from the disk, and PHP, alone, without `header`, and the site's"
+            " pages leave memory",
+            READER,
+            usually="`memfis_from_memory`",
             read_by=BY_NGINX | BY_AGENT,
             since="0.2.0",
         ),
@@ -420,5 +435,6 @@ SITE = Table(
             in_toml=Setting("php", PHP.in_toml(), "pages that PHP makes"),
         ),
     ),
+    renamed={"memory": "from_memory, which is 'off' where memory was false"},
     also=_fits_together,
 )

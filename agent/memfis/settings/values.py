@@ -19,6 +19,7 @@ from memfis.settings.php import PHP
 from memfis.settings.server_names import fitness
 
 Source = Literal["root", "store"]
+Reader = Literal["lua", "memcached_pass", "off"]
 
 
 def _default(table: Table, name: str) -> Any:
@@ -86,11 +87,13 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     server_names: tuple[str, ...] = ()
     """As nginx has them; empty: the name alone."""
     source: Source = _default(SITE_IN_TOML, "source")
-    memory: bool = _default(SITE_IN_TOML, "memory")
-    """Whether its pages are in memory; else nobody asks for them there, and none may be left."""
+    from_memory: Reader = _default(SITE_IN_TOML, "from_memory")
+    """What takes its pages from memory in nginx."""
     root: str = ""
     """Empty for a site whose source is the store."""
     store: str = _default(SITE_IN_TOML, "store")
+    first_level: str | None = None
+    """Where nginx is told what changed; None: it keeps nothing in memory of its own."""
     index: tuple[str, ...] = _default(SITE_IN_TOML, "index")
     exclude: tuple[str, ...] = ()
     follow: tuple[str, ...] = ()
@@ -120,6 +123,16 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     """None: there is nothing but files, and nothing is rendered."""
 
     @property
+    def in_memory(self) -> bool:
+        """Whether its pages are in memory; else nobody asks for them, and none may be left."""
+        return self.from_memory != "off"
+
+    @property
+    def has_heads(self) -> bool:
+        """Whether pages of files have heads: only the reader in Lua asks for them."""
+        return self.from_memory == "lua"
+
+    @property
     def compression(self) -> Compression:
         """What the settings `compress_*` say."""
         return Compression(
@@ -144,6 +157,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     version: str | None = None
     store: str = _default(AGENT, "store")
+    first_level: str | None = None
     reader: str | None = None
     max_page: int = _default(AGENT, "max_page")
     lease: int | None = None
@@ -167,12 +181,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def kept(self) -> tuple[Site, ...]:
         """The sites whose pages are in memory."""
-        return tuple(site for site in self.sites if site.memory)
+        return tuple(site for site in self.sites if site.in_memory)
 
     @property
     def switched_off(self) -> tuple[Site, ...]:
-        """The others: with `memory = false`."""
-        return tuple(site for site in self.sites if not site.memory)
+        """The others: with `from_memory = "off"`."""
+        return tuple(site for site in self.sites if not site.in_memory)
 
     def site_at(self, host: str) -> Site:
         """Return the site that answers for `host`, or the only one there is; raises UsageError."""

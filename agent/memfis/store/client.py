@@ -1,7 +1,8 @@
 """The store as the rest of memfis sees it: single items by pymemcache, many by `wire`."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, ParamSpec, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
 from pymemcache.client.base import Client
 from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError
@@ -9,8 +10,10 @@ from pymemcache.exceptions import MemcacheError, MemcacheUnexpectedCloseError
 from memfis.errors import StoreError, StoreRefusedError
 from memfis.settings.addresses import StoreAddress
 from memfis.settings.gateway import NAME
+from memfis.settings.values import Site
 from memfis.store.connection import unreachable
-from memfis.store.exchange import Answer, Request, exchange
+from memfis.store.exchange import Answer, Request, exchange, written
+from memfis.store.told import Teller
 from memfis.store.visits import Visit, visits
 from memfis.store.wire import Expected, Item, ItemState, Wire, check_key, expiry
 
@@ -77,11 +80,22 @@ class _Plain:
 
 
 class Store:
-    """A memcached-protocol store. Every call raises StoreError when it cannot be asked."""
+    """A memcached-protocol store. Every call raises StoreError when it cannot be asked.
 
-    def __init__(self, address: StoreAddress, timeout: float = TIMEOUT) -> None:
-        """Remember `address`; connect at the first call. `timeout` in seconds, for each answer."""
+    Before a call that may have changed pages or heads returns, or raises, nginx was told of them,
+    unless `telling_together` puts it off.
+    """
+
+    def __init__(
+        self, address: StoreAddress, timeout: float = TIMEOUT, first_level: str | None = None
+    ) -> None:
+        """Remember `address`; connect at the first call. `timeout` in seconds, for each answer.
+
+        `first_level`: path of the socket at which nginx is told; None: it keeps nothing itself.
+        """
         self.address = address
+        self._timeout, self._first_level = timeout, first_level
+        self._teller = Teller(first_level) if first_level else None
         self._wire = Wire(address, timeout)
         self._client = Client(
             address.path or (address.host, address.port),
@@ -91,6 +105,19 @@ class Store:
             no_delay=True,
             default_noreply=False,
         )
+
+    @classmethod
+    def of(cls, site: Site, timeout: float = TIMEOUT) -> Self:
+        """Return the store of `site`."""
+        return cls(StoreAddress.parse(site.store), timeout, site.first_level)
+
+    def anew(self) -> "Store":
+        """Return the same store with connections of its own: for another process, or thread."""
+        return Store(self.address, self._timeout, self._first_level)
+
+    def telling_together(self) -> AbstractContextManager[None]:
+        """Return what puts off the telling of nginx, to its end or for a moment."""
+        return nullcontext() if self._teller is None else self._teller.together()
 
     def get(self, key: bytes) -> Value | None:
         """Return the item at `key`, or None."""
@@ -112,15 +139,18 @@ class Store:
 
     def set(self, key: bytes, value: bytes, flags: int = 0, ttl: int = 0) -> None:
         """Write one item; raises StoreRefusedError when the store has no room for it."""
-        self._ask(self._client.set, check_key(key), value, expiry(ttl), flags=flags)
+        with self._telling([key]):
+            self._ask(self._client.set, check_key(key), value, expiry(ttl), flags=flags)
 
     def append(self, key: bytes, value: bytes) -> bool:
         """Append to the item; False when it is absent or would grow over the item limit."""
-        return bool(self._ask(self._client.append, check_key(key), value))
+        with self._telling([key]):
+            return bool(self._ask(self._client.append, check_key(key), value))
 
     def cas(self, key: bytes, value: bytes, token: bytes) -> bool:
         """Replace the item if it is still the one that `gets` gave `token` for."""
-        return bool(self._ask(self._client.cas, check_key(key), value, token))
+        with self._telling([key]):
+            return bool(self._ask(self._client.cas, check_key(key), value, token))
 
     def states(self, keys: Sequence[bytes]) -> list[ItemState | None]:
         """Return the state of each of `keys`, None for what is absent, in their order."""
@@ -134,6 +164,12 @@ class Store:
         """Return whether each of `keys` has the size and flags that are `expected`, in order."""
         return self._wire.confirm(keys, expected)
 
+    def confirm_values(
+        self, keys: Sequence[bytes], expected: Sequence[tuple[bytes, int]]
+    ) -> list[bool]:
+        """Return whether each of `keys` has the small value and the flags that are `expected`."""
+        return self._wire.confirm_values(keys, expected)
+
     def set_many(
         self, items: Sequence[Item], ttl: int = 0, after: Item | None = None
     ) -> list[tuple[bytes, str]]:
@@ -141,11 +177,13 @@ class Store:
 
         The store writes `after`, which never expires, before any of them.
         """
-        return self._wire.store(items, ttl, after)
+        with self._telling(item.key for item in items):
+            return self._wire.store(items, ttl, after)
 
     def delete_many(self, keys: Sequence[bytes]) -> None:
         """Remove `keys`; one that is absent is no error."""
-        self._wire.delete(keys)
+        with self._telling(keys):
+            self._wire.delete(keys)
 
     def touch_many(self, keys: Sequence[bytes], ttl: int) -> None:
         """Set the expiry of `keys` to `ttl` seconds from now."""
@@ -153,7 +191,8 @@ class Store:
 
     def exchange(self, *requests: Request) -> list[Answer]:
         """Return the answers to `requests` (see `memfis.store.exchange`), in one round trip."""
-        return exchange(self._wire, requests)
+        with self._telling(written(requests)):
+            return exchange(self._wire, requests)
 
     def all_keys(self) -> Iterator[bytes]:
         """Yield every key in the store, in no order."""
@@ -213,6 +252,17 @@ class Store:
         """Close the connections; the next call opens new ones."""
         self._client.close()
         self._wire.close()
+        if self._teller is not None:
+            self._teller.close()
+
+    @contextmanager
+    def _telling(self, keys: Iterable[bytes]) -> Iterator[None]:
+        """Tell nginx of `keys` when it is over, however it went: some may have been changed."""
+        try:
+            yield
+        finally:
+            if self._teller is not None:
+                self._teller.tell(keys)
 
     def _ask(self, call: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         try:

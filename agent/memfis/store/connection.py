@@ -107,6 +107,18 @@ class Connection:
             parts[-1] = self._received[: self._read_up_to]
         return b"".join(parts)
 
+    def is_next(self, data: bytes) -> bool:
+        """Whether the store says `data` next, which is read then; else nothing is.
+
+        To be asked only where no whole answer is a beginning of `data`.
+        """
+        came = self._take_rest()
+        while len(came) < len(data) and data.startswith(came):
+            came += self._receive()
+        is_same = came.startswith(data)
+        self._received, self._read_up_to = came, len(data) if is_same else 0
+        return is_same
+
     def some(self) -> bytes:
         """Return what the store says next, at least one byte."""
         return self._take_rest() or self._receive()

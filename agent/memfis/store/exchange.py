@@ -5,7 +5,7 @@ another did.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -66,6 +66,14 @@ def append(key: bytes, value: bytes, *, cas: int = 0) -> Request:
 def remove(key: bytes, cas: int = 0) -> Request:
     """Remove the item: with `cas` only that very one."""
     return (b"md %b%b\r\n" % (check_key(key), b" C%d" % cas if cas else b""),)
+
+
+def written(requests: Sequence[Request]) -> Iterator[bytes]:
+    """Yield the keys of the items that `requests` write or remove."""
+    for request in requests:
+        verb, key = request[0].split(None, 2)[:2]
+        if verb != b"mg":
+            yield key
 
 
 def exchange(wire: Wire, requests: Sequence[Request]) -> list[Answer]:

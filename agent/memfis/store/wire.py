@@ -18,6 +18,9 @@ from memfis.store.connection import Connection, text_of
 WINDOW = 1000
 """Commands between two answers that are waited for."""
 
+VALUES = 250
+"""Values asked for at once: so few that all is sent, however much is answered meanwhile."""
+
 WINDOW_BYTES = 4 * 1024 * 1024
 """Bytes of values in one window of writes."""
 
@@ -32,6 +35,7 @@ _LIST = b"lru_crawler metadump hash\r\n"
 _REFUSALS = (b"SERVER_ERROR ", b"CLIENT_ERROR ", b"ERROR")
 _SPACE = re.compile(rb"[\x00-\x20]")
 _STATE = re.compile(rb"HD s(\d+) f(\d+) t(-?\d+)\r\n|EN\r\n")
+_VALUE = re.compile(rb"VA (\d+) f\d+")
 _CONFIRMATIONS = re.compile(rb"(?:HD (?:s\d+ )?f\d+\r\n|EN\r\n)*")
 _STATES = re.compile(rb"(?:HD s\d+ f\d+ t-?\d+\r\n|EN\r\n)*")
 
@@ -120,6 +124,27 @@ class Wire(Connection):
                 confirmed += [one == other for one, other in pairs][:-1]
         return confirmed
 
+    def confirm_values(
+        self, keys: Sequence[bytes], expected: Sequence[tuple[bytes, int]]
+    ) -> list[bool]:
+        """Return whether each of `keys` has the value and flags that are `expected`, as `confirm`.
+
+        For small values.
+        """
+        confirmed: list[bool] = []
+        for start in range(0, len(keys), VALUES):
+            window = check_keys(keys[start : start + VALUES])
+            self.send(b"mg " + b" v f u\r\nmg ".join(window) + b" v f u\r\n")
+            answers = [
+                b"VA %d f%d\r\n%b\r\n" % (len(value), flags, value)
+                for value, flags in expected[start : start + VALUES]
+            ]
+            if self.is_next(b"".join(answers)):
+                confirmed += [True] * len(window)
+            else:
+                confirmed += [self._value() == answer for answer in answers]
+        return confirmed
+
     def store(
         self, items: Sequence[Item], ttl: int, after: Item | None = None
     ) -> list[tuple[bytes, str]]:
@@ -191,6 +216,16 @@ class Wire(Connection):
                 raise self.nonsense(line)
             reasons.append(text_of(line.partition(b" ")[2] or line))
         return reasons
+
+    def _value(self) -> bytes:
+        """Return the answer to a question for a value and flags, as it came."""
+        line = self.line()
+        if line == b"EN":
+            return line
+        found = _VALUE.fullmatch(line)
+        if found is None:
+            raise self.nonsense(line)
+        return line + _END + self.block(int(found[1]) + len(_END))
 
     def _read_states(self, number: int) -> list[ItemState | None]:
         """Read `number` answers to `mg`, many at a time."""

@@ -1,19 +1,22 @@
 """Write a difference to the store, in an order that never leaves a page without a record.
 
-A record is written before its page; a page is removed before its tombstone is written.
+A record is written before its page, and that before its head; a page is removed, with its head,
+before its tombstone is written.
 """
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import msgspec
+from msgspec.structs import replace
 
 from memfis.errors import StoreRefusedError
-from memfis.layout.keys import page_key
+from memfis.layout.keys import head_of, page_key
 from memfis.layout.pages import NO_PAGE, Page, make_page
 from memfis.layout.records import Entry
+from memfis.layout.validators import head_of_file, is_ambiguous, served_flags
 from memfis.store import Item
 from memfis.sync.difference import Difference, Removal, has_file_page, too_large
 from memfis.sync.options import Options
@@ -44,6 +47,7 @@ class Writer:
         self._webroot, self._store, self._catalog = target.webroot, target.store, target.catalog
         self._site = target.site.name
         self._max_page = target.site.max_page
+        self._has_heads = target.site.has_heads
         self._compression = target.compression
         self._renders = target.site.php is not None
         """Pages of the site are rendered meanwhile, and recorded beside its files."""
@@ -69,9 +73,12 @@ class Writer:
         self._remove(difference.gone, report)
         with self._told(difference, report):
             self._write(difference, report)
+        if difference.heads:
+            self._publish_heads(difference, report)
         self._look_again(difference, report)
         if difference.renew:
-            self._store.touch_many(difference.renew, self._lease)
+            heads = map(head_of, difference.renew) if self._has_heads else ()
+            self._store.touch_many([*difference.renew, *heads], self._lease)
             report.renewed += len(difference.renew)
 
     def _remove(self, removal: Removal, report: Report) -> None:
@@ -153,20 +160,21 @@ class Writer:
         """Write the pages of `chunk`, after the directory's `log` where there is none yet."""
         published = [(made, made.page) for made in chunk if made.page]
         keys = self._webroot.keys(difference.path, [made.name for made, _ in published])
-        items = [
-            Item(key, page.value, page.flags)
-            for key, (_, page) in zip(keys, published, strict=True)
-        ]
+        items: list[Item] = []
+        for key, (made, page) in zip(keys, published, strict=True):
+            if self._has_heads:
+                head = _head(key, made.entry)
+                items += (Item(key, page.value, head.flags), head)
+            else:
+                items.append(Item(key, page.value, page.flags))
         refused = dict(self._store.set_many(items, self._lease, after=log))
         if log and log.key in refused:
             self._delete([self._url(difference, made.name) for made in chunk])
             raise StoreRefusedError(refused[log.key])
         if refused:
             for key, (made, _) in zip(keys, published, strict=True):
-                if key in refused:
-                    path = difference.path + made.name
-                    why = f"refused by the store: {refused[key]}"
-                    report.problems.append(Problem(path, why))
+                path = difference.path + made.name
+                self._tell_refused(refused, (key, head_of(key)), path, report)
             held = zip(keys, published, strict=True)
             published = [each for key, each in held if key not in refused]
         for kind, number in Counter(made.kind for made, _ in published).items():
@@ -174,6 +182,25 @@ class Writer:
         report.bytes += sum(made.entry.size for made, _ in published)
         report.bytes_written += sum(len(page.value) for _, page in published)
         self._progress(len(chunk))
+
+    def _publish_heads(self, difference: Difference, report: Report) -> None:
+        """Write heads whose pages are there."""
+        names = [entry.raw for entry in difference.heads]
+        keys = self._webroot.keys(difference.path, names)
+        heads = [_head(key, entry) for key, entry in zip(keys, difference.heads, strict=True)]
+        refused = dict(self._store.set_many(heads, self._lease))
+        for head, name in zip(heads, names, strict=True):
+            self._tell_refused(refused, (head.key,), difference.path + name, report)
+
+    @staticmethod
+    def _tell_refused(
+        refused: Mapping[bytes, str], keys: Iterable[bytes], path: bytes, report: Report
+    ) -> None:
+        """Tell in `report` if one of the `keys` of the file at `path` was refused, and why."""
+        for key in keys:
+            if key in refused:
+                report.problems.append(Problem(path, f"refused by the store: {refused[key]}"))
+                return
 
     def _chunks(self, difference: Difference, report: Report) -> Iterator[list[_Made]]:
         """Read what is to be stored; an entry gets its page's flags and its status when read."""
@@ -222,6 +249,8 @@ class Writer:
                     ctime_ns=status.st_ctime_ns,
                     inode=found.inode and status.st_ino,
                 )
+                if is_ambiguous(entry, difference.recorded.get(found.name)):
+                    entry = replace(entry, ambiguous=True)
                 chunk.append(_Made(kind, name, entry, page))
                 held += len(content)
                 if held >= CHUNK:
@@ -235,4 +264,10 @@ class Writer:
 
     def _delete(self, paths: list[bytes]) -> None:
         if paths:
-            self._store.delete_many([page_key(self._site, path) for path in paths])
+            keys = [page_key(self._site, path) for path in paths]
+            self._store.delete_many([*keys, *map(head_of, keys)])
+
+
+def _head(page: bytes, entry: Entry) -> Item:
+    """Return the head of the page of `entry` whose key is `page`."""
+    return Item(head_of(page), head_of_file(entry), served_flags(entry))

@@ -5,8 +5,10 @@ from collections.abc import Iterable, Sequence
 
 from msgspec.structs import replace
 
+from memfis.layout.keys import head_of
 from memfis.layout.pages import FINGERPRINT, GZIP, NO_PAGE, fingerprint, may_fit
 from memfis.layout.records import Entry, Log
+from memfis.layout.validators import head_of_file, is_ambiguous, served_flags
 from memfis.store import Expected, ItemState
 from memfis.sync.difference import Difference, Removal, Task, has_file_page, too_large
 from memfis.sync.options import Options
@@ -28,6 +30,7 @@ class Comparison:
         """
         self._webroot, self._store, self._catalog = target.webroot, target.store, target.catalog
         self._max_page = target.site.max_page
+        self._has_heads = target.site.has_heads
         self._compression = target.compression
         self._checksum = options.checksum or target.site.content_check == "always"
         self._lease = options.lease
@@ -176,7 +179,7 @@ class Comparison:
         if old is not None and not old.flags & NO_PAGE:
             difference.withdrawn.pages.append(self._webroot.url(difference.path, new.raw))
         if old is None or not old.flags & NO_PAGE or not new.same_attributes(old):
-            difference.records.append(replace(new, flags=NO_PAGE))
+            difference.records.append(_recorded(new, old, NO_PAGE))
 
     def _compare_content(
         self, difference: Difference, doubtful: _Unchanged, unconfirmed: _Unchanged
@@ -198,22 +201,36 @@ class Comparison:
     def _confirm(self, unconfirmed: list[tuple[Difference, _Unchanged]]) -> None:
         """Ask the store for the pages of unchanged files; presence is never assumed."""
         keys: list[bytes] = []
-        expected: list[Expected] = []
-        for difference, entries in unconfirmed:
-            keys += self._webroot.keys(difference.path, [new.raw for new, _ in entries])
-            expected += [
-                (None if old.flags & GZIP else new.size, old.flags) for new, old in entries
-            ]
-        answers = zip(keys, self._confirmed(keys, expected), strict=True)
-        for difference, entries in unconfirmed:
-            for (new, old), (key, confirmed) in zip(entries, answers, strict=False):
+        entries: list[Entry] = []
+        for difference, unchanged in unconfirmed:
+            keys += self._webroot.keys(difference.path, [new.raw for new, _ in unchanged])
+            entries += [_unchanged(new, old) for new, old in unchanged]
+        flags = [served_flags(entry) for entry in entries] if self._has_heads else None
+        expected: list[Expected] = [
+            (None if entry.flags & GZIP else entry.size, served)
+            for entry, served in zip(entries, flags or [e.flags for e in entries], strict=True)
+        ]
+        pages = self._confirmed(keys, expected)
+        heads = [True] * len(keys)
+        if flags is not None:
+            values = map(head_of_file, entries)
+            heads = self._store.confirm_values(
+                [*map(head_of, keys)], [*zip(values, flags, strict=True)]
+            )
+        answers = zip(keys, entries, pages, heads, strict=True)
+        for difference, unchanged in unconfirmed:
+            for (new, old), (key, entry, confirmed, has_head) in zip(
+                unchanged, answers, strict=False
+            ):
                 if confirmed is None:
                     difference.read.append(("restored", new))
                     continue
                 difference.unchanged += 1
                 difference.bytes += new.size
-                if new is not old and (not new.same_attributes(old) or new.racy != old.racy):
-                    difference.records.append(replace(new, flags=old.flags))
+                if entry is not old:
+                    difference.records.append(entry)
+                if not has_head:
+                    difference.heads.append(entry)
                 if not confirmed:
                     difference.renew.append(key)
 
@@ -231,6 +248,19 @@ class Comparison:
     def _lease_ends(self, state: ItemState) -> bool:
         # a second more: the store's clock ticks once a second
         return not self._lease // 3 <= state.ttl <= self._lease + 1
+
+
+def _recorded(new: Entry, old: Entry | None, flags: int) -> Entry:
+    """Return the file `new` as it is to be recorded, after `old`, with the flags of its page."""
+    entry = replace(new, flags=flags)
+    return replace(entry, ambiguous=True) if is_ambiguous(entry, old) else entry
+
+
+def _unchanged(new: Entry, old: Entry) -> Entry:
+    """Return how the file `new` is to be recorded, whose page is still that of `old`."""
+    if new is old or (new.same_attributes(old) and new.racy == old.racy):
+        return old
+    return _recorded(new, old, old.flags)
 
 
 def _read_same(files: Files, new: Entry, old: Entry) -> Entry | None:

@@ -60,6 +60,8 @@ class Difference:
     """Files whose content is to be read and stored, as they were found."""
     records: list[Entry] = field(default_factory=list)
     """Entries of which only the record changes."""
+    heads: list[Entry] = field(default_factory=list)
+    """Files whose page is right, and its head is not."""
     gone: Removal = field(default_factory=Removal)
     """What is missing on disk: limits protect it, and it may be kept."""
     withdrawn: Removal = field(default_factory=Removal)
@@ -94,6 +96,7 @@ class Difference:
             self.rebuild
             or self.read
             or self.records
+            or self.heads
             or self.gone
             or self.withdrawn
             or self.renew

@@ -11,7 +11,6 @@ from multiprocessing.context import ForkProcess
 from typing import Any, NamedTuple, Self
 
 from memfis.errors import MemfisError
-from memfis.store import Store
 from memfis.sync.difference import Task
 from memfis.sync.options import Options
 from memfis.sync.target import Target
@@ -158,7 +157,7 @@ def _work(
             requests.send(FilesDone(files))
             files = 0
 
-    own = Store(target.store.address)
+    own = target.store.anew()
     worker = Worker(target.through(own), replace(options, progress=progress))
     try:
         while True:

@@ -10,6 +10,7 @@ from memfis.catalog.orphans import orphans
 from memfis.catalog.site_item import SiteItem
 from memfis.catalog.source import check_filled_from_root
 from memfis.errors import StoreRefusedError
+from memfis.layout.keys import HEAD
 from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.sync.deletions import STRAYS, marks
@@ -52,6 +53,7 @@ class Sync:
             forgotten
             or options.checksum
             or (item is not None and (item.index != site.index or not item.whole))
+            or (item is not None and item.heads and not site.has_heads)
         )
         self.walk = Walk(
             target,
@@ -133,7 +135,9 @@ class Sync:
     def _remove_orphans(self) -> None:
         site, store, report = self._target.site, self._target.store, self.report
         try:
-            strays = orphans(store, self._target.catalog, site.name, site.index_name)
+            found = orphans(
+                store, self._target.catalog, site.name, site.index_name, heads=site.has_heads
+            )
         except StoreRefusedError as error:
             log.warning(
                 "%s: pages that nothing records stay until their lease ends: %s",
@@ -141,6 +145,7 @@ class Sync:
                 error,
             )
             return
+        strays = [key for key in found if not key.startswith(HEAD)]
         # else they are what the disk, seen whole, does not have
         if report.pages == 0 and not self.walk.withdrawn and self.webroot.closed is None:
             if self._options.keep is None:
@@ -150,7 +155,7 @@ class Sync:
                 self._kept = True
                 report.pages = len(strays)
                 return
-        store.delete_many(strays)
+        store.delete_many(found)
         report.removed += len(strays)
 
     def _site_item(self, *, whole: bool) -> SiteItem:
@@ -164,6 +169,7 @@ class Sync:
             exclude=site.exclude,
             max_page=site.max_page,
             compression=self._target.compression,
+            heads=site.has_heads,
             pages=self.report.pages,
             bytes=self.report.bytes,
             last_sync=time.time(),

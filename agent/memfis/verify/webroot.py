@@ -2,17 +2,28 @@
 
 import contextlib
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
+
+from msgspec.structs import replace
 
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.source import check_filled_from_root
 from memfis.errors import MemfisError, MissingRootError, StoreRefusedError
-from memfis.layout.keys import directory_key, page_key, site_key
-from memfis.layout.pages import FINGERPRINT, Page, content_of, fingerprint, make_page, may_fit
+from memfis.layout.keys import directory_key, head_of, page_key, site_key
+from memfis.layout.pages import (
+    FINGERPRINT,
+    NEEDS_HEAD,
+    Page,
+    content_of,
+    fingerprint,
+    make_page,
+    may_fit,
+)
 from memfis.layout.records import Entry, Log
+from memfis.layout.validators import head_of_file, served_flags
 from memfis.settings.values import Site
-from memfis.store import Store
+from memfis.store import Store, Value
 from memfis.verify.unfounded import Item, Unfounded
 from memfis.verify.verified import BATCH, Discrepancy, Verified
 from memfis.webroot import BeingWrittenError, Files, Listing, WebRoot
@@ -79,7 +90,7 @@ class _Verification:
             yield _wrong("records", path)
         for name in sorted(listing.unknown):
             yield _wrong("unknown", path + name.encode("latin-1"))
-        yield from self._published(listing)
+        yield from self._published(listing, recorded.entries if recorded else {})
         below = {entry.name for entry in listing.entries.values() if entry.is_directory}
         yield from self.recorded(path, recorded, below | listing.unknown)
 
@@ -122,8 +133,8 @@ class _Verification:
                 kind = None if _is_whole(Page(*found)) else "damaged"
                 yield Verified(keys[key], Discrepancy(kind, keys[key]) if kind else None)
 
-    def _published(self, listing: Listing) -> Iterator[Verified]:
-        """Yield the files of `listing`, each compared with its page."""
+    def _published(self, listing: Listing, recorded: Mapping[str, Entry]) -> Iterator[Verified]:
+        """Yield the files of `listing`, each compared with its page; `recorded` by name."""
         assert self._webroot is not None
         files = (entry for entry in listing.entries.values() if not entry.is_directory)
         with contextlib.ExitStack() as stack:
@@ -132,25 +143,33 @@ class _Verification:
             except OSError:
                 return  # gone, or closed, since it was listed: its pages are looked at as recorded
             while batch := list(islice(files, BATCH)):
-                yield from self._compared(self._webroot, listing.path, batch, opened)
+                yield from self._compared(self._webroot, listing.path, batch, opened, recorded)
 
     def _compared(
-        self, webroot: WebRoot, path: bytes, batch: Sequence[Entry], files: Files
+        self,
+        webroot: WebRoot,
+        path: bytes,
+        batch: Sequence[Entry],
+        files: Files,
+        recorded: Mapping[str, Entry],
     ) -> Iterator[Verified]:
         site = self._site
         keys = webroot.keys(path, [entry.raw for entry in batch])
         pages = self._store.get_many(keys)
+        heads = self._store.get_many([*map(head_of, keys)]) if site.has_heads else {}
         gone: list[Item] = []
         for entry, key in zip(batch, keys, strict=True):
-            found = pages.get(key)
-            if found is None and not may_fit(
+            found, head = pages.get(key), heads.get(head_of(key))
+            if found is None is head and not may_fit(
                 entry.raw, entry.size, site.max_page, site.compression
             ):
                 self.unfounded.is_right(key)
                 continue
+            known = recorded.get(entry.name)
+            named = replace(entry, ambiguous=known is not None and known.ambiguous)
             try:
                 page = Page(*found) if found else None
-                kind = self._discrepancy(webroot, path, files, entry, page)
+                kind = self._discrepancy(webroot, path, files, named, page, head)
             except OSError:
                 gone.append(Item.recorded(site, path, entry))
                 continue
@@ -159,31 +178,51 @@ class _Verification:
         yield from self.unfounded.among(gone, otherwise="different")
 
     def _discrepancy(
-        self, webroot: WebRoot, path: bytes, files: Files, entry: Entry, page: Page | None
+        self,
+        webroot: WebRoot,
+        path: bytes,
+        files: Files,
+        entry: Entry,
+        page: Page | None,
+        head: Value | None,
     ) -> str | None:
-        """Return what is wrong with `page`, of the file `entry` in the directory `path`.
+        """Return what is wrong with `page` or `head`, of the file `entry` in the directory `path`.
 
         Raises OSError where there is a page and the file cannot be read.
         """
         try:
-            content, _ = files.read(entry)
+            content, status = files.read(entry)
         except BeingWrittenError:
             if page is None:
                 return None
             with webroot.files(path, while_written=True) as again:
-                content, _ = again.read(entry)
+                content, status = again.read(entry)
         except OSError:
             if page is None:
                 return None
             raise
         if page is None:
             stored = make_page(entry.raw, content, self._site.compression)
-            return None if len(stored.value) > self._site.max_page else "missing"
+            if len(stored.value) <= self._site.max_page:
+                return "missing"
+            return "head" if head else None
         try:
             same = content_of(page) == content
         except MemfisError:
             return "damaged"
-        return None if same else "different"
+        if not same:
+            return "different"
+        if not self._site.has_heads:
+            return None
+        entry = replace(
+            entry,
+            mtime_ns=status.st_mtime_ns,
+            size=len(content),
+            flags=page.flags & ~NEEDS_HEAD,
+        )
+        flags = served_flags(entry)
+        right = page.flags == flags and head == Value(head_of_file(entry), flags)
+        return None if right else "head"
 
 
 def _is_whole(page: Page) -> bool:

@@ -7,10 +7,11 @@
 #                                              with "moved" also give the distribution's default
 #                                              site back
 #
-# Only files that memfis wrote are looked at.
+# With them goes what nginx reads them by, in Lua. Only files that memfis wrote are looked at.
 set -eu
 
 accepted=/var/lib/memfis/accepted/nginx
+lua=/usr/share/lua/5.1/memfis
 available=/etc/nginx/sites-available
 enabled=$1
 shift
@@ -23,13 +24,24 @@ same() {
     cmp -s "$accepted/$1" "$available/$1" && [ "$enabled/$1" -ef "$available/$1" ]
 }
 
+same_lua() {
+    { ! [ -e "$accepted/lua" ] && ! [ -e "$lua" ]; } ||
+        diff --recursive --brief "$accepted/lua" "$lua" >/dev/null 2>&1
+}
+
 case $1 in
 compare)
+    same_lua || echo "$lua"
     { ours "$accepted"; ours "$available"; } | while read -r file; do
         same "${file##*/}" || echo "${file##*/}"
     done | sort -u
     ;;
 restore)
+    if ! same_lua; then
+        rm -rf "$lua"
+        ! [ -e "$accepted/lua" ] || cp -a "$accepted/lua" "$lua"
+        echo "$lua restored"
+    fi
     ours "$available" | while read -r file; do
         name=${file##*/}
         if ! [ -e "$accepted/$name" ]; then

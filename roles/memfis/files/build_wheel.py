@@ -16,7 +16,7 @@ import venv
 from importlib.util import find_spec
 from pathlib import Path
 
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "agent", "templates")
+SOURCES = ("pyproject.toml", "README.md", "LICENSE", "agent", "templates", "lua")
 
 
 def source_digest(sources: Path) -> str:

@@ -4,6 +4,7 @@
 #   version       nginx's own, three numbers
 #   user, group   whom its workers run as, where it says so (a group's name is the user's, if not given)
 #   enabled       the directory that it takes sites from; "none" if that is none that we know
+#   lua           it has the Lua module, built in or loaded
 #   sets-DIRECTIVE  it has this directive (of the hash of variables) already
 #
 # Prints nothing where nginx is not installed. While its configuration is broken, its main files say.
@@ -14,7 +15,7 @@ echo "version $("$nginx" -v 2>&1 | sed -nE 's,.*nginx/([0-9.]+).*,\1,p')"
 
 # The same from files, as far as they can be found.
 by_name() {
-    for file in /etc/nginx/nginx.conf /etc/nginx/conf.d/*.conf; do
+    for file in /etc/nginx/nginx.conf /etc/nginx/conf.d/*.conf /etc/nginx/modules-enabled/*.conf; do
         echo "# configuration file $file:"
         cat "$file" 2>/dev/null || true
     done
@@ -38,6 +39,11 @@ elif said "include[[:space:]]+[\"']?(/etc/nginx/)?conf\.d/[^;]*\*" >/dev/null; t
     echo "enabled /etc/nginx/conf.d"
 else
     echo "enabled none"
+fi
+
+if said "load_module[[:space:]][^;]*ngx_http_lua_module" >/dev/null ||
+    "$nginx" -V 2>&1 | grep -qE -- '--add-module=[^ ]*(ngx_lua|lua-nginx)'; then
+    echo "lua yes"
 fi
 
 for directive in variables_hash_max_size variables_hash_bucket_size; do

@@ -26,6 +26,7 @@ environments=/opt/memfis/venvs
 first=/opt/memfis/venv
 units=/etc/systemd/system
 sites=/etc/nginx/sites-available
+lua=/usr/share/lua/5.1/memfis
 
 # The names of all that belongs together and is there, below the directory $1.
 parts() {
@@ -73,6 +74,7 @@ copy_sites() {
     { grep -ls '^# Managed by memfis' "$sites"/memfis-*.conf || true; } | while read -r file; do
         cp -p "$file" "$accepted.new/nginx/"
     done
+    ! [ -d "$lua" ] || cp -a "$lua" "$accepted.new/nginx/lua"
 }
 
 # Let the new state be the accepted one. What was interrupted in the middle is made up for by `adopt`.

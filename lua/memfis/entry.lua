@@ -1,0 +1,68 @@
+--- What nginx keeps of a page: its body, what is said beside it, and when it was right.
+
+local bit = require "bit"
+local gzip = require "memfis.gzip"
+local heads = require "memfis.head"
+
+local _M = {}
+
+local NEEDS_HEAD = 1 -- in the client flags of a page (layout/pages.py)
+local LINE = "^(%d+) ([%d.]+) (%d+) (%d+) (%d+) (%d+)\n()"
+
+--- Return the entry of the items `page` and `head` (nil: there is none), as store.lua has them.
+--
+-- `counter`: that of the key, read before the store was asked; `asked`: the time then, in seconds since the
+-- epoch. Returns nil and why, where the two make no answer.
+function _M.make(page, head, counter, asked)
+    local entry = { counter = counter, asked = asked, flags = page.flags, body = page.value }
+    entry.cas, entry.head_cas = page.cas, head and head.cas or "0"
+    entry.packed = gzip.is_packed(page.flags)
+    entry.size = entry.packed and gzip.size(page.value) or #page.value
+    if not entry.size then
+        return nil, "damaged"
+    end
+    -- A head that has other flags belongs to a page that was here before, or is not yet.
+    local parsed = head and head.flags == page.flags and heads.parse(head.value)
+    if parsed and parsed.status == 200 then
+        entry.head = head.value
+        entry.fields = parsed.fields
+        if parsed.etag then
+            entry.own_etag = true
+        elseif parsed.modified then
+            -- As ngx_http_set_etag has it; nginx gives none of a time before 1970 another form.
+            entry.etag = ("\"%x-%x\""):format(parsed.modified, entry.size)
+            entry.weak_etag = "W/" .. entry.etag
+            entry.modified = ngx.http_time(parsed.modified)
+        end
+    elseif bit.band(page.flags, NEEDS_HEAD) ~= 0 then
+        return nil, "headless"
+    end
+    return entry
+end
+
+--- Return `entry` as one string, for memory that workers share.
+function _M.encode(entry)
+    local head = entry.head or ""
+    return ("%d %.3f %d %s %s %d\n"):format(
+        entry.counter, entry.asked, entry.flags, entry.cas, entry.head_cas, #head) .. head .. entry.body
+end
+
+--- Return the entry that `text` is.
+function _M.decode(text)
+    local counter, asked, flags, cas, head_cas, length, place = text:match(LINE)
+    local page = { flags = tonumber(flags), cas = cas, value = text:sub(place + length) }
+    local head
+    if length ~= "0" then
+        head = { flags = page.flags, cas = head_cas, value = text:sub(place, place + length - 1) }
+    end
+    local entry = _M.make(page, head, tonumber(counter), tonumber(asked))
+    entry.head_cas = head_cas
+    return entry
+end
+
+--- Return the bytes that `entry` takes, about.
+function _M.bytes(entry)
+    return 1000 + #entry.body + (entry.identity and #entry.identity or 0)
+end
+
+return _M

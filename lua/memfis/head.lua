@@ -1,0 +1,63 @@
+--- The head of a page: what is said beside its body (agent/memfis/layout/heads.py has the format).
+
+local _M = {}
+
+--- Names of header fields that are the reader's own to say, or are for one visitor.
+local NOT_SAID = {}
+for name in ([[connection keep-alive proxy-connection te trailer transfer-encoding upgrade
+        content-length content-encoding content-range date age set-cookie]]):gmatch("%S+") do
+    NOT_SAID[name] = true
+end
+
+local LINE = "^1 ([2-5]%d%d) ([-%d]+) (%S+)\n()"
+local FIELD = "^([!#$%%&'*+%-.^_`|~0-9A-Za-z]+):([^\r\n%z]*)\n()"
+
+--- Return whole seconds since the epoch out of the text of a number; nil: it is none.
+local function seconds(text)
+    if text == "0" or text:find("^-?[1-9]%d*$") and #text <= 12 then
+        return tonumber(text)
+    end
+    return nil
+end
+
+--- Return the head that the value `data` is; nil: damaged, of another version, or hostile.
+--
+-- A head has `status`, `rendered` (seconds since the epoch, or nil), `modified` (seconds since the epoch,
+-- rounded down, or nil), `fields` (name and value by turns) and `etag`, which is one of them.
+function _M.parse(data)
+    local status, rendered, modified, place = data:match(LINE)
+    if not status then
+        return nil
+    end
+    local head = { status = tonumber(status), fields = {} }
+    if rendered ~= "-" then
+        head.rendered = seconds(rendered)
+        if not head.rendered or head.rendered < 0 then
+            return nil
+        end
+    end
+    if modified ~= "-" then
+        head.modified = seconds(modified:match("^(.+)%.%d%d%d%d%d%d%d%d%d$") or "")
+        if not head.modified then
+            return nil
+        end
+    end
+    while place <= #data do
+        local name, value, next = data:match(FIELD, place)
+        if not name then
+            return nil
+        end
+        local lower = name:lower()
+        if NOT_SAID[lower] then
+            return nil
+        elseif lower == "etag" then
+            head.etag = value
+        end
+        head.fields[#head.fields + 1] = name
+        head.fields[#head.fields + 1] = value
+        place = next
+    end
+    return head
+end
+
+return _M

@@ -1,0 +1,101 @@
+--- Answers a request from memory, or leaves it to the fallback.
+
+local figures = require "memfis.figures"
+local first_level = require "memfis.first_level"
+local gzip = require "memfis.gzip"
+local store = require "memfis.store"
+
+local _M = {}
+
+-- Errors of nginx's that lead to the fallback, as those of memcached_pass do (reader_lua.j2).
+local STATUS = { away = 502, timeout = 504, conditional = 418 }
+local ABSENT = 404
+
+local INFLATED = 2 ^ 20 -- bytes of identity content up to which it is kept unpacked
+
+local function fall_back(site, why)
+    figures.count(site, why)
+    return ngx.exit(STATUS[why] or ABSENT)
+end
+
+--- Return the body to send, and whether it is compressed.
+local function body_for(entry, takes_gzip)
+    if not entry.packed then
+        return entry.body, false
+    elseif takes_gzip or entry.size > INFLATED then
+        return entry.body, true -- nginx unpacks it for who does not take it
+    end
+    if not entry.identity then
+        entry.identity = gzip.unpack(entry.body, entry.size)
+    end
+    return entry.identity, false
+end
+
+--- Return the entry at `key`, after a look at whether it can answer; nil and why it cannot.
+local function look_up(address, key, takes_gzip)
+    local entry, why = first_level.get(address, key)
+    if not entry then
+        return nil, why
+    end
+    local body, packed = body_for(entry, takes_gzip)
+    if not body then
+        return nil, "damaged"
+    end
+    return entry, body, packed
+end
+
+--- Say what stands beside the body.
+local function say(entry, body, packed, promises)
+    local header = ngx.header
+    header["Content-Length"] = #body
+    if packed then
+        header["Content-Encoding"] = "gzip"
+    elseif entry.packed then
+        header["Vary"] = "Accept-Encoding" -- nginx says so where the answer is compressed
+    end
+    if entry.etag then
+        header["ETag"] = packed and entry.weak_etag or entry.etag
+        header["Last-Modified"] = entry.modified
+    end
+    local fields = entry.fields
+    if fields then
+        for place = 1, #fields, 2 do
+            header[fields[place]] = fields[place + 1]
+        end
+    end
+    if promises then
+        header["Accept-Ranges"] = "bytes"
+    end
+end
+
+--- Answer the request for the page at `key` (as nginx has it, not escaped) of `site`, or go to its fallback.
+--
+-- `address`: where the store is, `unix:PATH` or `HOST:PORT`. `mark`: the name of nginx's variable that says, by
+-- `1`, that memory answered; empty: nobody wants to know. `whole`: the name of the one that is empty where parts
+-- of a page are the disk's to send (site.conf.j2). `files`: every page is of a file, so that it has parts.
+function _M.answer(site, address, key, mark, whole, files)
+    local var = ngx.var
+    local takes_gzip = gzip.is_taken(var.http_accept_encoding) and var.server_protocol ~= "HTTP/1.0"
+    local done, entry, body, packed = pcall(look_up, address, store.escaped(key), takes_gzip)
+    if not done then
+        ngx.log(ngx.ERR, "memfis: ", entry)
+        return fall_back(site, "error")
+    elseif not entry then
+        return fall_back(site, body)
+    end
+    local conditional = var.http_if_none_match or var.http_if_modified_since
+    if conditional and not entry.etag and not entry.own_etag then
+        return fall_back(site, "conditional")
+    end
+    say(entry, body, packed, not packed and (files or entry.modified) and (not takes_gzip or var[whole] == ""))
+    if mark ~= "" then
+        var[mark] = "1"
+    end
+    -- Before the body: what is not modified then has none.
+    ngx.send_headers()
+    figures.count(site, ngx.status == 304 and "not_modified" or "hit")
+    ngx.print(body)
+    return ngx.exit(ngx.OK)
+end
+
+return _M

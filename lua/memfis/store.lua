@@ -1,0 +1,109 @@
+--- Asks the store: memcached's meta commands (memcached doc/protocol.txt, "Meta Get").
+
+local _M = {}
+
+local IDLE = 60000 -- milliseconds that a connection is kept
+local KEPT = 32 -- connections for each worker
+local LONGEST_KEY = 250
+local VALUE = "^VA (%d+) f(%d+) c(%d+)$"
+local STATE = "^HD f(%d+) c(%d+)$"
+
+local escapes = {}
+for code = 0, 32 do
+    escapes[string.char(code)] = ("%%%02X"):format(code)
+end
+escapes["%"] = "%25"
+
+--- Return `key` as nginx escapes it for memcached (ngx_string.c, NGX_ESCAPE_MEMCACHED).
+function _M.escaped(key)
+    if key:find("[%z\1-\32%%]") then
+        return (key:gsub("[%z\1-\32%%]", escapes))
+    end
+    return key
+end
+
+local function connect(address)
+    local socket = ngx.socket.tcp()
+    local host, port = address:match("^([^/]+):(%d+)$")
+    local done, why
+    if host then
+        done, why = socket:connect(host:match("^%[(.*)%]$") or host, tonumber(port), { pool_size = KEPT })
+    else
+        done, why = socket:connect(address, { pool_size = KEPT })
+    end
+    if not done then
+        return nil, why
+    end
+    return socket
+end
+
+--- Read one answer; returns an item, false where there is none, or nil and why.
+local function item(socket)
+    local line, why = socket:receive("*l")
+    if not line then
+        return nil, why
+    end
+    if line == "EN" then
+        return false
+    end
+    local size, flags, cas = line:match(VALUE)
+    if size then
+        local value
+        value, why = socket:receive(tonumber(size) + 2)
+        if not value then
+            return nil, why
+        elseif value:sub(-2) ~= "\r\n" then
+            return nil, "nonsense"
+        end
+        return { value = value:sub(1, -3), flags = tonumber(flags), cas = cas }
+    end
+    flags, cas = line:match(STATE)
+    if flags then
+        return { flags = tonumber(flags), cas = cas }
+    end
+    return nil, "nonsense"
+end
+
+--- Send what asks for the page at `key`, and for its head where there can be one; returns both, or nil and why.
+local function ask(address, key, flags)
+    local head_key = "memfis-head" .. key:sub(7)
+    local has_head = #head_key <= LONGEST_KEY
+    local command = "mg " .. key .. flags .. (has_head and "mg " .. head_key .. flags or "")
+    local reused, page, head, why
+    -- A connection that was kept may have been closed meanwhile; a new one is not tried again.
+    repeat
+        local socket
+        socket, why = connect(address)
+        if not socket then
+            return nil, why
+        end
+        reused = socket:getreusedtimes() > 0
+        local sent
+        sent, why = socket:send(command)
+        if sent then
+            page, why = item(socket)
+            head = false
+            if page ~= nil and has_head then
+                head, why = item(socket)
+            end
+            if page ~= nil and head ~= nil then
+                socket:setkeepalive(IDLE, KEPT)
+                return page, head
+            end
+        end
+        socket:close()
+    until not (reused and why == "closed")
+    return nil, why
+end
+
+--- Return the page and the head at `key` (escaped), false for what is not there; nil and why: the store is away.
+function _M.fetch(address, key)
+    return ask(address, key, " v f c\r\n")
+end
+
+--- As `fetch`, without values.
+function _M.states(address, key)
+    return ask(address, key, " f c\r\n")
+end
+
+return _M
