@@ -205,6 +205,8 @@ class Nginx:
             site.origin if not site.stored and site.in_memory else site.public
             for site in self.sites
         ]
+        if self.reads_by_lua:
+            sockets.append(self.told)
         self._process.start(lambda: all(map(listening, sockets)))
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
