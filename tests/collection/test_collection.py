@@ -193,11 +193,12 @@ def test_its_wheel_does_not_depend_on_where_it_lies(installed: Path, tmp_path: P
     assert {each.rpartition("/")[2] for each in pages} == {"memfis.1", "memfis.toml.5"}
     package = ROOT / "agent" / "memfis"
     modules = {f"memfis/{path.relative_to(package)}" for path in package.rglob("*.py")}
-    templates = {
-        f"memfis/templates/{path.relative_to(ROOT / 'templates')}"
-        for path in (ROOT / "templates").rglob("*.j2")
+    linked = {
+        f"memfis/{path.relative_to(ROOT)}"
+        for pattern in ("templates/**/*.j2", "lua/**/*.lua")
+        for path in ROOT.glob(pattern)
     }
-    assert packed - pages == modules | templates
+    assert packed - pages == modules | linked
 
 
 def test_each_host_has_the_agent_that_it_asks_for(installed: Path, tmp_path: Path) -> None:
