@@ -74,7 +74,7 @@ def sanity(session: nox.Session) -> None:
     # Below the checkout git would say that the copy is ignored.
     with tempfile.TemporaryDirectory() as directory:
         copy = Path(directory, "ansible_collections", "memfis", "memfis")
-        for part in ("agent", "meta", "plugins", "templates", "tests/sanity"):
+        for part in ("agent", "lua", "meta", "plugins", "templates", "tests/sanity"):
             shutil.copytree(part, copy / part, symlinks=True)
         shutil.copy("galaxy.yml", copy)
         with session.chdir(copy):
@@ -84,13 +84,14 @@ def sanity(session: nox.Session) -> None:
 
 @nox.session
 def lint(session: nox.Session) -> None:
-    """Check style, types, layers, YAML, the roles and their collection."""
+    """Check style, types, layers, YAML, Lua, the roles and their collection."""
     install(session, "lint", "test", "molecule")
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
     session.run("lint-imports", "--no-logo")
     session.run("yamllint", "--strict", ".")
+    session.run("luacheck", "--quiet", "lua", external=True)
     session.run("ansible-lint", "--offline", "--profile", "production", "--strict")
     session.run("pytest", "tests/collection")
     sanity(session)

@@ -74,8 +74,7 @@ local function ask(address, key, counter, known)
     local page, head
     if known then
         page, head = store.states(address, key)
-        if page and page.cas == known.cas and page.flags == known.flags
-                and (head and head.cas or "0") == known.head_cas then
+        if page ~= nil and entries.is_same(known, page, head) then
             known.asked, known.counter = asked, counter
             share(key, known)
             return known
@@ -83,6 +82,15 @@ local function ask(address, key, counter, known)
     end
     if page ~= nil or not known then
         page, head = store.fetch(address, key)
+    end
+    if page == false and head then
+        local why
+        page, why = store.fetch_body(address, key)
+        if page then
+            page.apart = true
+        elseif page == nil then
+            head = why
+        end
     end
     if page == nil then
         down(address, head)

@@ -23,7 +23,8 @@ end
 --- Return the head that the value `data` is; nil: damaged, of another version, or hostile.
 --
 -- A head has `status`, `rendered` (seconds since the epoch, or nil), `modified` (seconds since the epoch,
--- rounded down, or nil), `fields` (name and value by turns) and `etag`, which is one of them.
+-- rounded down, or nil), `etag` (or nil), and `fields`: all others, name and value by turns. The value of a name
+-- that is there more than once is a list.
 function _M.parse(data)
     local status, rendered, modified, place = data:match(LINE)
     if not status then
@@ -42,6 +43,7 @@ function _M.parse(data)
             return nil
         end
     end
+    local places = {}
     while place <= #data do
         local name, value, next = data:match(FIELD, place)
         if not name then
@@ -52,9 +54,18 @@ function _M.parse(data)
             return nil
         elseif lower == "etag" then
             head.etag = value
+        elseif places[lower] then
+            local before = head.fields[places[lower]]
+            if type(before) == "table" then
+                before[#before + 1] = value
+            else
+                head.fields[places[lower]] = { before, value }
+            end
+        else
+            head.fields[#head.fields + 1] = name
+            head.fields[#head.fields + 1] = value
+            places[lower] = #head.fields
         end
-        head.fields[#head.fields + 1] = name
-        head.fields[#head.fields + 1] = value
         place = next
     end
     return head

@@ -15,6 +15,11 @@ local INFLATED = 2 ^ 20 -- bytes of identity content up to which it is kept unpa
 
 local function fall_back(site, why)
     figures.count(site, why)
+    if why == "headless" then
+        -- By what the disk says of it a visitor would keep another page.
+        ngx.req.clear_header("If-None-Match")
+        ngx.req.clear_header("If-Modified-Since")
+    end
     return ngx.exit(STATUS[why] or ABSENT)
 end
 
@@ -55,7 +60,15 @@ local function say(entry, body, packed, promises)
     end
     if entry.etag then
         header["ETag"] = packed and entry.weak_etag or entry.etag
+    end
+    if entry.modified then
         header["Last-Modified"] = entry.modified
+    end
+    if entry.rendered then
+        header["Age"] = math.max(ngx.time() - entry.rendered, 0)
+    end
+    if entry.status ~= 200 then
+        ngx.status = entry.status
     end
     local fields = entry.fields
     if fields then
@@ -72,8 +85,9 @@ end
 --
 -- `address`: where the store is, `unix:PATH` or `HOST:PORT`. `mark`: the name of nginx's variable that says, by
 -- `1`, that memory answered; empty: nobody wants to know. `whole`: the name of the one that is empty where parts
--- of a page are the disk's to send (site.conf.j2). `files`: every page is of a file, so that it has parts.
-function _M.answer(site, address, key, mark, whole, files)
+-- of a page are the disk's to send (site.conf.j2). `files`: every page is of a file, so that it has parts. `rendered`:
+-- the location in which a page is answered that the application made; empty: this one.
+function _M.answer(site, address, key, mark, whole, files, rendered)
     local var = ngx.var
     local takes_gzip = gzip.is_taken(var.http_accept_encoding) and var.server_protocol ~= "HTTP/1.0"
     local done, entry, body, packed = pcall(look_up, address, store.escaped(key), takes_gzip)
@@ -83,9 +97,10 @@ function _M.answer(site, address, key, mark, whole, files)
     elseif not entry then
         return fall_back(site, body)
     end
-    local conditional = var.http_if_none_match or var.http_if_modified_since
-    if conditional and not entry.etag and not entry.own_etag then
+    if not entry.head and (var.http_if_none_match or var.http_if_modified_since) then
         return fall_back(site, "conditional")
+    elseif entry.rendered and rendered ~= "" then
+        return ngx.exec(rendered)
     end
     say(entry, body, packed, not packed and (files or entry.modified) and (not takes_gzip or var[whole] == ""))
     if mark ~= "" then

@@ -64,10 +64,10 @@ local function item(socket)
     return nil, "nonsense"
 end
 
---- Send what asks for the page at `key`, and for its head where there can be one; returns both, or nil and why.
-local function ask(address, key, flags)
+--- Send what asks for the item at `key`, and unless it is `lone` for the head; returns both, or nil and why.
+local function ask(address, key, flags, lone)
     local head_key = "memfis-head" .. key:sub(7)
-    local has_head = #head_key <= LONGEST_KEY
+    local has_head = not lone and #head_key <= LONGEST_KEY
     local command = "mg " .. key .. flags .. (has_head and "mg " .. head_key .. flags or "")
     local reused, page, head, why
     -- A connection that was kept may have been closed meanwhile; a new one is not tried again.
@@ -99,6 +99,11 @@ end
 --- Return the page and the head at `key` (escaped), false for what is not there; nil and why: the store is away.
 function _M.fetch(address, key)
     return ask(address, key, " v f c\r\n")
+end
+
+--- Return the body that is kept apart from the page at `key`, false where there is none; nil and why: the store is away.
+function _M.fetch_body(address, key)
+    return ask(address, "memfis-body" .. key:sub(7), " v f c\r\n", true)
 end
 
 --- As `fetch`, without values.

@@ -22,12 +22,14 @@ def told(answer, seconds):
 
 
 def _line(site):
-    """Return what came of one site: URL, HIT or FALLBACK and why, pages."""
+    """Return what came of one site: URL, HIT or FALLBACK and why, pages, reader."""
     words = [site["served_by"], "" if site["status"] == 200 else str(site["status"] or "no answer")]
     came = " ".join(filter(None, words)) or "200"
     why = f" ({site['why']})" if site["why"] else ""
     pages = "1 page" if site["pages"] == 1 else f"{site['pages']} pages"
-    return f"{site['url']}  {came}{why}, {pages}"
+    reader = site.get("from_memory", "off")  # an older agent does not say it
+    read_by = "" if reader == "off" else f", read by {reader}"
+    return f"{site['url']}  {came}{why}, {pages}{read_by}"
 
 
 class FilterModule:

@@ -103,6 +103,32 @@ def test_so_many_that_all_counters_move(nginx: FirstLevel) -> None:
     assert nginx.told == ["all"]
 
 
+def test_many_changes_are_told_together_at_the_end_or_now_and_then(
+    address: StoreAddress, told: Store, nginx: FirstLevel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("memfis.store.told.TOGETHER", 60.0)
+
+    def change() -> None:
+        with told.telling_together():
+            told.set_many([Item(PAGE, b"1", 0)])
+            told.delete_many([OTHER])
+            assert nginx.told == []
+            told.set(PAGE, b"x" * (told.statistics().item_limit + 1))
+
+    with pytest.raises(StoreRefusedError):
+        change()
+    assert len(nginx.told) == 1
+    assert nginx.numbers == {number(PAGE), number(OTHER)}
+    monkeypatch.setattr("memfis.store.told.TOGETHER", 0.0)
+    with told.telling_together():
+        told.delete_many([OTHER])
+        assert nginx.told[1:] == [str(number(OTHER))]
+    told.delete_many([PAGE])
+    assert nginx.told[2:] == [str(number(PAGE))]
+    with Store(address).telling_together():
+        pass
+
+
 def test_what_was_refused_is_told_as_it_may_have_gone(told: Store, nginx: FirstLevel) -> None:
     large = b"x" * (told.statistics().item_limit + 1)
     told.set_many([Item(PAGE, b"before", 0), Item(OTHER, b"before", 0)])

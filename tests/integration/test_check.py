@@ -90,6 +90,7 @@ def test_everywhere_that_a_site_listens(host: Host, directory: Path) -> None:
     assert found["problems"] == []
     assert found["url"] == f"https://site.example:{tls}/"
     assert (found["served_by"], found["pages"]) == ("HIT", 3)
+    assert found["from_memory"] == "memcached_pass"
     asked = {(each["url"], each["at"]) for each in found["answers"]}
     for name in ("site.example", "memfis-check.site.example"):
         assert (f"http://{name}:{host.port}/", f"127.0.0.1:{host.port}") in asked

@@ -285,7 +285,8 @@ def test_memory_off_takes_the_pages_out_whoever_marked_them_and_on_brings_them_b
     assert (done.returncode, done.stderr.count("\n")) == (2, 1)
     done = memfis("doctor", "--config", host.agent.config)
     assert "b.example: memory: off" in done.stdout
-    assert "memory: off" in memfis("status", "--config", host.agent.config).stdout
+    said = memfis("status", "--config", host.agent.config).stdout
+    assert said.count("memory: off") == said.count("memory: read by memcached_pass") == 1
     del host.agent.sites[1]["from_memory"]
     host.agent.reload()
     wait_for(lambda: host.keys("b.example") == before, "it to be filled")

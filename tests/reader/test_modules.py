@@ -21,11 +21,18 @@ if not head then
     return "none"
 end
 local told = { head.status, head.rendered or "-", head.modified or "-", head.etag or "-" }
-return table.concat(told, "\\1") .. "\\2" .. table.concat(head.fields, "\\1")
+for place = 1, #head.fields, 2 do
+    local values = head.fields[place + 1]
+    for _, value in ipairs(type(values) == "table" and values or { values }) do
+        told[#told + 1] = head.fields[place]
+        told[#told + 1] = value
+    end
+end
+return table.concat(told, "\\1")
 """
 
 _NAMES = st.text("ABCdef-!#$%&'*+.^_`|~09", min_size=1).map(str.encode)
-_VALUES = st.binary().filter(lambda value: not {0, 1, 2, 10, 13} & set(value))
+_VALUES = st.binary().filter(lambda value: not {0, 1, 10, 13} & set(value))
 _HEADS = st.builds(
     Head,
     status=st.integers(200, 599),
@@ -46,8 +53,15 @@ def told(head: Head | None) -> bytes:
         b"-" if head.mtime_ns is None else b"%d" % (head.mtime_ns // 10**9),
         etags[-1] if etags else b"-",
     ]
-    fields = [part for field in head.fields for part in field]
-    return b"\1".join(words) + b"\2" + b"\1".join(fields)
+    names: dict[bytes, bytes] = {}
+    lines: dict[bytes, list[bytes]] = {}
+    for name, value in head.fields:
+        if name.lower() != b"etag":
+            names.setdefault(name.lower(), name)
+            lines.setdefault(name.lower(), []).append(value)
+    # All of one name where the first of them was.
+    fields = [part for name in names for value in lines[name] for part in (names[name], value)]
+    return b"\1".join(words + fields)
 
 
 @given(_HEADS)
@@ -67,7 +81,7 @@ def test_damaged_head_is_read_as_python_reads_it(run: Run, head: Head, data: st.
     text[place : place + data.draw(st.integers(0, 3))] = data.draw(
         st.sampled_from([b"", b"\n", b"\r\n", b":", b" ", b"-", b"0", b"\0", b"9", b"X"])
     )
-    if {1, 2} & set(text):
+    if 1 in set(text):
         return
     found = decode_head(bytes(text))
     # Numbers that only Python can hold are none to Lua.
@@ -166,12 +180,20 @@ return "held"
 def test_entries_are_shared_as_they_are(run: Run) -> None:
     code = """
 local entries = require("memfis.entry")
+local flat
+function flat(list)
+    local texts = {}
+    for place, each in ipairs(list) do
+        texts[place] = type(each) == "table" and flat(each) or each
+    end
+    return "(" .. table.concat(texts, "|") .. ")"
+end
 local function same(page, head)
     local entry = assert(entries.make(page, head, 7, 1234.5))
     local other = entries.decode(entries.encode(entry))
     for name, value in pairs(entry) do
         if type(value) == "table" then
-            assert(table.concat(value, "|") == table.concat(other[name], "|"), name)
+            assert(flat(value) == flat(other[name]), name)
         else
             assert(other[name] == value, name)
         end
@@ -181,6 +203,7 @@ local head = { value = "1 200 - 1700000000.5\\n", flags = 8, cas = "184467440737
 head.value = "1 200 - 1700000000.500000000\\nX-A:1\\nX-A:2\\n"
 same({ value = "body\\n1 200", flags = 8, cas = "9007199254740993" }, head)
 same({ value = "", flags = 8, cas = "1" }, nil)
+same({ value = "lost", flags = 8, cas = "1", apart = true }, head)
 same({ value = "body", flags = 12, cas = "1" }, head)
 local packed = ...
 same({ value = packed, flags = 10, cas = "1" }, { value = head.value, flags = 10, cas = "2" })

@@ -11,14 +11,16 @@ from memfis.catalog.site_item import LAYOUT, SiteItem
 from memfis.catalog.source import Source
 from memfis.errors import UsageError
 from memfis.layout.keys import (
+    BODY,
     DIRECTORY,
     HEAD,
     PAGE,
     PRIVATE,
     SITE,
+    body_of,
     check_site_name,
     directory_key,
-    head_key,
+    head_of,
     page_key,
     page_path,
     site_key,
@@ -90,7 +92,7 @@ def keys_of(store: Store, site: str) -> list[bytes]:
 def prefixes_of(site: str) -> tuple[bytes, ...]:
     """Return what the keys of the items of `site` begin with, but of its own."""
     return tuple(
-        scheme + site.encode("ascii") + b"/" for scheme in (PAGE, HEAD, PRIVATE, DIRECTORY)
+        scheme + site.encode("ascii") + b"/" for scheme in (PAGE, HEAD, BODY, PRIVATE, DIRECTORY)
     )
 
 
@@ -115,7 +117,7 @@ def remove_recorded(store: Store, leftover: Leftover) -> Iterator[int]:
             ]
             pages = [page_key(name, path) for path in paths]
             there = sum(state is not None for state in store.states(pages))
-            store.delete_many([*pages, *(head_key(name, path) for path in paths)])
+            store.delete_many([*pages, *map(head_of, pages), *map(body_of, pages)])
             yield there
     directories.reverse()
     for start in range(0, len(directories), SLICE):

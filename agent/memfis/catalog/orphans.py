@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 
 from memfis.catalog.catalog import Catalog
-from memfis.layout.keys import DIRECTORY, HEAD, PAGE, PRIVATE, unescape
+from memfis.layout.keys import BODY, DIRECTORY, HEAD, PAGE, PRIVATE, unescape
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.paths import split
 from memfis.layout.records import Log
@@ -22,8 +22,8 @@ def orphans(
 ) -> list[bytes]:
     """Return the keys of `site` in `store` that no record of `catalog` names.
 
-    `index` is the name whose page is kept under the directory's URL. A head is named by the record
-    of its page. A directory item is an orphan when its directory cannot be reached from the root's
+    `index` is the name whose page is kept under the directory's URL. A head, and a body apart, is named by the
+    record of its page. A directory item is an orphan when its directory cannot be reached from the root's
     records. `private`: what is recorded without a page may have an item that nobody is served, as
     in a site that a mount fills. `heads`: whether pages may have some.
     """
@@ -37,7 +37,7 @@ def orphans(
             named[scheme][path].add(name)
     if not private:
         named[PRIVATE].clear()
-    named[HEAD] = named[PAGE] if heads else defaultdict(set)
+    named[HEAD] = named[BODY] = named[PAGE] if heads else defaultdict(set)
     host = site.encode("ascii") + b"/"
     strays = []
     for key in store.all_keys():

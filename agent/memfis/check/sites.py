@@ -49,6 +49,8 @@ class Checked:
     """What came of asking a site."""
 
     site: str
+    from_memory: str = "off"
+    """What takes its pages from memory."""
     pages: int = 0
     answers: list[Answered] = field(default_factory=list)
     why: str = ""
@@ -71,6 +73,7 @@ class Checked:
             "status": first.status if first else None,
             "served_by": first.served_by if first else None,
             "why": self.why,
+            "from_memory": self.from_memory,
             "pages": self.pages,
             "answers": [each._asdict() for each in self.answers],
             "problems": self.problems,
@@ -79,7 +82,7 @@ class Checked:
 
 def check_site(site: Site, configuration: Configuration, runtime: Path) -> Checked:
     """Ask `site` as its visitors do. `runtime`: the directory in which the agent is asked."""
-    checked = Checked(site.name)
+    checked = Checked(site.name, site.from_memory)
     problems = checked.problems
     file = configuration.file_of(site.name)
     if file is None:

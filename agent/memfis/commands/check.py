@@ -56,6 +56,7 @@ def _print(checked: Checked) -> None:
         status = "" if first.status == 200 else f" {first.status}"
         told = f"{first.url}  {first.served_by}{status}"
     pages = "1 page" if checked.pages == 1 else f"{checked.pages} pages"
-    click.echo(f"{told}  {pages}" + (f" ({checked.why})" if checked.why else ""))
+    read_by = "" if checked.from_memory == "off" else f", read by {checked.from_memory}"
+    click.echo(f"{told}  {pages}{read_by}" + (f" ({checked.why})" if checked.why else ""))
     for problem in checked.problems:
         click.echo(f"  {problem}")

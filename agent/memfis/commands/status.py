@@ -148,6 +148,8 @@ def _print(document: dict[str, Any]) -> None:
     click.echo(f"{document['site']}  {document['root'] or 'in the store alone'}")
     if told := told_off(document["site"]):
         click.echo(f"  memory: {told}")
+    elif document["from_memory"] != "off":
+        click.echo(f"  memory: read by {document['from_memory']}")
     if "error" in document:
         click.echo(f"  store: {document['error']}")
     else:

@@ -6,7 +6,7 @@ from memfis.catalog.catalog import Catalog
 from memfis.doctor.census import Census, Rendered, StoredItem
 from memfis.doctor.findings import Finding, counted
 from memfis.errors import StoreError
-from memfis.layout.keys import directory_key, page_key
+from memfis.layout.keys import body_of, directory_key, page_key
 from memfis.layout.paths import size
 from memfis.layout.records import Entry, encode_log, encode_records
 from memfis.settings.values import PhpSettings, Site
@@ -29,7 +29,9 @@ def add_rendered(
             records[path] = [entry for entry in entries if entry.origin == "rendered"]
             pages = [entry for entry in records[path] if entry.is_rendered]
             keys = [page_key(site.name, path + entry.in_url) for entry in pages]
-            for entry, key, state in zip(pages, keys, store.states(keys), strict=True):
+            states = store.states(keys), store.states([*map(body_of, keys)])
+            for entry, key, page, body in zip(pages, keys, *states, strict=True):
+                state = page or body
                 if state is None:
                     continue  # it ended; its record goes later
                 url = path + entry.in_url

@@ -20,6 +20,7 @@ as commands, so this limit is a security check and is enforced again by the stor
 PAGE = b"memfis://"
 PRIVATE = b"memfis-private://"
 HEAD = b"memfis-head://"
+BODY = b"memfis-body://"
 DIRECTORY = b"memfis-dir://"
 SITE = b"memfis-site://"
 
@@ -94,12 +95,20 @@ def head_of(page: bytes) -> bytes:
     return HEAD + page[len(PAGE) :]
 
 
+def body_of(page: bytes) -> bytes:
+    """Return where the body is kept of what is no page to memcached_pass, whose key were `page`.
+
+    Its head is where that of the page would be, and there is no item at `page`.
+    """
+    return BODY + page[len(PAGE) :]
+
+
 def counter(key: bytes) -> int | None:
-    """Return the number of the counter that tells nginx of a change of the page or head at `key`.
+    """Return the number of the counter that tells nginx of a change of the item at `key`.
 
     None: nginx reads no such item.
     """
-    if key.startswith(HEAD):
+    if key.startswith((HEAD, BODY)):
         key = PAGE + key[len(HEAD) :]
     return zlib.crc32(key) % COUNTERS if key.startswith(PAGE) else None
 

@@ -8,6 +8,7 @@ from memfis.errors import StoreError, StoreRefusedError
 from memfis.layout.pages import DENSEST, make_page
 from memfis.layout.paths import shown_url
 from memfis.nginx.media_types import MediaTypes
+from memfis.render.answer import OTHERS, make_answer
 from memfis.render.fetch import Origin, OriginAnswer, OriginError
 from memfis.render.paths import is_file, obstacle
 from memfis.render.queue import Job, Priority
@@ -98,15 +99,16 @@ class PageRenderer:
     def _take(self, path: bytes, answer: OriginAnswer, own: Fields) -> None:
         """Store what the origin answered, or say why not."""
         site, shelf = self._site, self._shelf
-        verdict = judge(answer.status, answer.fields, self._php.lifetime, time.time())
+        others = OTHERS if site.has_heads else ()
+        verdict = judge(answer.status, answer.fields, self._php.lifetime, time.time(), others)
         if isinstance(verdict, Refusal):
             shelf.refuse(path, verdict)
             return
         refusal = check(path, answer.fields, self._types, own)
-        if refusal is not None:
+        if refusal is not None and not site.has_heads:
             shelf.refuse(path, refusal)
             return
-        [media_type] = values(answer.fields, "content-type")
+        media_type = ", ".join(values(answer.fields, "content-type"))
         if answer.whole:
             lack = self._wholeness.check(media_type, answer.body)
             if lack is not None:
@@ -123,7 +125,15 @@ class PageRenderer:
         if is_file(site, path):  # since it was asked for
             shelf.refuse(path, Refusal("a file on disk"))
             return
-        shelf.put(path, page, len(answer.body), verdict)
+        beside = None
+        if site.has_heads:
+            is_page = refusal is None and answer.status == 200
+            made = make_answer(answer.status, answer.fields, own, page, len(answer.body), is_page)
+            if isinstance(made, Refusal):
+                shelf.refuse(path, made)
+                return
+            beside = made
+        shelf.put(path, page, len(answer.body), verdict, beside)
 
     def _failed(self, path: bytes, why: str, *, surely: bool) -> None:
         """Note that the backend failed at `path`: an old page stays for a while."""

@@ -10,10 +10,11 @@ from collections.abc import Iterator, Sequence
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.directory_log import ATTEMPTS, Recorded
 from memfis.errors import StoreRefusedError
-from memfis.layout.keys import head_of, page_key
-from memfis.layout.pages import Page
+from memfis.layout.keys import body_of, head_of, page_key
+from memfis.layout.pages import NEEDS_HEAD, Page
 from memfis.layout.paths import split
 from memfis.layout.records import Entry, tombstone
+from memfis.render.answer import Answer
 from memfis.settings.values import Site
 from memfis.store import Item, Store, Visit
 
@@ -62,24 +63,50 @@ class Records:
             self._make(directory)
             self._append(directory, [entry])
 
-    def write(self, path: bytes, page: Page, ttl: int) -> None:
-        """Write the page at `path`, whose record is there; StoreRefusedError: no room for it."""
-        item = Item(self.key(path), page.value, page.flags)
-        for _, reason in self._store.set_many([item], ttl):
+    def write(self, path: bytes, page: Page, ttl: int, answer: Answer | None = None) -> None:
+        """Write the page at `path`, whose record is there; StoreRefusedError: no room for it.
+
+        With what is said beside it by `answer`, if anything is. The head comes last: without it, or
+        with one of other flags, nothing is said of a page, and a body apart is not seen at all.
+        """
+        key = self.key(path)
+        if answer is None:
+            self._set([Item(key, page.value, page.flags)], ttl)
+            return
+        flags = page.flags | NEEDS_HEAD
+        place, other = (key, body_of(key)) if answer.is_page else (body_of(key), key)
+        if not answer.is_page:
+            self._store.delete_many([other])
+        self._set([Item(place, page.value, flags), Item(head_of(key), answer.head, flags)], ttl)
+        if answer.is_page:
+            self._store.delete_many([other])
+
+    def _set(self, items: Sequence[Item], ttl: int) -> None:
+        for _, reason in self._store.set_many(items, ttl):
+            self._store.delete_many([item.key for item in items])
             raise StoreRefusedError(reason)
 
     def visits(self, paths: Sequence[bytes]) -> list[Visit | None]:
-        """Return what became of the page at each of `paths`."""
-        return self._store.visit_many([self.key(path) for path in paths])
+        """Return what became of the page at each of `paths`, or of its head where that is all."""
+        keys = [self.key(path) for path in paths]
+        found = self._store.visit_many(keys)
+        if not self._site.has_heads:
+            return found
+        heads = self._store.visit_many([*map(head_of, keys)])
+        return [page or head for page, head in zip(found, heads, strict=True)]
 
     def extend(self, paths: Sequence[bytes], ttl: int) -> None:
         """Give the pages at `paths` `ttl` seconds to live from now."""
-        self._store.touch_many([self.key(path) for path in paths], ttl)
+        self._store.touch_many(self._items(paths), ttl)
 
     def remove(self, paths: Sequence[bytes]) -> None:
-        """Remove pages and heads at `paths`; the records stay until somebody `forget`s them."""
+        """Remove the pages at `paths`; the records stay until somebody `forget`s them."""
+        self._store.delete_many(self._items(paths))
+
+    def _items(self, paths: Sequence[bytes]) -> list[bytes]:
+        """Return the keys of all that may be in the store of the pages at `paths`."""
         keys = [self.key(path) for path in paths]
-        self._store.delete_many([*keys, *map(head_of, keys)])
+        return [*keys, *map(head_of, keys), *map(body_of, keys)]
 
     def recorded(self) -> Iterator[tuple[bytes, list[Entry]]]:
         """Yield every recorded directory, and the rendered pages in it."""

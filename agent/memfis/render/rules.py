@@ -4,12 +4,13 @@ Of what is said to caches in front of an application, the first that says someth
 those after it say nothing: `X-Accel-Expires`, `CDN-Cache-Control`, `Surrogate-Control`, then
 `Cache-Control` and `Expires`. Set-Cookie and Vary keep a page out whatever they say.
 
-Stricter than the RFCs in three things: only status 200 is stored, `private` and `no-cache` that
+Stricter than the RFCs in three things: only status 200 is stored, and others only where a lifetime
+is named and the reader can say them; `private` and `no-cache` that
 name fields keep out the whole answer, and a header that cannot be read keeps it out too.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import NamedTuple
@@ -85,13 +86,17 @@ def values(fields: Fields, name: str) -> list[str]:
     return [value.decode("latin-1").strip() for key, value in fields if key.lower() == wanted]
 
 
-def judge(status: int, fields: Fields, default: int, now: float) -> Freshness | Refusal:
+def judge(
+    status: int, fields: Fields, default: int, now: float, others: Collection[int] = ()
+) -> Freshness | Refusal:
     """Return how long the answer to an anonymous GET may be stored, or why it may not.
 
     `default`: seconds of a page that names no lifetime; `now`: when the answer came, in seconds
-    since the epoch.
+    since the epoch; `others`: statuses but 200 that may be stored, if their lifetime is named.
     """
-    if status != 200:
+    if status in others:
+        default = 0
+    elif status != 200:
         return Refusal(f"status {status}")
     if values(fields, "set-cookie") or values(fields, "set-cookie2"):
         return Refusal("Set-Cookie")

@@ -15,6 +15,7 @@ from memfis.layout.identity import decoded, page_of
 from memfis.layout.pages import Page
 from memfis.layout.paths import shown_url
 from memfis.nginx.microcache import Microcache
+from memfis.render.answer import Answer
 from memfis.render.figures import Figures
 from memfis.render.pages import RenderedPage, RenderedPages
 from memfis.render.paths import NOT_CANONICAL, as_target, is_file
@@ -158,8 +159,15 @@ class Shelf:
             page.again = True
             self.queue.add(path, priority)
 
-    def put(self, path: bytes, page: Page, size: int, freshness: Freshness) -> None:
-        """Write the page at `path`, of `size` bytes of content, and its record.
+    def put(
+        self,
+        path: bytes,
+        page: Page,
+        size: int,
+        freshness: Freshness,
+        answer: Answer | None = None,
+    ) -> None:
+        """Write the page at `path`, of `size` bytes of content, its record, and its `answer`.
 
         Raises StoreRefusedError where there is no room for it, StoreError.
         """
@@ -170,7 +178,7 @@ class Shelf:
             new.entry, new.recorded = old.entry, old.recorded
         else:
             self.records.record(path, new.entry)
-        self.records.write(path, page, freshness.lifetime)
+        self.records.write(path, page, freshness.lifetime, answer)
         self._refused.pop(path, None)
         self.pages.add(path, new, moment + check_after(freshness.lifetime))
         self.figures.renders += 1

@@ -1,7 +1,7 @@
 """The store as the rest of memfis sees it: single items by pymemcache, many by `wire`."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, NamedTuple, ParamSpec, Self, TypeVar
 
 from pymemcache.client.base import Client
@@ -82,7 +82,8 @@ class _Plain:
 class Store:
     """A memcached-protocol store. Every call raises StoreError when it cannot be asked.
 
-    Before a call that may have changed pages or heads returns, or raises, nginx was told of them.
+    Before a call that may have changed pages or heads returns, or raises, nginx was told of them,
+    unless `telling_together` puts it off.
     """
 
     def __init__(
@@ -113,6 +114,10 @@ class Store:
     def anew(self) -> "Store":
         """Return the same store with connections of its own: for another process, or thread."""
         return Store(self.address, self._timeout, self._first_level)
+
+    def telling_together(self) -> AbstractContextManager[None]:
+        """Return what puts off the telling of nginx, to its end or for a moment."""
+        return nullcontext() if self._teller is None else self._teller.together()
 
     def get(self, key: bytes) -> Value | None:
         """Return the item at `key`, or None."""

@@ -8,7 +8,8 @@ their numbers or `all`, at a socket of nginx's. 204: every process of nginx sees
 import logging
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from memfis.layout.keys import COUNTERS, counter
 from memfis.store.connection import text_of
@@ -16,6 +17,9 @@ from memfis.store.connection import text_of
 PATIENCE = 1.0
 """Seconds to wait for nginx; and then in which nobody waits for it again. What it was not told
 meanwhile it shows no longer than for its own second of freshness."""
+
+TOGETHER = 0.02
+"""Seconds between two messages where many changes are told together."""
 
 LONGEST = 8192
 """Bytes of an answer that are read at most: it has none but its head."""
@@ -32,6 +36,8 @@ class Teller:
         self._socket: socket.socket | None = None
         self._untold: set[int] = set()
         """Counters that nginx is to move on, and has not: they go with what is told next."""
+        self._put_off = 0.0
+        """Until when nothing is told, as time.monotonic(); 0: it is told at once."""
         self._again = 0.0
         """When to ask again an nginx that has not answered, as time.monotonic()."""
         self._fails = False
@@ -43,7 +49,24 @@ class Teller:
         failures is logged.
         """
         self._untold.update(number for key in keys if (number := counter(key)) is not None)
-        if not self._untold or time.monotonic() < self._again:
+        if time.monotonic() >= self._put_off:
+            self._tell()
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Tell of many changes with few messages: at the end, however it went, and now and then."""
+        self._put_off = time.monotonic() + TOGETHER
+        try:
+            yield
+        finally:
+            self._put_off = 0.0
+            self._tell()
+
+    def _tell(self) -> None:
+        moment = time.monotonic()
+        if self._put_off:
+            self._put_off = moment + TOGETHER
+        if not self._untold or moment < self._again:
             return
         whole = len(self._untold) == COUNTERS
         try:

@@ -10,7 +10,7 @@ from memfis.catalog.orphans import orphans
 from memfis.catalog.site_item import SiteItem
 from memfis.catalog.source import check_filled_from_root
 from memfis.errors import StoreRefusedError
-from memfis.layout.keys import HEAD
+from memfis.layout.keys import BODY, HEAD
 from memfis.settings.values import Site
 from memfis.store import Store
 from memfis.sync.deletions import STRAYS, marks
@@ -145,7 +145,7 @@ class Sync:
                 error,
             )
             return
-        strays = [key for key in found if not key.startswith(HEAD)]
+        strays = [key for key in found if not key.startswith((HEAD, BODY))]
         # else they are what the disk, seen whole, does not have
         if report.pages == 0 and not self.walk.withdrawn and self.webroot.closed is None:
             if self._options.keep is None:

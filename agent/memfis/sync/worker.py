@@ -1,6 +1,8 @@
 """The part of a sync that can be done by several at once: directories, one after the other."""
 
+import time
 from collections.abc import Iterator, Sequence
+from contextlib import nullcontext
 from itertools import chain
 from typing import NamedTuple
 
@@ -15,6 +17,9 @@ from memfis.sync.options import Change, Options
 from memfis.sync.report import Report
 from memfis.sync.target import Target
 from memfis.webroot import Link
+
+STEP = 0.02
+"""Seconds in which directories are written before something else may be done."""
 
 SHORT_LEASE = 3600
 """Seconds. A third of a longer lease is left of every page between two looks at all, which is more
@@ -76,47 +81,58 @@ class Worker:
         """Compare some directories; apply what differs, or hold it, but for what is withdrawn."""
         comparison = Comparison(self._target, self._options, reconsider=request.reconsider)
         outcome = Outcome(self._report())
-        report = outcome.report
-        for difference in comparison.differences(request.tasks):
-            if not self._options.delete:
-                difference.keep()
-            outcome.below += difference.below
-            outcome.links[difference.path] = difference.links
-            outcome.gone += len(difference.gone.pages)
-            if difference.gone:
-                outcome.missing[difference.path] = marks(difference.gone.pages)
-            outcome.withdrawn += len(difference.withdrawn.pages)
-            outcome.recorded += difference.recorded_pages
-            outcome.published += difference.published_pages
-            outcome.lost = outcome.lost or difference.lost
-            report.unchanged += difference.unchanged
-            report.bytes += difference.bytes
-            report.problems += difference.problems
-            report.skip(difference.skipped)
-            self._options.progress(difference.unchanged)
-            if self._options.dry_run:
-                _foresee(difference, outcome)
-                continue
-            self._writer.withdraw(difference, report)
-            if not difference.needs_work:
-                continue
-            if request.at_once:
-                self._writer.apply(difference, report)
-            else:
-                self._held[difference.path] = difference
+        differences = comparison.differences(request.tasks)
+        with self._target.store.telling_together() if request.at_once else nullcontext():
+            for difference in differences:
+                self._see_to(difference, outcome, at_once=request.at_once)
         outcome.lost = outcome.lost or self._writer.damaged
         return outcome
 
+    def _see_to(self, difference: Difference, outcome: Outcome, *, at_once: bool) -> None:
+        """Count `difference` in `outcome`, and apply or hold it, as `compare` says."""
+        report = outcome.report
+        if not self._options.delete:
+            difference.keep()
+        outcome.below += difference.below
+        outcome.links[difference.path] = difference.links
+        outcome.gone += len(difference.gone.pages)
+        if difference.gone:
+            outcome.missing[difference.path] = marks(difference.gone.pages)
+        outcome.withdrawn += len(difference.withdrawn.pages)
+        outcome.recorded += difference.recorded_pages
+        outcome.published += difference.published_pages
+        outcome.lost = outcome.lost or difference.lost
+        report.unchanged += difference.unchanged
+        report.bytes += difference.bytes
+        report.problems += difference.problems
+        report.skip(difference.skipped)
+        self._options.progress(difference.unchanged)
+        if self._options.dry_run:
+            _foresee(difference, outcome)
+            return
+        self._writer.withdraw(difference, report)
+        if not difference.needs_work:
+            return
+        if at_once:
+            self._writer.apply(difference, report)
+        else:
+            self._held[difference.path] = difference
+
     def apply(self, request: Apply) -> Iterator[Outcome]:
-        """Apply what is held, a directory at a time."""
+        """Apply what is held, some directories at a time."""
         while self._held:
-            difference = self._held.pop(next(iter(self._held)))
-            if request.keep:
-                self._keep(difference)
-            outcome = Outcome(self._report())
-            self._writer.apply(difference, outcome.report)
-            outcome.lost = self._writer.damaged
-            yield outcome
+            outcomes = []
+            until = time.monotonic() + STEP
+            with self._target.store.telling_together():
+                while self._held and time.monotonic() < until:
+                    difference = self._held.pop(next(iter(self._held)))
+                    if request.keep:
+                        self._keep(difference)
+                    outcome = Outcome(self._report())
+                    self._writer.apply(difference, outcome.report)
+                    outcome.lost = self._writer.damaged
+                    outcomes.append(outcome)
+            yield from outcomes
 
     def _keep(self, difference: Difference) -> None:
         """Leave what is missing, and see to it that its pages do not end before they have to go."""

@@ -10,13 +10,15 @@ from typing import NamedTuple
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.listed import AT_ONCE, listed
 from memfis.layout.keys import (
+    BODY,
     DIRECTORY,
     HEAD,
     KEY_LIMIT,
     PAGE,
     PRIVATE,
+    body_of,
     directory_key,
-    head_key,
+    head_of,
     page_key,
     page_path,
     unescape,
@@ -71,8 +73,8 @@ class Item(NamedTuple):
 
     @property
     def path(self) -> bytes:
-        """The URL path of the file or directory that it is made of; of a head, its key."""
-        if self.name is None or self.key.startswith(HEAD):
+        """The URL path of what it is made of; of what stands beside a page, its key."""
+        if self.name is None or self.key.startswith((HEAD, BODY)):
             return self.key
         return self.directory + self.name.raw + (b"/" if self.name.is_directory else b"")
 
@@ -86,8 +88,8 @@ class Unfounded:
         self._standing = Standing(webroot)
         self._right, self._told = Seen(), Seen()
         host = site.name.encode("ascii") + b"/"
-        self._head = HEAD + host
-        self._ours = (PAGE + host, self._head, PRIVATE + host, DIRECTORY + host)
+        self._beside = (HEAD + host, BODY + host)
+        self._ours = (PAGE + host, *self._beside, PRIVATE + host, DIRECTORY + host)
 
     def is_right(self, key: bytes) -> None:
         """Note that the item at `key` may be in the store."""
@@ -126,8 +128,8 @@ class Unfounded:
     def _is_to_be_told(self, key: bytes) -> bool:
         if not key.startswith(self._ours) or key in self._told:
             return False
-        if key.startswith(self._head):  # it goes with its page
-            key = self._ours[0] + key[len(self._head) :]
+        if key.startswith(self._beside):  # it goes with its page
+            key = self._ours[0] + key[len(self._beside[0]) :]
         return key not in self._right
 
     def _there(self, items: list[Item]) -> list[Item]:
@@ -142,7 +144,8 @@ class Unfounded:
         for entry in log.entries.values() if log else ():
             if entry.is_rendered:
                 path = directory + entry.in_url
-                keys |= {page_key(self._site.name, path), head_key(self._site.name, path)}
+                page = page_key(self._site.name, path)
+                keys |= {page, head_of(page), body_of(page)}
             elif entry.origin == "rendered":
                 keys.add(directory_key(self._site.name, directory + entry.raw + b"/"))
         return keys

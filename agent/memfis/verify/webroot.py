@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.source import check_filled_from_root
 from memfis.errors import MemfisError, MissingRootError, StoreRefusedError
-from memfis.layout.keys import directory_key, head_of, page_key, site_key
+from memfis.layout.keys import body_of, directory_key, head_of, page_key, site_key
 from memfis.layout.pages import (
     FINGERPRINT,
     NEEDS_HEAD,
@@ -129,6 +129,7 @@ class _Verification:
             keys = {page_key(self._site.name, path): path for path in paths}
             for key in keys:
                 self.unfounded.is_right(key)
+            keys |= {body_of(key): path for key, path in keys.items()}
             for key, found in self._store.get_many(list(keys)).items():
                 kind = None if _is_whole(Page(*found)) else "damaged"
                 yield Verified(keys[key], Discrepancy(kind, keys[key]) if kind else None)

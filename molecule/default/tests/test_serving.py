@@ -1,5 +1,7 @@
 """What a browser gets."""
 
+import re
+
 import pytest
 
 
@@ -89,6 +91,16 @@ def test_https(fetch):
     answer = fetch("/", "secure.example.org", scheme="https")
     assert (answer.status, answer.source) == (200, "HIT")
     assert answer.headers["strict-transport-security"] == "max-age=300"
+
+
+def test_a_site_that_is_read_by_lua_knows_what_a_visitor_has(host, fetch):
+    first = fetch("/", "secure.example.org", scheme="https")
+    known = {"If-None-Match": first.headers["etag"]}
+    again = fetch("/", "secure.example.org", scheme="https", **known)
+    assert (first.source, again.source, again.status, again.body) == ("HIT", "HIT", 304, b"")
+    said = host.check_output("memfis check")
+    assert re.search(r"^https://secure\.example\.org/  HIT  .*, read by lua$", said, re.MULTILINE)
+    assert re.search(r"docs\.example\.org/  HIT  .*, read by memcached_pass$", said, re.MULTILINE)
 
 
 def test_plain_http_is_sent_to_https(fetch):

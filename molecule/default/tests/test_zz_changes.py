@@ -238,6 +238,10 @@ def test_removed_site_goes_away_and_its_content_stays(
     assert not host.file(f"{AVAILABLE}/memfis-secure.conf").exists
     assert not host.file(f"{ENABLED}/memfis-secure.conf").exists
     assert host.file("/srv/www/secure/index.html").is_file
+    # It was the only one that nginx read by Lua.
+    assert not host.file("/usr/share/lua/5.1/memfis").exists
+    assert not host.file("/run/memfis-origin/.first-level.sock").exists
+    assert not host.file("/etc/memfis/memfis.toml").contains("first_level")
     assert host.file(f"{AVAILABLE}/default").sha256sum == modified
     assert host.file(f"{ENABLED}/default").exists
     assert fetch("/", "foreign", port=8081).body == b"foreign\n"
