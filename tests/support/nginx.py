@@ -19,6 +19,7 @@ from memfis.settings.site import MAX_PAGE, SITE, runs_scripts
 from support.http import Answer, Connection
 from support.memcached import Memcached
 from support.process import Process, listening, unprivileged
+from support.reader import READER
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 LUA = Path(__file__).parents[2] / "lua"
@@ -26,9 +27,6 @@ LUA_MODULES = tuple(
     f"/usr/lib/nginx/modules/{name}.so" for name in ("ndk_http_module", "ngx_http_lua_module")
 )
 MIME_TYPES = Path("/etc/nginx/mime.types")
-READER = os.environ.get("MEMFIS_TEST_READER", "memcached_pass")
-"""What sites read by whose tests do not say it."""
-
 STORE_TIMEOUT = re.compile(r"\b((?:memcached|lua_socket)_(?:connect|send|read)_timeout) \w+;")
 
 
