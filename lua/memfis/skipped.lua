@@ -4,17 +4,15 @@ local figures = require "memfis.figures"
 
 local _M = {}
 
--- Variables of nginx's that are not empty where something keeps a request from memory (templates/nginx/), the first
--- parts of their names, and how it is counted. The first counts, as one sees it best: who has a cookie and sends
--- arguments is kept by the cookie.
+-- First parts of the names of nginx's variables that are not empty where something keeps a request from memory
+-- (templates/nginx/), and how it is counted. The first that is found counts.
 local VARIABLES = {
     { "memfis_known_", "cookie" },
     { "memfis_args_", "arguments" },
     { "memfis_elsewhere_", "host" },
-    { "memfis_part_", "range" },
     { "memfis_script_", "script" },
 }
-local PRECONDITIONS = { "http_if_range", "http_if_match", "http_if_unmodified_since" }
+local RANGE = { "http_range", "http_if_range", "http_if_match", "http_if_unmodified_since" }
 local BODY = { "content_length", "http_transfer_encoding" }
 local METHODS = { GET = true, HEAD = true }
 
@@ -33,15 +31,15 @@ local function reason(id, headers)
         return "off"
     elseif not METHODS[var.request_method] then
         return "method"
-    elseif any(var, headers) then
-        return "header"
     end
     for _, each in ipairs(VARIABLES) do
         if (var[each[1] .. id] or "") ~= "" then
             return each[2]
         end
     end
-    if any(var, PRECONDITIONS) then
+    if any(var, headers) then
+        return "header"
+    elseif any(var, RANGE) then
         return "range"
     elseif any(var, BODY) then
         return "body"

@@ -13,8 +13,11 @@ from typing import Any
 
 import pytest
 
+from memfis.doctor.census import StoredItem
+from memfis.doctor.first_level import needed
 from memfis.layout import keys
 from memfis.layout.heads import Head, encode_head
+from memfis.nginx.first_level import PARTS
 from support.http import Connection
 from support.nginx import Web
 from support.php import PhpFpm
@@ -433,6 +436,34 @@ def test_what_php_is_asked_for_is_counted_by_reason(web: Web) -> None:
     for each in asked.values():
         assert site.get(**each).source == "FALLBACK"
     wait_for(lambda: figures(web, "site", site.name) == dict.fromkeys(asked, 1), "the figures")
+
+
+@pytest.mark.parametrize("size", [1_500, 30_000, 100_000])
+def test_the_size_that_the_doctor_says_holds_every_page(web: Web, size: int) -> None:
+    """And what is much smaller does not."""
+    site = web.site(from_memory="lua")
+    number = 4_000_000 // (size + 3_000)
+    item = StoredItem(b"", len(keys.page_key(site.name, b"/1000.html")), size, is_page=True)
+    need = needed([item] * number)
+
+    def evicted(memory: int) -> int:
+        web.start(first_level=memory)
+        content = os.urandom(size)
+        for each in range(number):
+            web.store.put(keys.page_key(site.name, b"/%d.html" % each), content, 0)
+        assert all(site.get(f"/{each}.html").source == "HIT" for each in range(number))
+        told: list[int] = []
+
+        def is_told() -> bool:
+            told.append(sum(figures(web, "dict", part).get("evicted", 0) for part in PARTS))
+            return figures(web, "site", site.name).get("hit") == number
+
+        wait_for(is_told, "the figures")
+        web.end()
+        return told[-1]
+
+    assert evicted(need) == 0
+    assert evicted(need * 2 // 3) > 0
 
 
 def test_what_had_to_go_is_counted(web: Web) -> None:
