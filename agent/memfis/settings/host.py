@@ -220,6 +220,13 @@ HOST = Table(
             "seconds that a play waits for the agent to have seen every site once; then both go on",
         ),
         _play(
+            "apt_wait",
+            Integer("a number of seconds, 0 to a day", 0, 86400),
+            600,
+            "seconds that a play waits for another program that has apt's lock, such as unattended"
+            " upgrades",
+        ),
+        _play(
             "check",
             _FLAG,
             True,
