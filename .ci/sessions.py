@@ -31,12 +31,12 @@ import noxfile  # noqa: E402
 PYTHONS = (f"pythons({noxfile.PYTHONS[-1]})",)
 IN_SHORT = ("gateway", "couchbase", "php", "upgrade", *PYTHONS)
 # Fewer random requests and histories than `./check` makes, some of the interruptions, and no plays
-# for hosts that are somebody's own.
+# for hosts that are somebody's own, nor to remove a gateway.
 SHORTER = {
     "MEMFIS_REQUESTS": "6000",
     "MEMFIS_HISTORIES": "60",
     "MEMFIS_INTERRUPTED_EVERY": "5",
-    "PYTEST_ADDOPTS": "-k 'not test_zz_neighbours'",
+    "PYTEST_ADDOPTS": "-k 'not test_zz_neighbours and not test_zzz_gateway'",
 }
 SESSIONS: dict[str, list[str]] = {session: [] for session in nox.options.sessions} | {
     session: ["--", "short"] for session in IN_SHORT
@@ -44,7 +44,7 @@ SESSIONS: dict[str, list[str]] = {session: [] for session in nox.options.session
 # So that no long one is left over for the end.
 SHORT_ONES = ("first_run", "lint", *PYTHONS)
 # What runs only those tests of a session again that failed.
-AGAIN = {session: ["--", "--last-failed", "-n", "0"] for session in ("tests", "histories")}
+AGAIN = {session: ["--", "--last-failed", "-n", "0"] for session in ("tests", "lua", "histories")}
 SEED = re.compile(r"\b(MEMFIS_\w+)=(\S+)")
 # Lines of a failed session that are shown once more at the end.
 LAST_LINES = 60

@@ -1,31 +1,37 @@
---- What visitors got, by site: counted in the worker, and added to what all workers share once a second.
+--- What visitors got, by site, and what had to go: counted in the worker, and added to what all share once a second.
 
 local _M = {}
 
 local shared = ngx.shared.memfis_figures
 local EACH = 1 -- seconds
-local counted = {}
 local waiting = false
+
+local function nothing()
+    return { site = {}, dict = {} }
+end
+
+local counted = nothing()
 
 local function add()
     waiting = false
     local now = counted
-    counted = {}
-    for site, kinds in pairs(now) do
-        for kind, number in pairs(kinds) do
-            local name = site .. " " .. kind
-            shared:safe_add(name, 0)
-            shared:incr(name, number)
+    counted = nothing()
+    for what, names in pairs(now) do
+        for name, kinds in pairs(names) do
+            for kind, number in pairs(kinds) do
+                local figure = what .. " " .. name .. " " .. kind
+                shared:safe_add(figure, 0)
+                shared:incr(figure, number)
+            end
         end
     end
 end
 
---- Count an answer of `kind` to a visitor of `site`: `hit`, `not_modified`, or why the fallback answered.
-function _M.count(site, kind)
-    local kinds = counted[site]
+local function count(names, name, kind)
+    local kinds = names[name]
     if not kinds then
         kinds = {}
-        counted[site] = kinds
+        names[name] = kinds
     end
     kinds[kind] = (kinds[kind] or 0) + 1
     if not waiting then
@@ -33,15 +39,23 @@ function _M.count(site, kind)
     end
 end
 
---- Return all that was counted since nginx was started: by site, then by kind.
+--- Count an answer of `kind` to a visitor of `site`: `hit`, `not_modified`, or why the fallback answered.
+function _M.count(site, kind)
+    count(counted.site, site, kind)
+end
+
+--- Count an entry that had to go for another in the part `dict` of the first level.
+function _M.evicted(dict)
+    count(counted.dict, dict, "evicted")
+end
+
+--- Return all that was counted since nginx was started, by figure: `site NAME KIND` or `dict NAME KIND`.
 function _M.all()
-    local sites = {}
-    for _, name in ipairs(shared:get_keys(0)) do
-        local site, kind = name:match("^(%S+) (%S+)$")
-        sites[site] = sites[site] or {}
-        sites[site][kind] = shared:get(name)
+    local figures = {}
+    for _, figure in ipairs(shared:get_keys(0)) do
+        figures[figure] = shared:get(figure)
     end
-    return sites
+    return figures
 end
 
 return _M

@@ -6,6 +6,7 @@
 local semaphore = require "ngx.semaphore"
 local counters = require "memfis.counters"
 local entries = require "memfis.entry"
+local figures = require "memfis.figures"
 local generations = require "memfis.generations"
 local store = require "memfis.store"
 
@@ -18,9 +19,9 @@ local WAIT = 0.5 -- seconds that one waits for another's question, at most
 local STEPS = { 0.001, 0.002, 0.004, 0.008 } -- seconds between looks whether another worker has got it
 
 local dicts = {
-    { limit = 4096, dict = ngx.shared.memfis_small },
-    { limit = 65536, dict = ngx.shared.memfis_medium },
-    { limit = math.huge, dict = ngx.shared.memfis_large },
+    { name = "small", limit = 4096, dict = ngx.shared.memfis_small },
+    { name = "medium", limit = 65536, dict = ngx.shared.memfis_medium },
+    { name = "large", limit = math.huge, dict = ngx.shared.memfis_large },
 }
 local absent = ngx.shared.memfis_absent
 local moment = ngx.shared.memfis_moment
@@ -47,7 +48,10 @@ local function share(key, entry)
         if not placed and #text <= class.limit then
             placed = true
             -- Where there is no room, the store is asked again.
-            class.dict:set(key, text)
+            local _, _, forced = class.dict:set(key, text)
+            if forced then
+                figures.evicted(class.name)
+            end
         else
             class.dict:delete(key)
         end

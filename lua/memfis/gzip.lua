@@ -28,8 +28,9 @@ int inflateEnd(memfis_z_stream *stream);
 
 local _M = {}
 
---- As templates/nginx/reader_memcached.j2 has it, and nginx itself (ngx_http_gzip_accept_encoding).
-local TAKES = [[(?:^|[ ,])gzip(?!\s*;\s*q=0(?:[.]0*)?\s*(?:,|\z))]]
+-- As nginx has them (ngx_http_gzip_accept_encoding): the first such name, and what has to follow.
+local NAME = [[(?:^|[ ,])gzip]]
+local TAKEN = [[\G *(?:,|\z|; *q=(?:0[.](?=[0-9]*[1-9])[0-9]{1,3}|1(?:[.]0{0,3})?)(?:[ ,]|\z))]]
 local REMEMBERED = 256
 local GZIP_ONLY = 31 -- windowBits: a window of 32 KiB, behind a gzip header (zlib.h, inflateInit2)
 local FINISH, STREAM_END = 4, 1
@@ -43,7 +44,8 @@ function _M.is_taken(text)
     end
     local found = taken[text]
     if found == nil then
-        found = ngx.re.find(text, TAKES, "ijo") ~= nil
+        local _, last = ngx.re.find(text, NAME, "ijo")
+        found = last ~= nil and ngx.re.find(text, TAKEN, "ijo", { pos = last + 1 }) ~= nil
         if remembered == REMEMBERED then
             taken, remembered = {}, 0
         end

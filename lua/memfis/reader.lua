@@ -97,7 +97,9 @@ function _M.answer(site, address, key, mark, whole, files, rendered)
     elseif not entry then
         return fall_back(site, body)
     end
-    if not entry.head and (var.http_if_none_match or var.http_if_modified_since) then
+    -- nil where there is none: an empty one is a condition, too. By the first two only the disk goes right.
+    if var.http_if_match or var.http_if_unmodified_since
+            or not entry.head and (var.http_if_none_match or var.http_if_modified_since) then
         return fall_back(site, "conditional")
     elseif entry.rendered and rendered ~= "" then
         return ngx.exec(rendered)

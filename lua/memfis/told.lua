@@ -41,19 +41,20 @@ end
 --- Answer with what was counted, and how full each part of the first level is: words, a line for each figure.
 --
 --     site docs.example.org hit 4211
---     dict small 8388608 8220672
+--     dict small evicted 12
+--     dict small size 8388608
+--     dict small free 8220672
 --
--- The latter are its size and what is free of it, in bytes.
+-- Sizes are in bytes; what is free are whole pages of memory, each of 4 KiB.
 function _M.figures()
     ngx.header["Content-Type"] = "text/plain"
-    for site, kinds in pairs(figures.all()) do
-        for kind, number in pairs(kinds) do
-            ngx.say("site ", site, " ", kind, " ", number)
-        end
+    for figure, number in pairs(figures.all()) do
+        ngx.say(figure, " ", number)
     end
     for _, name in ipairs(DICTS) do
         local dict = ngx.shared["memfis_" .. name]
-        ngx.say("dict ", name, " ", dict:capacity(), " ", dict:free_space())
+        ngx.say("dict ", name, " size ", dict:capacity())
+        ngx.say("dict ", name, " free ", dict:free_space())
     end
 end
 

@@ -25,13 +25,13 @@ FILTERS = sorted(path.stem for path in (ROOT / "plugins" / "filter").glob("*.yml
 MODULES = sorted(path.stem for path in (ROOT / "plugins" / "modules").glob("*.py"))
 
 
-def run(
+def ended(
     directory: Path, *command: str | Path, **environment: str
 ) -> subprocess.CompletedProcess[str]:
     """Run a program of this Python's environment for a user whose home is `directory`."""
     given = {"HOME": str(directory), "LC_ALL": "C.UTF-8", "ANSIBLE_NOCOLOR": "1"}
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    done = subprocess.run(
+    return subprocess.run(
         command,
         cwd=directory,
         env=os.environ | given | {"PATH": path} | environment,
@@ -40,6 +40,13 @@ def run(
         check=False,
         timeout=300,
     )
+
+
+def run(
+    directory: Path, *command: str | Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a program as `ended` does; it has to succeed."""
+    done = ended(directory, *command, **environment)
     assert done.returncode == 0, done.stdout + done.stderr
     return done
 
@@ -108,6 +115,7 @@ def test_ansible_doc_has_all_of_it(installed: Path) -> None:
         "role": ["memfis", "memfis_couchbase"],
         "module": MODULES,
         "filter": FILTERS,
+        "vars": ["readable"],
     }.items():
         full = [f"{NAME}.{name}" for name in names]
         assert sorted(documented(kind, *full)) == sorted(full)
@@ -115,13 +123,34 @@ def test_ansible_doc_has_all_of_it(installed: Path) -> None:
     assert sorted(json.loads(listed)) == [f"{NAME}.{name}" for name in FILTERS]
 
 
-def test_the_documentations_playbook_is_one(installed: Path) -> None:
-    home = installed.parents[4]
+@pytest.fixture
+def project(installed: Path, tmp_path: Path) -> Path:
+    """The files that the documentation prints."""
     for name, text in files(DOCUMENT).items():
-        path = home / "project" / name
+        path = tmp_path / "project" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    project = home / "project"
+    return tmp_path / "project"
+
+
+def test_a_file_of_variables_that_cannot_be_read_is_named(installed: Path, project: Path) -> None:
+    file = project / "group_vars" / "memfis_web" / "sites.yml"
+    for text, said in {
+        "memfis_sites: [\nmemfis_store_memory: 1\n": f"{file}:3:1: YAML parsing failed: ",
+        "$ANSIBLE_VAULT;1.1;AES256\n6162\n": (
+            f"{file}: Attempting to decrypt but no vault secrets found; say --ask-vault-pass\n"
+        ),
+    }.items():
+        file.write_text(text)
+        play = ("ansible-playbook", "-i", "hosts.yml", "playbook.yml")
+        collections = str(installed.parents[2])
+        done = ended(project, *play, ANSIBLE_COLLECTIONS_PATH=collections)
+        assert done.returncode != 0
+        assert f"[ERROR]: {said}" in done.stderr
+        assert done.stderr.count("\n") == 1
+
+
+def test_the_documentations_playbook_is_one(installed: Path, project: Path) -> None:
     environment = {"ANSIBLE_COLLECTIONS_PATH": str(installed.parents[2])}
     readme = re.search(
         r"## In your own playbook.*?```yaml\n(.*?)```", README.read_text(), re.DOTALL
@@ -164,11 +193,12 @@ def test_its_wheel_does_not_depend_on_where_it_lies(installed: Path, tmp_path: P
     assert {each.rpartition("/")[2] for each in pages} == {"memfis.1", "memfis.toml.5"}
     package = ROOT / "agent" / "memfis"
     modules = {f"memfis/{path.relative_to(package)}" for path in package.rglob("*.py")}
-    templates = {
-        f"memfis/templates/{path.relative_to(ROOT / 'templates')}"
-        for path in (ROOT / "templates").rglob("*.j2")
+    linked = {
+        f"memfis/{path.relative_to(ROOT)}"
+        for pattern in ("templates/**/*.j2", "lua/**/*.lua")
+        for path in ROOT.glob(pattern)
     }
-    assert packed - pages == modules | templates
+    assert packed - pages == modules | linked
 
 
 def test_each_host_has_the_agent_that_it_asks_for(installed: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
 from differential.servers import Answer, Request
+from support.reader import READER
 
 ALL = frozenset(("*",))
 """Every field."""
@@ -36,8 +37,14 @@ class Case:
 
     @property
     def theirs(self) -> Answer:
-        """What `ours` should be: memory is measured by gzip_static, the disk by plain nginx."""
-        return self.static if self.is_hit else self.plain
+        """What `ours` should be: memory is measured by gzip_static, the disk by plain nginx.
+
+        By Lua a page has the validators of its file, compressed or not, so what has a condition is
+        measured by the file.
+        """
+        if self.is_hit and self.ours["status"] == 200 != self.plain["status"]:
+            return self.static if self.static["status"] != 200 else self.plain
+        return self.static if self.is_hit and self.ours["status"] == 200 else self.plain
 
     def unlike(self) -> frozenset[str]:
         """Return the fields of `ours` that are not as they should be."""
@@ -59,11 +66,31 @@ class Known:
     why: str
     explains: Callable[[Case], frozenset[str]]
     """Returns the fields in which a case may differ for it, none if it is not of this kind."""
+    readers: tuple[str, ...] = ("lua", "memcached_pass")
+    """Where a site is read so: `from_memory`."""
 
 
 def _validators(case: Case) -> frozenset[str]:
     has = any(case.ours[name] is not None for name in VALIDATORS)
     return VALIDATORS if case.is_hit and not has else NONE
+
+
+def _weak(case: Case) -> frozenset[str]:
+    ours, plain = case.ours["ETag"], case.plain["ETag"]
+    same = ours is not None and plain is not None and ours == "W/" + plain.removeprefix("W/")
+    return frozenset(("ETag",)) if case.is_hit and same else NONE
+
+
+def _by_content(case: Case) -> frozenset[str]:
+    own = case.is_hit and (case.ours["ETag"] or "").removeprefix("W/").startswith('"m')
+    if not own or case.ours["Last-Modified"] is not None:
+        return NONE
+    return ALL if case.theirs["status"] == 304 else VALIDATORS
+
+
+def _vary(case: Case) -> frozenset[str]:
+    said = case.is_hit and case.ours["status"] == 304 and case.ours["Vary"] == "Accept-Encoding"
+    return frozenset(("Vary",)) if said else NONE
 
 
 def _length(case: Case) -> frozenset[str]:
@@ -75,10 +102,11 @@ def _length(case: Case) -> frozenset[str]:
 def _on_the_fly(case: Case) -> frozenset[str]:
     """nginx says that it might compress HTML of 20 bytes or more, and does for whom takes it."""
     ours, theirs = case.ours, case.theirs
-    if not case.is_hit or "text/html" not in theirs["Content-Type"] or theirs["status"] >= 300:
+    if not case.is_hit or "text/html" not in (theirs["Content-Type"] or ""):
         return NONE
     if ours["Vary"] is ours["Content-Encoding"] is None and theirs["Vary"] == "Accept-Encoding":
-        return LENGTH | {"Content-Encoding", "Vary"}
+        weak = ours["ETag"] is not None and theirs["ETag"] == f"W/{ours['ETag']}"
+        return LENGTH | {"Content-Encoding", "Vary"} | ({"ETag"} if weak else NONE)
     return NONE
 
 
@@ -125,17 +153,39 @@ def resolved(target: bytes) -> bytes:
     return b"/" + b"/".join(parts)
 
 
-KNOWN = (
+ANY = (
     Known(
         "An answer from memory has no `ETag` and no `Last-Modified`.",
         "`memcached_pass` carries a body and one flag. So what has a condition is answered by the"
-        " disk; the reader inside nginx will know them.",
+        " disk; the reader in Lua knows them.",
         _validators,
+        ("memcached_pass",),
+    ),
+    Known(
+        "A page that Lua sends compressed has the `ETag` of the file, as a weak one.",
+        "So it fits what the disk said before and says after, compressed or not; plain nginx has"
+        " for a .gz beside a file that one's own.",
+        _weak,
+        ("lua",),
+    ),
+    Known(
+        "A page of a file from before 1980, or that had other content of the same size in the same"
+        " second, has an `ETag` of its content, and no `Last-Modified`.",
+        "Its time tells nothing: a visitor would keep an old page.",
+        _by_content,
+        ("lua",),
+    ),
+    Known(
+        "A 304 says `Vary` where memory has the page compressed and its visitor takes no gzip.",
+        "A 304 has to say it (RFC 9110, 15.4.5); nginx does not.",
+        _vary,
+        ("lua",),
     ),
     Known(
         "A compressed page that memory sends unpacked has no `Content-Length`.",
-        "nginx unpacks it while it is sent.",
+        "nginx unpacks it while it is sent. Lua keeps it unpacked.",
         _length,
+        ("memcached_pass",),
     ),
     Known(
         "HTML that did not get smaller is not compressed while it is sent, and has no `Vary`.",
@@ -155,6 +205,7 @@ KNOWN = (
         " says 412.",
         "nginx's variables do not tell an empty header from none.",
         _empty,
+        ("memcached_pass",),
     ),
     Known(
         "What a site never publishes is 404: names that begin with a dot but for `.well-known`,"
@@ -164,6 +215,10 @@ KNOWN = (
         _refused,
     ),
 )
+
+
+KNOWN = tuple(known for known in ANY if READER in known.readers)
+"""Those of the reader that is tested."""
 
 
 def explanations(case: Case) -> Iterator[tuple[Known, frozenset[str]]]:

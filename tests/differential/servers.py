@@ -250,6 +250,7 @@ def fill(site: Site) -> None:
         "store": f"memcached://{site.store.socket}",
         "index": site.settings["index"],
         **({"reader": user.pw_name} if user else {}),
+        "from_memory": site.settings["from_memory"],
     }
     settings = site.root.parent / "memfis.toml"
     settings.write_text(toml({}, [table]))

@@ -1,6 +1,7 @@
 """What nginx's user may not read any more is out of memory at once, whatever limits say."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,8 @@ from msgspec.structs import replace
 
 from integration.conftest import Agents, Filled
 from memfis.errors import ClosedRootError, SafetyError
-from memfis.sync import MaxDelete
+from memfis.sync import MaxDelete, Options, Sync, Target, Walk
+from memfis.sync.difference import Task
 from memfis.webroot import WebRoot
 from support.agent import Agent
 from support.command import memfis
@@ -187,3 +189,28 @@ def agent_of_reader(public: Filled, new_agent: Agents) -> Agent:
     agent = new_agent(site={"reader": READER})
     agent.start()
     return agent
+
+
+@pytest.mark.parametrize("name", ["new", "docs"])
+@pytest.mark.parametrize("close", [mode, deny, shutil.rmtree])
+def test_what_goes_while_it_is_synced_leaves_nothing(
+    public: Filled, name: str, close: Close
+) -> None:
+    """The directory above is compared in between, as the agent does, and finds no records of it."""
+    (public.root / name).mkdir(exist_ok=True)
+    (public.root / name / "page.html").write_text("new")
+    (public.root / name / "0.html").unlink(missing_ok=True)
+    whole = Sync.begin(public.site, public.store, Options(keep=lambda *_: False))
+    steps = whole.steps()
+    while f"/{name}/".encode() not in whole.walk.links:
+        next(steps)
+    close(public.root / name)
+    target = Target.of(public.site, WebRoot(public.site), public.store)
+    task = Task(target.webroot.top(), None, deep=False)
+    with Walk(target, Options(), [task], lambda _: False) as walk:
+        assert not any(walk.steps())
+    whole.walk.forget(b"/")
+    assert not any(steps)
+    assert public.discrepancies() == []
+    left = [key for key in public.store.all_keys() if f"/{name}/" in key.decode()]
+    assert left == []

@@ -6,7 +6,7 @@ import socket
 import ssl
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -48,11 +48,32 @@ def shortened(rules: str, *, looked_at: str = "1800") -> str:
     return rules.replace("offset 1d", f"offset {DAY}").replace("> 1800", f"> {looked_at}")
 
 
+class Asking:
+    """Asks as visitors do, again and again, until it ends."""
+
+    def __init__(self, ask: Callable[[], object]) -> None:
+        self._ask = ask
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._go_on)
+
+    def _go_on(self) -> None:
+        while not self._ending.wait(0.01):
+            self._ask()
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def end(self) -> None:
+        """Ask no more."""
+        self._ending.set()
+        self._thread.join()
+
+
 class Watched:
     """Sites, stores, an agent and a gateway, and a Prometheus that asks them."""
 
     def __init__(self, directory: Path, apart: Path) -> None:
-        self.directory = directory
+        self.directory, self.apart = directory, apart
         self.main = Memcached(directory)
         self.roots = {name: directory / name for name in ("whole", "held", "lost", "full", "php")}
         self.small = Memcached(apart, *small_items(), "-m", "2")
@@ -68,6 +89,8 @@ class Watched:
             }
             for name, root in self.roots.items()
         ]
+        self.first_level = apart / "first-level.sock"
+        sites[0] |= {"from_memory": "lua", "first_level": str(self.first_level)}
         sites[-1] |= {
             "origin": str(self.origin.socket),
             "index": ["index.php", "index.html"],
@@ -93,15 +116,12 @@ class Watched:
         given["global"] = {"evaluation_interval": "250ms"}
         (directory / "prometheus.yml").write_text(yaml.safe_dump(given))
         self.asked = b"/0.html"
-        self._ending = threading.Event()
-        self._visitors = threading.Thread(target=self._ask)
+        self.asking = Asking(self._ask_store)
+        self.visiting = Asking(lambda: self.site.get(self.asked))
 
-    def _ask(self) -> None:
-        """Ask for `asked` as visitors do."""
+    def _ask_store(self) -> None:
         with Raw(self.main.socket) as client:
-            while not self._ending.wait(0.05):
-                for _ in range(5):
-                    client.ask(b"get %b\r\n" % page_key("whole.example", self.asked))
+            client.ask(b"get %b\r\n" % page_key("whole.example", self.asked))
 
     @contextmanager
     def running(self) -> Iterator[Self]:
@@ -109,20 +129,19 @@ class Watched:
             root.mkdir()
             for number in range(30):
                 (root / f"{number}.html").write_text(str(number))
+        whole = {"from_memory": "lua", "root": str(self.roots["whole"])}
+        self.site = Site(self.apart, self.main, "whole.example", **whole)
+        nginx = Nginx(self.apart, self.site)
         with ExitStack() as stack:
-            for part in (self.main, self.small, self.origin, self.agent, self.gateway):
+            for part in (self.main, self.small, self.origin, nginx, self.agent, self.gateway):
                 part.start()
                 stack.callback(part.end)
             self.prometheus.start()
             stack.callback(self.prometheus.end)
-            self._visitors.start()
-            stack.callback(self.leave)
+            for asking in (self.asking, self.visiting):
+                asking.start()
+                stack.callback(asking.end)
             yield self
-
-    def leave(self) -> None:
-        """Let no visitor ask any more."""
-        self._ending.set()
-        self._visitors.join()
 
     def hint(self, told: bytes) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as nginx:
@@ -194,6 +213,7 @@ def test_every_expression_has_a_value(watched: Watched) -> None:
     for path in ("/page", "/own"):
         watched.visit(path)
     watched.hint(b"junk")
+    assert watched.site.get("/missing").status == 404
     dangling = watched.roots["whole"] / "dangling"
     dangling.symlink_to("nowhere")
     with Raw(watched.gateway.socket) as client:
@@ -348,13 +368,15 @@ def test_each_alert_fires_and_none_when_all_is_well(watched: Watched) -> None:
             "MemfisPagesRefused",
             "MemfisStoreEvicts",
             "MemfisStoreHitsFall",
+            "MemfisVisitorsHitsFall",
             "MemfisRendersFail",
             "MemfisHintsMalformed",
         )
 
-    watched.leave()
+    watched.asking.end()
     watched.main.end()
-    fires("MemfisStoreAway")
+    fires("MemfisReaderFails", "MemfisStoreAway")
+    watched.visiting.end()
     (watched.roots["whole"] / "0.html").write_text("changed")
     watched.rules.write_text(shortened(RULES.read_text(), looked_at="2"))
     prometheus.reload()

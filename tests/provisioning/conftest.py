@@ -48,11 +48,13 @@ def filters() -> Any:
 def role_filters() -> Any:
     """Filters of the role memfis that are no settings."""
     changes = load(PLUGINS / "filter" / "changes.py")
+    install = load(PLUGINS / "filter" / "install.py")
     return SimpleNamespace(
         content_changes=changes.content_changes,
         site_changes=changes.site_changes,
         store_addresses=load(PLUGINS / "filter" / "gateway.py").store_addresses,
-        with_extra=load(PLUGINS / "filter" / "install.py").with_extra,
+        install_problem=install.install_problem,
+        with_extra=install.with_extra,
     )
 
 

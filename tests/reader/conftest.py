@@ -8,6 +8,7 @@ import pytest
 from support.directory import reachable_directory
 from support.http import Connection
 from support.nginx import Web
+from support.process import listening, wait_for
 
 RUN = """
 server {{
@@ -52,6 +53,7 @@ def run() -> Iterator[Run]:
         socket = directory / "run.sock"
         try:
             web.start(more=RUN.format(socket=socket))
+            wait_for(lambda: listening(socket), "the last of nginx's sockets")
             with Connection(socket) as connection:
 
                 def run(code: str, data: bytes = b"") -> bytes:

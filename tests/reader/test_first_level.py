@@ -9,13 +9,19 @@ import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from memfis.doctor.census import StoredItem
+from memfis.doctor.first_level import needed
 from memfis.layout import keys
 from memfis.layout.heads import Head, encode_head
+from memfis.nginx.first_level import PARTS
 from support.http import Connection
 from support.nginx import Web
+from support.php import PhpFpm
+from support.php import settings as php_settings
 from support.process import wait_for
 from support.slow_store import SlowStore
 
@@ -364,8 +370,17 @@ def test_reload_and_a_killed_worker_cost_nothing(web: Web) -> None:
     assert not wrong, wrong[:3]
 
 
+def figures(web: Web, what: str, name: str) -> dict[str, int]:
+    """Return what nginx counted of the site, or the part of the first level, `name`."""
+    with Connection(web.nginx.told) as connection:
+        lines = connection.ask("/figures").body.decode().splitlines()
+    words = [line.split() for line in lines]
+    return {kind: int(number) for *named, kind, number in words if named == [what, name]}
+
+
 def test_what_visitors_got_is_counted(web: Web) -> None:
     site = web.site(from_memory="lua")
+    other = web.site("other.example", from_memory="lua", index=[])
     web.start(workers=2)
     flags = 8
     site.put("/a.html", b"memory", flags)
@@ -379,11 +394,83 @@ def test_what_visitors_got_is_counted(web: Web) -> None:
         assert site.get("/a.html", headers={"If-None-Match": etag}).status == 304
     for _ in range(3):
         site.get("/missing")
+    skipping: dict[str, dict[str, Any]] = {
+        "range": {"target": "/a.html", "headers": {"Range": "bytes=1-2"}},
+        "header": {"target": "/a.html", "headers": {"Authorization": "Basic eA=="}},
+        "method": {"target": "/a.html", "method": "POST"},
+        "target": {"target": "/" + "long" * 70},
+    }
+    for each in skipping.values():
+        assert site.get(**each).source == "FALLBACK"
+    other.get("/")
+    counted = {"hit": 10, "not_modified": 5, "absent": 3, **dict.fromkeys(skipping, 1)}
+    wait_for(lambda: figures(web, "site", site.name) == counted, "the figures")
+    assert figures(web, "site", other.name) == {"target": 1}
+    switch = web.directory / "memfis-off"
+    switch.mkdir()
+    (switch / f"{other.name}.conf").write_text("default off;")
+    web.nginx.reload()
 
-    def figures() -> dict[str, int]:
-        with Connection(web.nginx.told) as connection:
-            lines = connection.ask("/figures").body.decode().splitlines()
-        words = [line.split() for line in lines if line.startswith("site ")]
-        return {kind: int(number) for _, name, kind, number in words if name == site.name}
+    def is_off() -> bool:
+        other.get("/a.html")
+        return "off" in figures(web, "site", other.name)
 
-    wait_for(lambda: figures() == {"hit": 10, "not_modified": 5, "absent": 3}, "the figures")
+    wait_for(is_off, "requests to be counted as those of a site that is off")
+    assert figures(web, "site", site.name) == counted, "a reload begins no count anew"
+
+
+def test_what_php_is_asked_for_is_counted_by_reason(web: Web) -> None:
+    php = PhpFpm(web.directory)
+    site = web.site(from_memory="lua", php=php_settings(web.directory, php))
+    web.start()
+    asked: dict[str, dict[str, Any]] = {
+        "cookie": {"target": "/a", "headers": {"Cookie": "session=1"}},
+        "arguments": {"target": "/a?b=1"},
+        "host": {"target": "/a", "host": "other.example"},
+        "header": {"target": "/a", "headers": {"X-Api-Key": "1"}},
+        "script": {"target": "/a.php"},
+        "body": {"target": "/a", "body": b"1"},
+        "target": {"target": "/a//b"},
+        "absent": {"target": "/a"},
+    }
+    for each in asked.values():
+        assert site.get(**each).source == "FALLBACK"
+    wait_for(lambda: figures(web, "site", site.name) == dict.fromkeys(asked, 1), "the figures")
+
+
+@pytest.mark.parametrize("size", [1_500, 30_000, 100_000])
+def test_the_size_that_the_doctor_says_holds_every_page(web: Web, size: int) -> None:
+    """And what is much smaller does not."""
+    site = web.site(from_memory="lua")
+    number = 4_000_000 // (size + 3_000)
+    item = StoredItem(b"", len(keys.page_key(site.name, b"/1000.html")), size, is_page=True)
+    need = needed([item] * number)
+
+    def evicted(memory: int) -> int:
+        web.start(first_level=memory)
+        content = os.urandom(size)
+        for each in range(number):
+            web.store.put(keys.page_key(site.name, b"/%d.html" % each), content, 0)
+        assert all(site.get(f"/{each}.html").source == "HIT" for each in range(number))
+        wait_for(lambda: figures(web, "site", site.name).get("hit") == number, "the figures")
+        gone = sum(figures(web, "dict", part).get("evicted", 0) for part in PARTS)
+        web.end()
+        return gone
+
+    assert evicted(need) == 0
+    assert evicted(need * 2 // 3) > 0
+
+
+def test_what_had_to_go_is_counted(web: Web) -> None:
+    site = web.site(from_memory="lua")
+    web.start(first_level=8)
+    content = os.urandom(3000)
+    for number in range(400):
+        site.put(f"/{number}.html", content)
+    assert all(site.get(f"/{number}.html").source == "HIT" for number in range(400))
+    wait_for(lambda: figures(web, "dict", "small").get("evicted", 0) > 0, "evictions")
+    small, medium = (figures(web, "dict", name) for name in ("small", "medium"))
+    assert small["size"] == 2**20
+    assert small["free"] < 2**16
+    assert medium == {"size": 4 * 2**20, "free": medium["free"]}
+    assert medium["free"] > 3 * 2**20

@@ -132,6 +132,7 @@ return size and size < 2 ^ 20 and gzip.unpack(..., size) or "damaged"
     [
         *(("gzip", True), ("GZIP", True), ("deflate, gzip", True), ("gzip;q=0.5", True)),
         *(("gzip;q=0", False), ("gzip; q=0.000", False), ("br", False), ("xgzip", False)),
+        *(("gzip;q=2", False), ("gzip;q=1.5", False), ("gzip;q=1.000,x", True), ("gzipx", False)),
         *(("gzip;q=0.001", True), ("deflate,gzip;q=0, br", False), ("*", False), ("", False)),
     ],
 )

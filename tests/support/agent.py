@@ -8,6 +8,7 @@ from signal import SIGHUP, SIGTERM, Signals
 
 from support.command import COMMAND, environment
 from support.process import Process, wait_for
+from support.reader import READER
 
 SYNCED = re.compile(r": \d+ pages, ")
 """What the agent logs of a site when it looked at the whole of it for the first time."""
@@ -43,6 +44,11 @@ class Agent:
         self.runtime = directory / "run"
         self.settings = {"runtime_directory": str(self.runtime), **settings}
         self.sites = [dict(site) for site in sites]
+        if READER == "lua":
+            self.settings.setdefault("first_level", str(directory / "first-level.sock"))
+            for site in self.sites:
+                if site.get("source") != "store":
+                    site.setdefault("from_memory", READER)
         self.config = directory / f"{name}.toml"
         self.log = directory / f"{name}.log"
         command = [*prefix, *COMMAND, "agent", "--config", self.config]

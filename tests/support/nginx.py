@@ -19,6 +19,7 @@ from memfis.settings.site import MAX_PAGE, SITE, runs_scripts
 from support.http import Answer, Connection
 from support.memcached import Memcached
 from support.process import Process, listening, unprivileged
+from support.reader import READER
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
 LUA = Path(__file__).parents[2] / "lua"
@@ -26,9 +27,6 @@ LUA_MODULES = tuple(
     f"/usr/lib/nginx/modules/{name}.so" for name in ("ndk_http_module", "ngx_http_lua_module")
 )
 MIME_TYPES = Path("/etc/nginx/mime.types")
-READER = os.environ.get("MEMFIS_TEST_READER", "memcached_pass")
-"""What sites read by whose tests do not say it."""
-
 STORE_TIMEOUT = re.compile(r"\b((?:memcached|lua_socket)_(?:connect|send|read)_timeout) \w+;")
 
 
@@ -207,11 +205,18 @@ class Nginx:
             site.origin if not site.stored and site.in_memory else site.public
             for site in self.sites
         ]
+        if self.reads_by_lua:
+            sockets.append(self.told)
         self._process.start(lambda: all(map(listening, sockets)))
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it: SIGTERM fast, SIGQUIT when every request is answered, SIGKILL all at once."""
         self._process.end(number)
+
+    @property
+    def pid(self) -> int:
+        """Its master process."""
+        return self._process.pid
 
     def reload(self) -> None:
         """Let it read its configuration again, with workers of its own."""

@@ -13,5 +13,8 @@ def commands(document: Path) -> list[str]:
 
 def files(document: Path) -> dict[str, str]:
     """Return the files in a Markdown file by their paths, which their first line has."""
-    found = (re.match(r"# (\S+\.yml)\n", text) for _, text in _BLOCK.findall(document.read_text()))
+    found = (
+        re.match(r"# (\S+\.(?:yml|cfg))\n", text)
+        for _, text in _BLOCK.findall(document.read_text())
+    )
     return {match[1]: match.string for match in found if match}

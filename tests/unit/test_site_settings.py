@@ -20,7 +20,8 @@ from memfis.settings.load import settings_from
 from memfis.settings.php import PHP
 from memfis.settings.play import complete_sites, for_agent, site_problems, store_url
 from memfis.settings.play import mount_problems as role_mount_problems
-from memfis.settings.site import MAX_PAGE, SITE, defaults_twice, server_names_twice
+from memfis.settings.site import MAX_PAGE, SITE
+from memfis.settings.sites import defaults_twice, server_names_twice
 from memfis.settings.values import GatewaySettings, PhpSettings, Settings, Site
 
 ROOT = Path(__file__).parents[2]

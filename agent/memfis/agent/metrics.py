@@ -1,14 +1,21 @@
 """The agent's figures for Prometheus."""
 
+import asyncio
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from memfis.errors import ProgramError
 from memfis.keeper import Kept, StoredSite
 from memfis.keeper.holding import REASONS
+from memfis.nginx.first_level import Answers, FirstLevel, counted_by, socket_of
 from memfis.render.visitors import ANOTHER_HOST
 from memfis.service.exposition import Exposition
+from memfis.settings.values import Site
+
+log = logging.getLogger("memfis")
 
 _STORE = {
     "up": "Whether the store answers.",
@@ -45,11 +52,30 @@ class _Sites(Collector):
         self._sites = sites
         self._stored = stored
         self._malformed = malformed
+        self._first_levels: dict[str, FirstLevel] = {}
+        self._silent: set[str] = set()
+
+    async def ask_nginx(self) -> None:
+        """Ask each nginx what it counted; the first of several failures is logged."""
+        found = await asyncio.to_thread(counted_by, self._served())
+        failed = {path: each for path, each in found.items() if isinstance(each, ProgramError)}
+        for path in failed.keys() - self._silent:
+            log.warning("%s; visitors are not counted meanwhile", failed[path])
+        self._silent = set(failed)
+        self._first_levels = {
+            path: each for path, each in found.items() if isinstance(each, FirstLevel)
+        }
+
+    def _served(self) -> list[Site]:
+        return [*(each.site for each in self._sites()), *(each.site for each in self._stored())]
 
     def collect(self) -> Iterable[Metric]:
         sites = self._sites()
         yield from _of_sites(sites)
         yield from _of_stores([*sites, *self._stored()])
+        if self._first_levels:
+            yield _of_visitors(self._served(), self._first_levels)
+            yield from _of_first_levels(self._first_levels)
         if self._malformed:
             malformed = CounterMetricFamily(
                 "memfis_hints_malformed_total",
@@ -197,6 +223,43 @@ def _of_stores(sites: Sequence[Kept | StoredSite]) -> Iterator[Metric]:
     yield from families.values()
 
 
+def _of_visitors(sites: Sequence[Site], first_levels: Mapping[str, FirstLevel]) -> Metric:
+    answers = CounterMetricFamily(
+        "memfis_visitors_total",
+        "Visitors' requests, by what answered, and why it was not memory: nginx counts them.",
+        labels=["site", "answer", "reason"],
+    )
+    for site in sites:
+        first_level = first_levels.get(socket_of(site) or "")
+        if first_level is None:
+            continue
+        got = first_level.sites.get(site.name, Answers())
+        answers.add_metric([site.name, "hit", ""], got.hits)
+        answers.add_metric([site.name, "not_modified", ""], got.not_modified)
+        for reason, number in got.fallbacks.items():
+            answers.add_metric([site.name, "fallback", reason], number)
+    return answers
+
+
+def _of_first_levels(first_levels: Mapping[str, FirstLevel]) -> Iterator[Metric]:
+    labels = ["socket", "part"]
+    size = GaugeMetricFamily(
+        "memfis_first_level_bytes", "Memory of nginx's own for pages.", labels=labels
+    )
+    free = GaugeMetricFamily(
+        "memfis_first_level_free_bytes", "What of it was not needed yet.", labels=labels
+    )
+    evicted = CounterMetricFamily(
+        "memfis_first_level_evictions_total", "Pages that had to go for others.", labels=labels
+    )
+    for path, first_level in first_levels.items():
+        for name, part in first_level.parts.items():
+            size.add_metric([path, name], part.size)
+            free.add_metric([path, name], part.free)
+            evicted.add_metric([path, name], part.evicted)
+    yield from (size, free, evicted)
+
+
 def metrics(
     sites: Callable[[], Sequence[Kept]],
     stored: Callable[[], Sequence[StoredSite]],
@@ -206,4 +269,5 @@ def metrics(
 
     `malformed`: datagrams that were no hints, by reason.
     """
-    return Exposition(_Sites(sites, stored, malformed))
+    collector = _Sites(sites, stored, malformed)
+    return Exposition(collector, collector.ask_nginx)

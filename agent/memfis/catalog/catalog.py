@@ -92,13 +92,15 @@ class Catalog:
         """
         self.log(path).make_anew(recorded)
 
-    def append(self, path: bytes, records: Sequence[Entry], recorded: dict[str, Entry]) -> None:
+    def append(self, path: bytes, records: Sequence[Entry], recorded: dict[str, Entry]) -> bool:
         """Add `records` to the directory `path`, of which `recorded` is what it says afterwards.
 
-        Where there is no log, or no room for more in it, it is written anew.
+        Where there is no log, or no room for more in it, it is written anew; returns whether.
         """
-        if records and not self.log(path).append(records).done:
-            self.rebuild(path, recorded)
+        if not records or self.log(path).append(records).done:
+            return False
+        self.rebuild(path, recorded)
+        return True
 
     def compact(self, path: bytes, log: Log) -> None:
         """Rewrite the log of `path` without what is overtaken, when that is most of it."""

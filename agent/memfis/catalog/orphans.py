@@ -22,10 +22,10 @@ def orphans(
 ) -> list[bytes]:
     """Return the keys of `site` in `store` that no record of `catalog` names.
 
-    `index` is the name whose page is kept under the directory's URL. A head, and a body apart, is named by the
-    record of its page. A directory item is an orphan when its directory cannot be reached from the root's
-    records. `private`: what is recorded without a page may have an item that nobody is served, as
-    in a site that a mount fills. `heads`: whether pages may have some.
+    `index` is the name whose page is kept under the directory's URL. A head, and a body apart, is
+    named by the record of its page. A directory item is an orphan when its directory cannot be
+    reached from the root's records. `private`: what is recorded without a page may have an item
+    that nobody is served, as in a site that a mount fills. `heads`: whether pages may have some.
     """
     recorded = dict(catalog.tree(b"/"))
     named: dict[bytes, dict[bytes, set[bytes]]] = {

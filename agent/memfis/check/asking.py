@@ -54,6 +54,16 @@ def ask(
         connection.close()
 
 
+def has_ipv6() -> bool:
+    """Whether this host can be asked at an IPv6 address: it may be switched off in the kernel."""
+    try:
+        with socket.socket(socket.AF_INET6) as tried:
+            tried.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
 def _connected(place: str) -> socket.socket:
     if not place.startswith("unix:"):
         host, _, port = place.rpartition(":")

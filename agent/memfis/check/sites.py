@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from memfis.catalog.source import Source, declared_source
-from memfis.check.asking import Answer, ask
+from memfis.check.asking import Answer, ask, has_ipv6
 from memfis.check.configuration import Configuration, Listen
 from memfis.check.expectation import Stored, Target, stored
 from memfis.check.trouble import causes, held, no_store, not_listening, other_user
@@ -178,6 +178,8 @@ class _Asker:
                 if listen.address == origin or not listen.can_be_asked:
                     continue
                 place = self._configuration.place(listen)
+                if place.startswith("[::1]:") and not has_ipv6():
+                    continue
                 names = list(dict.fromkeys(filter(None, map(_asked_as, server.names))))
                 if not names:
                     winner = self._configuration.answering(place, _NOBODY)

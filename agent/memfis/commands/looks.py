@@ -5,9 +5,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import msgspec
+
 from memfis.catalog.catalog import Catalog
 from memfis.commands.status import kept, look
 from memfis.errors import MemfisError
+from memfis.nginx.first_level import Answers
 from memfis.settings.values import Settings
 
 RECOUNT = 30.0
@@ -18,7 +21,7 @@ Document = dict[str, Any]
 
 @dataclass(frozen=True)
 class Rates:
-    """What happened in a store or a site since the look before, in each second."""
+    """What happened in a store, or to visitors of a site, since the look before, in each second."""
 
     hits: float
     misses: float
@@ -44,6 +47,8 @@ class Look:
     """Pages of each site that were rendered in each second, by the site's name."""
     answered: Mapping[str, float] = field(default_factory=dict)
     """Requests that PHP answered in each second, by the site's name: nginx tells of each."""
+    visitors: Mapping[str, Rates] = field(default_factory=dict)
+    """What nginx answered visitors of each site from memory, and not, by the site's name."""
     error: str | None = None
     """Why nothing could be looked at."""
 
@@ -71,6 +76,11 @@ class Look:
                 silent.setdefault(agent["error"], []).append(name)
             elif agent is not None:
                 yield from _troubles_of(name, agent)
+        yield from dict.fromkeys(
+            document["visitors"]["error"]
+            for document in self.sites
+            if "error" in (document["visitors"] or {})
+        )
         for why, names in silent.items():
             more = f" and {len(names) - 1} more" if len(names) > 1 else ""
             yield f"agent of {names[0]}{more}: {why}"
@@ -109,6 +119,7 @@ class Looks:
             sites,
             rates=dict(_rates(before, seen)),
             renders=_counted(before, seen, lambda rendering: rendering["figures"]["renders"]),
+            visitors=dict(_visitors(before, seen)),
             answered=_counted(before, seen, lambda rendering: rendering["visitors"]["answered"]),
         )
 
@@ -128,6 +139,25 @@ def _rates(before: Look, now: Look) -> Iterator[tuple[str, Rates]]:
         if old and new and seconds > 0 and new["uptime"] >= old["uptime"]:
             hits, misses = (max(new[each] - old[each], 0) / seconds for each in ("hits", "misses"))
             yield url, Rates(hits, misses)
+
+
+def _visitors(before: Look, now: Look) -> Iterator[tuple[str, Rates]]:
+    seconds = now.time - before.time
+    old, new = (
+        {
+            document["site"]: msgspec.convert(document["visitors"], Answers)
+            for document in look.sites
+            if document["visitors"] and "error" not in document["visitors"]
+        }
+        for look in (before, now)
+    )
+    # An nginx that was started anew counts from 0.
+    for name in new.keys() & old.keys():
+        hits, fallbacks = (
+            max(getattr(new[name], each) - getattr(old[name], each), 0) / seconds
+            for each in ("from_memory", "left")
+        )
+        yield name, Rates(hits, fallbacks)
 
 
 def _counted(before: Look, now: Look, figure: Callable[[Document], int]) -> dict[str, float]:

@@ -12,9 +12,10 @@ from memfis.catalog.catalog import Catalog
 from memfis.catalog.source import Source, declared_source, is_nowhere_else
 from memfis.commands.options import SiteFlags, json_option, open_store, print_json, site_options
 from memfis.control.client import ask_status
-from memfis.errors import StoreError
+from memfis.errors import ProgramError, StoreError
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.paths import size
+from memfis.nginx.first_level import Answers, FirstLevel, Part, counted_by, socket_of
 from memfis.nginx.switch import off_since, told_off
 from memfis.render import remedies
 from memfis.render.visitors import Visitors
@@ -46,7 +47,12 @@ def status(
     whose pages PHP makes also what was rendered, what was not and why, with the latest URLs, and
     how many requests PHP was saved at least: each page that was found asked for; and by which
     cookies, by name, visitors were kept from memory. Counts of rendering are since the agent began
-    with the site. Exit code 3 when a store cannot be reached.
+    with the site.
+
+    Of a site that nginx reads by Lua also what its visitors got since nginx was started: from
+    memory, whole or as "not modified" (304), and what the fallback answered, by reason; and whether
+    the first level, nginx's own memory, had room for all of it. Exit code 3 when a store cannot be
+    reached.
     """
     documents = look(flags.settings())
     if as_json:
@@ -81,8 +87,12 @@ def look(
     A store or an agent that is away is part of it. `count` says what a site that a mount fills has.
     """
     runtime = runtime_directory(settings.runtime_directory)
+    first_levels = counted_by(settings.sites)
     documents = [
-        _document(site, count) | {"agent": _agent(runtime, site)} for site in settings.sites
+        _document(site, count)
+        | {"agent": _agent(runtime, site)}
+        | _visitors(site.name, first_levels.get(socket_of(site) or ""))
+        for site in settings.sites
     ]
     for document in documents:
         rendering = (document["agent"] or {}).get("rendering")
@@ -139,6 +149,18 @@ def _agent(runtime: Path, site: Site) -> dict[str, Any] | None:
     return plain
 
 
+def _visitors(site: str, first_level: FirstLevel | ProgramError | None) -> dict[str, Any]:
+    """Return what visitors of `site` got, and how full the first level is."""
+    if first_level is None:
+        return {"visitors": None, "first_level": None}
+    if isinstance(first_level, ProgramError):
+        return {"visitors": {"error": str(first_level)}, "first_level": None}
+    return {
+        "visitors": msgspec.to_builtins(first_level.sites.get(site, Answers())),
+        "first_level": msgspec.to_builtins(first_level.parts),
+    }
+
+
 def _ratio(figures: StoreStatistics) -> float | None:
     asked = figures.hits + figures.misses
     return round(figures.hits / asked, 4) if asked else None
@@ -154,6 +176,8 @@ def _print(document: dict[str, Any]) -> None:
         click.echo(f"  store: {document['error']}")
     else:
         _print_store(document)
+    if document["visitors"]:
+        _print_visitors(document["visitors"], document["first_level"])
     if document["from_memory"] == "off":
         click.echo('  memory: off (from_memory = "off"): nginx answers from the disk alone')
     elif document["root"] is None:
@@ -226,7 +250,30 @@ def _print_agent(agent: dict[str, Any] | None) -> None:
             _print_rendering(agent["rendering"])
 
 
-def _print_visitors(visitors: Visitors) -> None:
+def _print_visitors(visitors: dict[str, Any], parts: dict[str, Any] | None) -> None:
+    if "error" in visitors:
+        click.echo(f"  visitors: {visitors['error']}")
+        return
+    answers = msgspec.convert(visitors, Answers)
+    share = "" if answers.ratio is None else f" ({answers.ratio:.1%} from memory)"
+    click.echo(
+        f"  visitors since nginx was started: {answers.hits} hits,"
+        f" {answers.not_modified} not modified, {answers.left} from the fallback{share}"
+    )
+    if answers.fallbacks:
+        most = sorted(answers.fallbacks.items(), key=lambda each: -each[1])
+        click.echo(f"  from the fallback: {', '.join(f'{number} {why}' for why, number in most)}")
+    first_level = FirstLevel({}, msgspec.convert(parts, dict[str, Part]))
+    room = (
+        f"{first_level.evicted} pages had to go for others; 'memfis doctor' says how large it"
+        " should be"
+        if first_level.evicted
+        else "room for every page that was asked for"
+    )
+    click.echo(f"  first level: {first_level.size // 1024**2} MiB, {room}")
+
+
+def _print_kept_from_memory(visitors: Visitors) -> None:
     if visitors.cookies:
         most = sorted(visitors.cookies.items(), key=lambda each: -each[1])[:COOKIES]
         names = ", ".join(f"{number} {name}" for name, number in most)
@@ -259,7 +306,7 @@ def _print_rendering(rendering: dict[str, Any]) -> None:
         f"  PHP requests saved: {figures['found_asked_for']} at least (pages that were asked for"
         " before they were rendered again; all hits are counted above)"
     )
-    _print_visitors(msgspec.convert(rendering["visitors"], Visitors))
+    _print_kept_from_memory(msgspec.convert(rendering["visitors"], Visitors))
     if figures["hints"]:
         hints = ", ".join(f"{number} {outcome}" for outcome, number in figures["hints"].items())
         click.echo(f"  hints: {hints}")

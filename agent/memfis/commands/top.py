@@ -38,8 +38,9 @@ def top(flags: SiteFlags, interval: float, count: int | None, as_json: bool) -> 
 
     In a terminal it fills the screen; `q` or Ctrl-C ends it, and Ctrl-Z suspends it. Elsewhere, as
     in a pipe or a file, each look is one line. Hits and misses are the store's, for each second
-    since the look before: visitors' requests, and the looks of the agent. php/s is how many
-    requests of a site PHP answered, as nginx tells the agent.
+    since the look before: visitors' requests, and the looks of the agent. Of a site that nginx
+    reads by Lua its own are beside it: what visitors were answered from memory, and by the
+    fallback. php/s is how many requests of a site PHP answered, as nginx tells the agent.
 
     A store or an agent that is away is shown, and looked for again. Settings are read anew at each
     look. What a site that a mount fills has is counted every 30 seconds. Run it as root: only the
@@ -81,6 +82,13 @@ def _document(look: Look) -> dict[str, object]:
         "time": look.time,
         "sites": look.sites,
         "stores": rates,
+        "visitors": {
+            name: {
+                "hits_per_second": round(each.hits, 3),
+                "fallbacks_per_second": round(each.misses, 3),
+            }
+            for name, each in look.visitors.items()
+        },
         "renders_per_second": {name: round(each, 3) for name, each in look.renders.items()},
         "php_per_second": {name: round(each, 3) for name, each in look.answered.items()},
         "troubles": list(look.troubles()),
@@ -103,6 +111,8 @@ def _line(look: Look) -> str:
         "waiting": sum(each["waiting"] for each in rendering),
         "renders/s": f"{sum(look.renders.values()):.1f}",
         "php/s": f"{sum(look.answered.values()):.1f}",
+        "visitors/s": f"{sum(each.hits for each in look.visitors.values()):.1f}",
+        "fallbacks/s": f"{sum(each.misses for each in look.visitors.values()):.1f}",
         "hits/s": f"{sum(each.hits for each in look.rates.values()):.1f}",
         "misses/s": f"{sum(each.misses for each in look.rates.values()):.1f}",
         "memory": size(sum(each["bytes"] for each in statistics)).replace(" ", ""),

@@ -26,6 +26,8 @@ SITE_COLUMNS = (
     "php/s",
     "last sync",
 )
+VISITOR_COLUMNS = ("hits/s", "misses/s")
+"""Beside them, where nginx counts what visitors of a site got."""
 STORE_COLUMNS = ("memory", "of", "items", "hits/s", "misses/s", "hits", "evicted", "gateway")
 
 
@@ -42,9 +44,10 @@ def view(look: Look | None, interval: float, dimensions: ConsoleDimensions) -> R
     # Besides: the first line, two blank ones, the heads of both tables with a line below each.
     room = max(dimensions.height - 7 - len(look.stores) - len(troubles), 1)
     shown = look.sites if len(look.sites) <= room else look.sites[: max(room - 1, 1)]
-    sites = _table("site", SITE_COLUMNS)
+    counts = any(document["visitors"] for document in look.sites)
+    sites = _table("site", (*SITE_COLUMNS, *(VISITOR_COLUMNS if counts else ())))
     for document in shown:
-        sites.add_row(Text(document["site"]), *_cells(_site(look, document)))
+        sites.add_row(Text(document["site"]), *_cells(_site(look, document, counts=counts)))
     more = len(look.sites) - len(shown)
     left_out = [Text(f"and {more} sites more (--site shows one)", "dim")] if more else []
     blank = Text()
@@ -63,11 +66,13 @@ def _cells(values: Sequence[object]) -> list[Text]:
     return [Text(NOTHING if each is None else str(each)) for each in values]
 
 
-def _site(look: Look, document: Document) -> Sequence[object]:
-    """Return what SITE_COLUMNS name."""
+def _site(look: Look, document: Document, *, counts: bool) -> Sequence[object]:
+    """Return what SITE_COLUMNS name; if nginx `counts`, and VISITOR_COLUMNS."""
     agent = document["agent"] or {}
     rendering = agent.get("rendering")
     renders, answered = (each.get(document["site"]) for each in (look.renders, look.answered))
+    rates = look.visitors.get(document["site"])
+    visitors = (rates.hits, rates.misses) if rates else (None, None)
     synced = document.get("last_sync")
     return (
         document.get("pages"),
@@ -77,10 +82,15 @@ def _site(look: Look, document: Document) -> Sequence[object]:
         sum(agent["problems"].values()) if "problems" in agent else None,
         rendering and rendering["pages"],
         rendering and rendering["waiting"],
-        None if renders is None else f"{renders:.1f}",
-        None if answered is None else f"{answered:.1f}",
+        _rate(renders),
+        _rate(answered),
         None if synced is None else f"{max(look.time - synced, 0):.0f} s ago",
+        *(map(_rate, visitors) if counts else ()),
     )
+
+
+def _rate(each: float | None) -> str | None:
+    return None if each is None else f"{each:.1f}"
 
 
 def _store(look: Look, url: str, document: Document) -> Sequence[object]:

@@ -10,6 +10,7 @@ import msgspec
 from memfis.catalog.source import Source, declared_source
 from memfis.doctor.census import Census, take
 from memfis.doctor.findings import Finding
+from memfis.doctor.first_level import check_first_levels
 from memfis.doctor.kernel import WatchLimits, watch_limits, watched
 from memfis.doctor.rendered import add_rendered, check_rendered
 from memfis.doctor.store import StoreExamination, as_json, examine_store
@@ -101,6 +102,7 @@ def examine(settings: Settings, progress: Callable[[int], None]) -> Examination:
     for url, sites in stores.items():
         found.stores.append(examine_store(url, Store(StoreAddress.parse(url)), sites))
         found.findings += found.stores[-1].findings
+    found.findings += check_first_levels(settings.kept, found.sites)
     found.findings += _watches(found)
     return found
 

@@ -1,6 +1,7 @@
 """Figures for Prometheus over HTTP, at a unix socket or a loopback address."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -17,8 +18,11 @@ PATIENCE = 5.0
 class Exposition:
     """Answers GET requests with the figures of one collector."""
 
-    def __init__(self, collector: Collector) -> None:
-        """Ask `collector` at every request."""
+    def __init__(
+        self, collector: Collector, before: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        """Ask `collector` at every request, after `before`, which may wait for what it needs."""
+        self._before = before
         self._registry = CollectorRegistry()
         self._registry.register(collector)
 
@@ -39,7 +43,7 @@ class Exposition:
         try:
             async with asyncio.timeout(PATIENCE):
                 head = await reader.readuntil(b"\r\n\r\n")
-                status, body = self._answer(head)
+                status, body = await self._answer(head)
                 writer.write(
                     b"HTTP/1.1 %b\r\nContent-Type: %b\r\nContent-Length: %d\r\n"
                     b"Connection: close\r\n\r\n%b"
@@ -51,9 +55,11 @@ class Exposition:
         finally:
             writer.close()
 
-    def _answer(self, head: bytes) -> tuple[bytes, bytes]:
+    async def _answer(self, head: bytes) -> tuple[bytes, bytes]:
         if not head.startswith(b"GET "):
             return b"405 Method Not Allowed", b""
         if head.split(b" ")[1].partition(b"?")[0] not in (b"/", b"/metrics"):
             return b"404 Not Found", b""
+        if self._before is not None:
+            await self._before()
         return b"200 OK", generate_latest(self._registry)

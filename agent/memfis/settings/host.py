@@ -77,7 +77,7 @@ HOST = Table(
             Integer("a number of MiB, 8 or more", 8, 2**20),
             FIRST_LEVEL,
             "MiB in which nginx itself keeps pages of sites with `from_memory: lua`; another size"
-            " empties them",
+            " empties them. `memfis doctor` says how many hold every page",
         ),
         _play(
             "proxies",
@@ -218,6 +218,13 @@ HOST = Table(
             Integer("a number of seconds, 1 to a day", 1, 86400),
             300,
             "seconds that a play waits for the agent to have seen every site once; then both go on",
+        ),
+        _play(
+            "apt_wait",
+            Integer("a number of seconds, 0 to a day", 0, 86400),
+            600,
+            "seconds that a play waits for another program that has apt's lock, such as unattended"
+            " upgrades",
         ),
         _play(
             "check",

@@ -13,7 +13,8 @@ from memfis.settings.agent import AGENT, INHERITED, SITE_IN_TOML
 from memfis.settings.follow import follow_problems
 from memfis.settings.gateway import GATEWAY
 from memfis.settings.php import PHP
-from memfis.settings.site import names_twice, source_problems
+from memfis.settings.site import source_problems
+from memfis.settings.sites import names_twice
 from memfis.settings.values import GatewaySettings, PhpSettings, Settings, Site
 
 DEFAULT_PATH = Path("/etc/memfis/memfis.toml")

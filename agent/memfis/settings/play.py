@@ -17,16 +17,9 @@ from memfis.settings.media_types import all_types
 from memfis.settings.mount import MOUNT, mounts_together
 from memfis.settings.nginx_lines import has_types
 from memfis.settings.php import PHP, canonical_of
-from memfis.settings.site import (
-    SITE,
-    defaults_twice,
-    names_twice,
-    runs_scripts,
-    server_names_twice,
-    site_name,
-    source_problems,
-)
+from memfis.settings.site import SITE, runs_scripts, site_name, source_problems
 from memfis.settings.site_parts import TLS
+from memfis.settings.sites import defaults_twice, names_twice, server_names_twice
 from memfis.settings.visitors import APPLICATIONS, HARMLESS_COOKIES, OWN_HEADERS
 
 NEARLY = 0.9

@@ -18,7 +18,7 @@ from memfis.layout.pages import NO_PAGE, Page, make_page
 from memfis.layout.records import Entry
 from memfis.layout.validators import head_of_file, is_ambiguous, served_flags
 from memfis.store import Item
-from memfis.sync.difference import Difference, Removal, too_large
+from memfis.sync.difference import Difference, Removal, has_file_page, too_large
 from memfis.sync.options import Options
 from memfis.sync.racy import is_racy
 from memfis.sync.report import Kind, Report
@@ -64,7 +64,8 @@ class Writer:
             return
         stays = {entry.name: entry for entry in difference.gone.entries} | difference.recorded
         with self._told(difference, report):
-            self._catalog.append(difference.path, removal.tombstones, stays)
+            self._append(difference, removal.tombstones, stays)
+        self._look_again(difference, report)
 
     def apply(self, difference: Difference, report: Report) -> None:
         """Make the store equal to the disk in one directory, and count in `report`."""
@@ -74,6 +75,7 @@ class Writer:
             self._write(difference, report)
         if difference.heads:
             self._publish_heads(difference, report)
+        self._look_again(difference, report)
         if difference.renew:
             heads = map(head_of, difference.renew) if self._has_heads else ()
             self._store.touch_many([*difference.renew, *heads], self._lease)
@@ -102,24 +104,47 @@ class Writer:
             recorded[record.name] = record
         if not difference.rebuild:
             records = difference.gone.tombstones + difference.records
-            self._catalog.append(difference.path, records, recorded)
+            self._append(difference, records, recorded)
         for chunk in self._chunks(difference, report):
             records = [made.entry for made in chunk]
             recorded |= {record.name: record for record in records}
             self._delete([self._url(difference, made.name) for made in chunk if not made.page])
             log = None
             if not difference.rebuild:
-                self._catalog.append(difference.path, records, recorded)
+                self._append(difference, records, recorded)
             elif self._renders:
                 self._rebuild(difference, chunk)
             else:  # nobody else writes it: so it may go with the pages, in one round trip
                 log = self._catalog.item(difference.path, recorded.values())
+            difference.made = difference.made or difference.rebuild
             difference.rebuild = False
             self._publish(difference, chunk, log, report)
         if difference.rebuild:  # nothing could be read
             self._catalog.rebuild(difference.path, recorded)
+            difference.made = True
         if difference.compact:
             self._catalog.compact(difference.path, difference.compact)
+
+    def _append(
+        self, difference: Difference, records: list[Entry], recorded: dict[str, Entry]
+    ) -> None:
+        if self._catalog.append(difference.path, records, recorded):
+            difference.made = True
+
+    def _look_again(self, difference: Difference, report: Report) -> None:
+        """Take out again what was written of a directory whose records were made for it just now.
+
+        It may have been closed, or have gone, since it was found; whoever saw that has compared the
+        directory above, found no records of this one, and will not come for it again.
+        """
+        path = difference.path
+        if not difference.made or path == b"/" or self._webroot.directory(path) is not None:
+            return
+        entries = difference.recorded.values()
+        pages = [self._webroot.url(path, entry.raw) for entry in entries if has_file_page(entry)]
+        self._delete(pages + [path + entry.in_url for entry in entries if entry.is_rendered])
+        self._catalog.remove([path])
+        report.removed += len(pages)
 
     def _rebuild(self, difference: Difference, chunk: list[_Made]) -> None:
         """Write the directory's records anew; without them no page of `chunk` may be there."""

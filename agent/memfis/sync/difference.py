@@ -51,6 +51,8 @@ class Difference:
     """What is recorded and stays, by name; the writer keeps it up to date."""
     rebuild: bool
     """The directory item is absent or damaged: it is written anew."""
+    made: bool = False
+    """The writer has written the directory item anew."""
     lost: bool = False
     """It was there: pages may be in the store that no record names."""
     compact: Log | None = None

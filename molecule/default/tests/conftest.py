@@ -2,7 +2,6 @@
 
 import json
 import os
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,9 @@ import pytest
 import testinfra
 import yaml
 
+from support.plays import play as run_play
+
 SCENARIO = Path(__file__).parents[1]
-ROOT = SCENARIO.parents[1]
 INVENTORY = SCENARIO / "inventory"
 VARIABLES = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["children"]["memfis_web"][
     "vars"
@@ -153,29 +153,7 @@ def play():
     def play(sites, *arguments):
         names = {site.get("name") or site["server_names"][0] for site in sites}
         mounts = [mount for mount in VARIABLES["memfis_mounts"] if mount["site"] in names]
-        done = subprocess.run(
-            [
-                "ansible-playbook",
-                f"--inventory={INVENTORY}",
-                "site.yml",
-                "--tags=configure,run",
-                f"--extra-vars={json.dumps({'memfis_sites': sites, 'memfis_mounts': mounts})}",
-                *arguments,
-            ],
-            cwd=ROOT,
-            env=os.environ
-            | {
-                "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_FORCE_COLOR": "0",
-                "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
-            },
-            # Molecule has Ansible print failures to stderr.
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        print(done.stdout)  # pytest shows it where a test fails, and cuts it short in assertions
-        return done
+        variables = {"memfis_sites": sites, "memfis_mounts": mounts}
+        return run_play(INVENTORY, "--tags=configure,run", *arguments, **variables)
 
     return play

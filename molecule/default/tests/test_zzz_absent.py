@@ -1,41 +1,20 @@
 """`memfis_state: absent`: last of all, as nothing is there any more afterwards."""
 
+from pathlib import Path
+
+from support.left import left, left_files
+
+FILES = Path(__file__).parents[3] / "roles" / "memfis" / "files"
+CONTROL = """\
+Package: needs-memcached
+Version: 1
+Architecture: all
+Maintainer: nobody <nobody@example.org>
+Depends: memcached
+Description: as somebody else installs it
+"""
 SITES = "memfis_absent_sites=plain"
 PLAIN = "/etc/nginx/sites-available/added.example.org.conf"
-
-# What apt, systemd, nginx, pip or Ansible leave that no package lists, or what the other tests of
-# this host have put there.
-NOT_OURS = (
-    "/etc/.pwd.lock",
-    "/etc/alternatives/",
-    "/etc/group-",
-    "/etc/gshadow-",
-    "/etc/ld.so.cache",
-    "/etc/memcached.conf",
-    "/etc/nginx/modules-enabled/",
-    "/etc/nginx/sites-",
-    "/etc/passwd-",
-    "/etc/shadow-",
-    "/etc/subgid-",
-    "/etc/subuid-",
-    "/etc/systemd/system/multi-user.target.wants/",
-    "/etc/rc",
-    "/home/deploy",
-    "/mnt/",
-    "/root/",
-    "/srv/",
-    "/usr/lib/python3",
-    "/usr/local/lib/python3",
-    "/usr/share/",
-    "/var/lib/",
-    "/var/www",
-)
-
-
-def left(host, before, kind):
-    """Return what the host has of `kind` and had not before the first play."""
-    lines = host.check_output("sh /root/what-is-there %s", kind).splitlines()
-    return set(lines) - set(host.file(f"{before}/{kind}").content_string.splitlines())
 
 
 def test_nothing_is_thrown_away_that_is_nowhere_else(host, fetch, play, sites):
@@ -47,6 +26,20 @@ def test_nothing_is_thrown_away_that_is_nowhere_else(host, fetch, play, sites):
     told = " ".join(done.stdout.split())  # Ansible breaks long lines
     assert "holds the files of files.example.org, which are nowhere else" in told
     assert fetch("/").source == "HIT"
+
+
+def test_packages_stay_that_others_need(host):
+    host.check_output(
+        "mkdir -p /root/needs/DEBIAN && printf %s >/root/needs/DEBIAN/control", CONTROL
+    )
+    host.check_output("dpkg-deb --build /root/needs && dpkg --install /root/needs.deb")
+    script = (FILES / "packages_needed.py").read_text()
+    said = host.check_output("python3 -c %s /var/lib/memfis/installed", script).splitlines()
+    host.check_output("dpkg --purge needs-memcached")
+    assert said == [
+        "needs-memcached cannot be without what the role has installed",
+        "nginx, which the role has installed, serves /etc/nginx/sites-enabled/foreign, too",
+    ]
 
 
 def test_all_is_gone_but_what_is_somebodys(host, fetch, play, sites):
@@ -65,20 +58,14 @@ def test_all_is_gone_but_what_is_somebodys(host, fetch, play, sites):
     assert "/run/" not in text
     assert host.file("/srv/www/added/upload.txt").exists
 
-    before = "/root/before-memfis"
-    packaged = set(host.check_output("cat /var/lib/dpkg/info/*.list").splitlines())
-    packaged |= {f"/usr{path}" for path in packaged}  # /bin and the like are links
-    files = left(host, before, "files") - packaged
-    assert not [path for path in files if "memfis" in path and not path.startswith("/root/")]
-    assert sorted(path for path in files if not path.startswith(NOT_OURS)) == []
+    assert left_files(host) == []
     assert "memfis" not in host.check_output("ls /run")
-    for kind in ("users", "groups", "units"):
-        assert not [line for line in left(host, before, kind) if "memfis" in line], kind
-    assert {line.partition(":")[0] for line in left(host, before, "users")} == {"memcache"}
-    assert left(host, before, "groups") == {"memcache"}
+    for kind in ("users", "groups"):
+        assert left(host, kind) == {"memcache"}, kind
+    assert not [line for line in left(host, "units") if "memfis" in line]
     # Nobody has used the package's own service.
-    assert "memcached.service disabled" in left(host, before, "units")
-    assert all("nginx" in line for line in left(host, before, "listeners"))
+    assert "memcached.service disabled" in left(host, "units")
+    assert all("nginx" in line for line in left(host, "listeners"))
     assert not host.run("pgrep --full '[m]emfis-store|/opt/[m]emfis'").stdout
     assert host.check_output("systemctl --failed --no-legend --plain") == ""
 

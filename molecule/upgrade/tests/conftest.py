@@ -6,7 +6,6 @@ agent that did not start; AFTER, with today's. VISITS is every answer of all the
 
 import json
 import os
-import subprocess
 import time
 from collections import namedtuple
 from pathlib import Path
@@ -15,8 +14,9 @@ import pytest
 import testinfra
 import yaml
 
+from support.plays import play as run_play
+
 SCENARIO = Path(__file__).parents[1]
-ROOT = SCENARIO.parents[1]
 INVENTORY = SCENARIO / "inventory"
 VARIABLES = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["children"]["memfis_web"][
     "vars"
@@ -84,30 +84,7 @@ def play():
     """Run the shipped playbook with other sites, as an administrator who edited the list."""
 
     def play(sites, *arguments):
-        done = subprocess.run(
-            [
-                "ansible-playbook",
-                f"--inventory={INVENTORY}",
-                "site.yml",
-                "--tags=configure,run",
-                f"--extra-vars={json.dumps({'memfis_sites': sites})}",
-                *arguments,
-            ],
-            cwd=ROOT,
-            env=os.environ
-            | {
-                "ANSIBLE_NOCOLOR": "1",
-                "ANSIBLE_FORCE_COLOR": "0",
-                "ANSIBLE_CALLBACK_RESULT_FORMAT": "yaml",
-            },
-            # Molecule has Ansible print failures to stderr.
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        print(done.stdout)  # pytest shows it where a test fails, and cuts it short in assertions
-        return done
+        return run_play(INVENTORY, "--tags=configure,run", *arguments, memfis_sites=sites)
 
     return play
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# Reload nginx, and succeed only when it has taken its new configuration.
+# Reload nginx, and succeed only when it has taken its new configuration. One that does not run is started,
+# but with "if-running".
 #
 # What `nginx -t` cannot see, such as a port that another program has, makes a reload fail in
 # silence: nginx logs it and goes on with the old configuration. New workers are the sign that it
@@ -14,6 +15,7 @@ workers() {
 
 systemctl daemon-reload
 if ! systemctl is-active --quiet nginx.service; then
+    [ "${1:-}" != if-running ] || exit 0
     systemctl start nginx.service && exit
     journalctl --unit=nginx.service --lines=20 --output=cat >&2
     exit 1

@@ -120,6 +120,8 @@ compare)
     ! [ -d "$kept" ] || differing
     ;;
 keep)
+    # Of a removal that was interrupted, and will not go on.
+    rm -f "$state/nginx-before.tar"
     begin nginx
     copy_sites
     if [ "${2:-}" != sites ]; then
