@@ -452,15 +452,10 @@ def test_the_size_that_the_doctor_says_holds_every_page(web: Web, size: int) -> 
         for each in range(number):
             web.store.put(keys.page_key(site.name, b"/%d.html" % each), content, 0)
         assert all(site.get(f"/{each}.html").source == "HIT" for each in range(number))
-        told: list[int] = []
-
-        def is_told() -> bool:
-            told.append(sum(figures(web, "dict", part).get("evicted", 0) for part in PARTS))
-            return figures(web, "site", site.name).get("hit") == number
-
-        wait_for(is_told, "the figures")
+        wait_for(lambda: figures(web, "site", site.name).get("hit") == number, "the figures")
+        gone = sum(figures(web, "dict", part).get("evicted", 0) for part in PARTS)
         web.end()
-        return told[-1]
+        return gone
 
     assert evicted(need) == 0
     assert evicted(need * 2 // 3) > 0
