@@ -177,6 +177,17 @@ def php(session: nox.Session) -> None:
 
 
 @nox.session
+def neighbours(session: nox.Session) -> None:
+    """Test the role on a host that is somebody's own: Apache, an nginx.conf, umask, no IPv6.
+
+    Its tests run the plays, so there is no short form.
+    """
+    install(session, "molecule", project=False)
+    environment = containers(session, DISTRIBUTIONS[0], "neighbours")
+    session.run("molecule", "test", "-s", "neighbours", env=environment)
+
+
+@nox.session
 def upgrade(session: nox.Session) -> None:
     """Test the way up: today's play over a host of version 0.1.0, and an agent that fails."""
     install(session, "molecule", project=False)

@@ -27,6 +27,11 @@ DOCUMENTATION = """
         default: podman
         vars:
           - name: molecule_engine
+      umask:
+        description: That of every command, as a login may set it.
+        default: "022"
+        vars:
+          - name: molecule_umask
 """
 
 
@@ -47,6 +52,7 @@ class Connection(ConnectionBase):
     def _exec(self, command, **streams):
         # Without --interactive there is no stdin.
         engine, host = self.get_option("engine"), self.get_option("remote_addr")
+        command = f"umask {self.get_option('umask')}; {command}"
         argv = [engine, "exec", "--interactive", host, "/bin/sh", "-c", command]
         done = subprocess.run(argv, check=False, stderr=subprocess.PIPE, **streams)
         return done.returncode, done.stdout, done.stderr
