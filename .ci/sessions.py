@@ -31,7 +31,7 @@ import noxfile  # noqa: E402
 PYTHONS = (f"pythons({noxfile.PYTHONS[-1]})",)
 IN_SHORT = ("gateway", "couchbase", "php", "upgrade", *PYTHONS)
 # Fewer random requests and histories than `./check` makes, some of the interruptions, and no play
-# to remove a gateway.
+# that removes a gateway.
 SHORTER = {
     "MEMFIS_REQUESTS": "6000",
     "MEMFIS_HISTORIES": "60",

@@ -54,6 +54,12 @@ def ask(
         connection.close()
 
 
+def said(error: Exception) -> str:
+    """Return why a request has no answer, in the system's words."""
+    strerror = getattr(error, "strerror", None)
+    return str(strerror or error or type(error).__name__)
+
+
 def has_ipv6() -> bool:
     """Whether this host can be asked at an IPv6 address: it may be switched off in the kernel."""
     try:

@@ -1,4 +1,4 @@
-"""Ask a site as visitors do, everywhere it listens, and say what is not as it should be."""
+"""Ask a site as visitors do, everywhere it listens, and gather what is not as it should be."""
 
 import http.client
 import time
@@ -7,16 +7,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from memfis.catalog.source import Source, declared_source
-from memfis.check.asking import Answer, ask, has_ipv6
+from memfis.check.asking import Answer, ask, has_ipv6, said
 from memfis.check.configuration import Configuration, Listen
 from memfis.check.expectation import Stored, Target, stored
+from memfis.check.judgement import Judge
 from memfis.check.trouble import causes, held, no_store, not_listening, other_user
 from memfis.control.client import ask_status
 from memfis.control.messages import Keeping
 from memfis.errors import StoreError
-from memfis.nginx.switch import off_since, told_off
-from memfis.settings.nginx_lines import directives
+from memfis.nginx.switch import told_off
 from memfis.settings.values import Site
 from memfis.store import Store
 
@@ -27,12 +26,6 @@ that did not answer in time out for a second."""
 
 _NOBODY = "memfis-check.invalid"
 """A host that nobody has (RFC 2606)."""
-
-_OWN_SAY = (401, 403, 429)
-"""Who may ask, and how often, is decided by address and by more that the origin does not see."""
-
-_EXTRA = 'Lines of the site\'s own ("extra")'
-"""What templates/nginx/site.conf.j2 writes before them."""
 
 
 class Answered(NamedTuple):
@@ -138,20 +131,7 @@ class _Asker:
     ) -> None:
         self._site, self._configuration, self._file = site, configuration, file
         self._keeping, self._checked = keeping, checked
-        self._is_off = off_since(site.name) is not None
-        text = configuration.files[file]
-        self._has_lines_of_its_own = _EXTRA in text
-        self._has_tls = " ssl" in text
-        self._header = next(
-            (
-                words[1]
-                for blocks, words in directives(text)
-                if blocks == ("server",)
-                and words[0] == "add_header"
-                and words[2].startswith("$memfis_header_")
-            ),
-            "",
-        )
+        self._judge = Judge(site, configuration.files[file])
 
     def ask_all(self, has: Stored) -> None:
         """Ask for all that there is to ask for."""
@@ -199,10 +179,10 @@ class _Asker:
             if tries:
                 time.sleep(PAUSE)
             try:
-                answer = ask(place, host, target.path, self._header, listen)
+                answer = ask(place, host, target.path, self._judge.header, listen)
             except (OSError, http.client.HTTPException) as error:
                 return self._silent(place, error)
-            wrong, served_by = self._compared(url, host, target, answer)
+            wrong, served_by = self._judge.compared(url, host, target, answer)
             if wrong is None:
                 break
         self._checked.answers.append(Answered(url, place, answer.status, served_by))
@@ -216,73 +196,15 @@ class _Asker:
     def _silent(self, place: str, error: Exception) -> str:
         if isinstance(error, ConnectionRefusedError | FileNotFoundError):
             return f"nothing listens at {place}{not_listening()}"
-        return f"{place} does not answer: {_said(error)}"
-
-    def _compared(
-        self, url: str, host: str, target: Target, answer: Answer
-    ) -> tuple[str | None, str]:
-        """Return what is wrong with `answer`, if anything, and where it came from."""
-        served_by = answer.served_by
-        if self._is_redirect(url, answer):
-            return None, served_by
-        made_for = self._site.php.canonical.rstrip("/") if self._site.php else None
-        is_own = made_for is not None and not url.startswith(f"{made_for}/")
-        if is_own or answer.status in _OWN_SAY or _wants_certificate(answer):
-            # A request that PHP answers for itself, or nginx by rules of its own.
-            return (None if answer.status < 502 else f"status {answer.status}"), served_by
-        if not self._site.in_memory:
-            # It has no listener that is the disk alone, as it is nothing else.
-            return (None if answer.status < 500 else f"status {answer.status}"), served_by
-        expected = self._expected(host, target)
-        if isinstance(expected, str):
-            return expected, served_by
-        if not self._header and answer.status == 200:
-            # The disk alone gives validators.
-            is_hit = expected.validated and not answer.validated
-            served_by = "HIT" if is_hit else "FALLBACK" if answer.validated else ""
-        if answer.status in (502, 504):
-            return f"status {answer.status}", served_by
-        if expected.status not in _OWN_SAY:
-            if answer.status != expected.status:
-                return (
-                    f"status {answer.status}, where {self._right} has {expected.status}",
-                    served_by,
-                )
-            may_vary = made_for is not None or self._site.runs_scripts
-            differs = answer.status == 200 and answer.body != expected.body
-            if differs and not may_vary:
-                return f"another page than {self._right} has", served_by
-        is_due = answer.status == 200 and target.content is not None and not self._is_off
-        if is_due and served_by == "FALLBACK" and not self._has_lines_of_its_own:
-            return "not from memory, though it is there", served_by
-        return None, served_by
-
-    @property
-    def _right(self) -> str:
-        return "the disk" if declared_source(self._site) is Source.ROOT else "the store"
-
-    def _expected(self, host: str, target: Target) -> Answer | str:
-        """Return the right answer, or why it is not known."""
-        if declared_source(self._site) is Source.STORE:
-            status = 404 if target.content is None else 200
-            return Answer(status, target.content or b"", "", "HIT", validated=False)
-        try:
-            return ask(f"unix:{self._site.origin}", host, target.path)
-        except (OSError, http.client.HTTPException) as error:
-            return f"its origin listener {self._site.origin} does not answer: {_said(error)}"
-
-    def _is_redirect(self, url: str, answer: Answer) -> bool:
-        """Whether a visitor by plain HTTP is sent to HTTPS."""
-        return (
-            self._has_tls
-            and url.startswith("http://")
-            and answer.status in (301, 302, 307, 308)
-            and answer.location.startswith("https://")
-        )
+        return f"{place} does not answer: {said(error)}"
 
     def _absent(self, url: str, target: Target, answer: Answer, has: Stored) -> str | None:
         """Return what is wrong if a right page is not in memory; note why, if nothing is."""
-        if answer.status != 200 or target.content is not None or self._is_redirect(url, answer):
+        if (
+            answer.status != 200
+            or target.content is not None
+            or self._judge.is_redirect(url, answer)
+        ):
             return None
         busy = not has.is_synced or (self._keeping and self._keeping.pending_directories)
         # Where no agent runs, another host fills the store, or nobody has begun to.
@@ -306,14 +228,5 @@ def _asked_as(name: str) -> str | None:
     return f"{name[:-1]}test" if name.endswith(".*") else name.removeprefix(".") or None
 
 
-def _said(error: Exception) -> str:
-    strerror = getattr(error, "strerror", None)
-    return str(strerror or error or type(error).__name__)
-
-
 def _scheme(listen: Listen) -> str:
     return "https" if listen.tls else "http"
-
-
-def _wants_certificate(answer: Answer) -> bool:
-    return answer.status == 400 and b"SSL certificate" in answer.body
