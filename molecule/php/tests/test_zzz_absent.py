@@ -1,28 +1,17 @@
 """`memfis_state: absent` of a host with PHP, and its packages with it: last of all."""
 
-import os
-import subprocess
 from pathlib import Path
 
 from support.left import left, left_files
+from support.plays import play
 
-SCENARIO = Path(__file__).parents[1]
+INVENTORY = Path(__file__).parents[1] / "inventory"
 
 
 def test_nothing_is_left_but_what_the_packages_leave(wiki_host):
-    command = ("ansible-playbook", f"--inventory={SCENARIO / 'inventory'}", "--limit=wiki.memfis")
-    variables = "--extra-vars=memfis_state=absent memfis_absent_packages=true"
-    done = subprocess.run(
-        [*command, variables, "site.yml"],
-        cwd=SCENARIO.parents[1],
-        env=os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    print(done.stdout)  # pytest shows it where the test fails
-    assert done.returncode == 0
+    variables = {"memfis_state": "absent", "memfis_absent_packages": True}
+    done = play(INVENTORY, "--limit=wiki.memfis", **variables)
+    assert done.returncode == 0, done.stdout
 
     for kind in ("packages", "units", "listeners"):
         assert left(wiki_host, kind) == set(), kind
