@@ -13,12 +13,12 @@ def test_nothing_is_left_but_what_the_packages_leave(wiki_host):
     done = play(INVENTORY, "--limit=wiki.memfis", **variables)
     assert done.returncode == 0, done.stdout
 
-    for kind in ("packages", "units", "listeners"):
+    for kind in ("packages", "users", "groups", "units", "listeners"):
         assert left(wiki_host, kind) == set(), kind
-    # memcached's package keeps its user.
-    for kind in ("users", "groups"):
-        assert left(wiki_host, kind) == {"memcache"}, kind
     # DokuWiki's package keeps what the wiki has written, and what an administrator has put there.
     assert left_files(wiki_host, "/etc/dokuwiki", "/var/lib/dokuwiki") == []
-    assert not wiki_host.run("pgrep --full 'memfi[s]|ngin[x]|php-fp[m]'").stdout
+    # pgrep has gone too.
+    running = wiki_host.check_output("cat /proc/[0-9]*/cmdline 2>/dev/null | tr '\\0' ' '")
+    for program in ("/opt/memfis", "memcached", "nginx", "php-fpm"):
+        assert program not in running
     assert wiki_host.check_output("systemctl --failed --no-legend --plain") == ""
