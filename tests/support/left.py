@@ -43,12 +43,12 @@ def left(host: Any, kind: str) -> set[str]:
 
 
 def left_files(host: Any, *also: str) -> list[str]:
-    """Return the files of no package, but for what is `NOT_OURS`, and what begins with `also`.
+    """Return the files of no package, but for what begins with `also`, and what is `NOT_OURS`.
 
-    Those with our name in theirs are returned wherever they are, but below /root.
+    Those with our name in theirs are none of the latter, but below /root.
     """
     packaged = set(host.check_output("cat /var/lib/dpkg/info/*.list").splitlines())
     packaged |= {f"/usr{path}" for path in packaged}  # /bin and the like are links
-    files = left(host, "files") - packaged
+    files = {path for path in left(host, "files") - packaged if not path.startswith(also)}
     named = {path for path in files if "memfis" in path and not path.startswith("/root/")}
-    return sorted(named | {path for path in files if not path.startswith((*NOT_OURS, *also))})
+    return sorted(named | {path for path in files if not path.startswith(NOT_OURS)})

@@ -1,36 +1,24 @@
 """`memfis_state: absent` of a host with a gateway: last of all, and not in CI (no time)."""
 
 import os
-import subprocess
 from pathlib import Path
 
 import testinfra
 
 from support.left import left, left_files
+from support.plays import play
 
 ENGINE = os.environ.get("MOLECULE_ENGINE") or "podman"
-SCENARIO = Path(__file__).parents[1]
+INVENTORY = Path(__file__).parents[1] / "inventory"
 WEB = "web2.memfis-couchbase"
 
 
 def test_a_gateway_goes_with_its_password():
     host = testinfra.get_host(f"{ENGINE}://{WEB}")
     for _ in range(2):
-        done = subprocess.run(
-            [
-                *("ansible-playbook", f"--inventory={SCENARIO / 'inventory'}", "site.yml"),
-                *(f"--limit={WEB}", "--extra-vars=memfis_state=absent"),
-            ],
-            cwd=SCENARIO.parents[1],
-            env=os.environ | {"ANSIBLE_NOCOLOR": "1", "ANSIBLE_FORCE_COLOR": "0"},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            check=False,
-        )
-        print(done.stdout)  # pytest shows it where the test fails
-        assert done.returncode == 0
-    assert "changed=0" in done.stdout
+        done = play(INVENTORY, f"--limit={WEB}", memfis_state="absent")
+        assert done.returncode == 0, done.stdout
+    assert "changed=0" in done.stdout, done.stdout
 
     assert left_files(host) == []
     assert "memfis" not in host.check_output("ls /run")

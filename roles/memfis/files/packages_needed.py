@@ -5,6 +5,7 @@ in nginx.
 """
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,7 +42,13 @@ def others_sites():
     """Return the files of sites that neither memfis nor a package has put there."""
     enabled = Path("/etc/nginx/sites-enabled").glob("*")
     found = [*enabled, *Path("/etc/nginx/conf.d").glob("*.conf")]
-    return [str(path) for path in found if not path.name.startswith(("memfis-", "default"))]
+    own = ("memfis-", "default")
+    return [str(path) for path in found if not path.name.startswith(own) and is_site(path)]
+
+
+def is_site(path):
+    """Return whether nginx has a server by the file `path`."""
+    return path.is_file() and re.search(r"\bserver\s*\{", path.read_text(errors="replace"))
 
 
 def words(names):
