@@ -4,9 +4,9 @@ local figures = require "memfis.figures"
 
 local _M = {}
 
--- First parts of the names of nginx's variables that are not empty where something keeps a request from memory
--- (templates/nginx/), and how it is counted. The first that is found counts.
-local VARIABLES = {
+-- First parts of the names of nginx's variables that are not empty where something keeps a request for PHP from memory
+-- (templates/nginx/php_maps.j2), and how it is counted. The first that is found counts.
+local OF_PHP = {
     { "memfis_known_", "cookie" },
     { "memfis_args_", "arguments" },
     { "memfis_elsewhere_", "host" },
@@ -25,16 +25,18 @@ local function any(var, names)
     return false
 end
 
-local function reason(id, headers)
+local function reason(id, headers, php)
     local var = ngx.var
     if (var["memfis_off_" .. id] or "") ~= "" then
         return "off"
     elseif not METHODS[var.request_method] then
         return "method"
     end
-    for _, each in ipairs(VARIABLES) do
-        if (var[each[1] .. id] or "") ~= "" then
-            return each[2]
+    if php then
+        for _, each in ipairs(OF_PHP) do
+            if (var[each[1] .. id] or "") ~= "" then
+                return each[2]
+            end
         end
     end
     if any(var, headers) then
@@ -49,9 +51,10 @@ end
 
 --- Count this request for `site`, whose variables of nginx's end in `id`.
 --
--- `headers`: the names of variables of those header fields with which a request is its visitor's own.
-function _M.count(site, id, headers)
-    figures.count(site, reason(id, headers))
+-- `headers`: the names of variables of those header fields with which a request is its visitor's own. `php`: whether
+-- PHP makes its pages.
+function _M.count(site, id, headers, php)
+    figures.count(site, reason(id, headers, php))
 end
 
 return _M
