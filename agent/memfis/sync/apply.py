@@ -265,7 +265,7 @@ class Writer:
     def _delete(self, paths: list[bytes]) -> None:
         if paths:
             keys = [page_key(self._site, path) for path in paths]
-            self._store.delete_many([*keys, *map(head_of, keys)])
+            self._store.delete_many([*keys, *map(head_of, keys)] if self._has_heads else keys)
 
 
 def _head(page: bytes, entry: Entry) -> Item:
