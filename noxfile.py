@@ -9,7 +9,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.5"
-nox.options.sessions = ["lint", "tests", "histories", "posix", "hosts", "first_run"]
+nox.options.sessions = ["lint", "tests", "lua", "histories", "posix", "hosts", "first_run"]
 
 DISTRIBUTIONS = ("debian:12", "debian:13", "ubuntu:24.04", "ubuntu:26.04")
 
@@ -118,6 +118,17 @@ def gateway(session: nox.Session) -> None:
     suites = ("tests/mount/test_operations.py", "tests/mount/test_sharing.py")
     instead = {"MEMFIS_TEST_STORE": "gateway"}
     session.run("pytest", "-n", "auto", *suites, "tests/integration/test_sync.py", env=instead)
+
+
+@nox.session
+def lua(session: nox.Session) -> None:
+    """Run the suites of serving, and the comparison with plain nginx, with pages read by Lua."""
+    install(session, "test")
+    suites = ("tests/serving", "tests/differential", "tests/documentation")
+    reader = {"MEMFIS_TEST_READER": "lua", "MEMFIS_RACES": "100000"}
+    session.run("pytest", "-n", "auto", *suites, *session.posargs, env=reader)
+    if not session.posargs:
+        session.run("pytest", "tests/reader/test_first_level.py", "-k", "nothing_old", env=reader)
 
 
 @nox.session

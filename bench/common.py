@@ -1,6 +1,7 @@
 """What the measurements share: interleaved rounds, medians, tables, targets."""
 
 import json
+import os
 import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -8,6 +9,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 Name = TypeVar("Name")
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the CPU time that a process has taken (proc_pid_stat(5))."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def interleaved(

@@ -26,7 +26,7 @@ from pathlib import Path
 sys.path.insert(0, os.fspath(Path(__file__).parents[1] / "tests"))
 
 from commands import memfis, seconds
-from common import Section, Target, interleaved, medians, write_json
+from common import Section, Target, cpu_seconds, interleaved, medians, write_json
 from serving import CONNECTIONS, SIZES, Way, measure, text
 from support.couchbase_mock import CouchbaseMock, jar
 from support.directory import reachable_directory
@@ -47,15 +47,6 @@ COLD = 20_000
 
 ASKERS = 32
 """Connections over which cold keys are asked for."""
-
-
-TICKS = os.sysconf("SC_CLK_TCK")
-
-
-def cpu_seconds(pid: int) -> float:
-    """Return the CPU time that a process has taken (proc_pid_stat(5))."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 @dataclass(frozen=True)

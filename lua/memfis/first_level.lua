@@ -104,7 +104,6 @@ local function ask(address, key, counter, known)
     local entry, why = entries.make(page, head, counter or 0, asked)
     if entry and counter then
         share(key, entry)
-        kept:put(key, entry)
     end
     return entry, why
 end
@@ -161,11 +160,18 @@ local function together(address, key, counter, known)
     return entry, why
 end
 
---- Return the entry of the page at `key` (escaped) in the store at `address`; nil and why: there is none.
-function _M.get(address, key)
+--- Return the entry of the page at `path` in the store at `address`; nil and why: there is none.
+--
+-- `path`: its key as nginx has it, not escaped.
+function _M.get(address, path)
+    local known = kept:get(path)
+    if known and known.counter == counters.of(known.number) and known.asked > ngx.now() - FRESH then
+        return known
+    end
+    local key = store.escaped(path)
+    local number = counters.number(key)
     for _ = 1, 3 do
-        local known = kept:get(key)
-        local number = known and known.number or counters.number(key)
+        known = kept:get(path)
         local counter = counters.of(number)
         if not counter then
             return ask(address, key)
@@ -177,7 +183,7 @@ function _M.get(address, key)
         local other = shared(key, counter)
         if other then
             other.number = number
-            kept:put(key, other)
+            kept:put(path, other)
             if other.asked > since then
                 return other
             end
@@ -195,6 +201,7 @@ function _M.get(address, key)
         if entry or why ~= "again" then
             if entry then
                 entry.number = number
+                kept:put(path, entry)
             end
             return entry, why
         end

@@ -3,7 +3,6 @@
 local figures = require "memfis.figures"
 local first_level = require "memfis.first_level"
 local gzip = require "memfis.gzip"
-local store = require "memfis.store"
 
 local _M = {}
 
@@ -89,8 +88,8 @@ end
 -- the location in which a page is answered that the application made; empty: this one.
 function _M.answer(site, address, key, mark, whole, files, rendered)
     local var = ngx.var
-    local takes_gzip = gzip.is_taken(var.http_accept_encoding) and var.server_protocol ~= "HTTP/1.0"
-    local done, entry, body, packed = pcall(look_up, address, store.escaped(key), takes_gzip)
+    local takes_gzip = gzip.is_taken(var.http_accept_encoding) and ngx.req.http_version() ~= 1
+    local done, entry, body, packed = pcall(look_up, address, key, takes_gzip)
     if not done then
         ngx.log(ngx.ERR, "memfis: ", entry)
         return fall_back(site, "error")
@@ -112,7 +111,6 @@ function _M.answer(site, address, key, mark, whole, files, rendered)
     ngx.send_headers()
     figures.count(site, ngx.status == 304 and "not_modified" or "hit")
     ngx.print(body)
-    return ngx.exit(ngx.OK)
 end
 
 return _M

@@ -101,7 +101,7 @@ function _M.fetch(address, key)
     return ask(address, key, " v f c\r\n")
 end
 
---- Return the body that is kept apart from the page at `key`, false where there is none; nil and why: no store.
+--- Return the body that is kept apart from the page at `key`, false without one; nil and why: the store is away.
 function _M.fetch_body(address, key)
     return ask(address, "memfis-body" .. key:sub(7), " v f c\r\n", true)
 end

@@ -213,6 +213,11 @@ class Nginx:
         """End it: SIGTERM fast, SIGQUIT when every request is answered, SIGKILL all at once."""
         self._process.end(number)
 
+    @property
+    def pid(self) -> int:
+        """Its master process."""
+        return self._process.pid
+
     def reload(self) -> None:
         """Let it read its configuration again, with workers of its own."""
         self._process.signal(signal.SIGHUP)

@@ -77,7 +77,7 @@ HOST = Table(
             Integer("a number of MiB, 8 or more", 8, 2**20),
             FIRST_LEVEL,
             "MiB in which nginx itself keeps pages of sites with `from_memory: lua`; another size"
-            " empties them",
+            " empties them. `memfis doctor` says how many hold every page",
         ),
         _play(
             "proxies",

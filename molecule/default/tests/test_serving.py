@@ -1,5 +1,6 @@
 """What a browser gets."""
 
+import json
 import re
 
 import pytest
@@ -101,6 +102,16 @@ def test_a_site_that_is_read_by_lua_knows_what_a_visitor_has(host, fetch):
     said = host.check_output("memfis check")
     assert re.search(r"^https://secure\.example\.org/  HIT  .*, read by lua$", said, re.MULTILINE)
     assert re.search(r"docs\.example\.org/  HIT  .*, read by memcached_pass$", said, re.MULTILINE)
+
+
+def test_what_visitors_got_is_counted_where_lua_reads(host, fetch, metrics, eventually):
+    counted = 'memfis_visitors_total{answer="hit",reason="",site="secure"}'
+    before = metrics().get(counted, 0)
+    assert fetch("/", "secure.example.org", scheme="https").source == "HIT"
+    assert eventually(lambda: metrics()[counted] > before)
+    [site] = json.loads(host.check_output("memfis status --json --site secure"))["sites"]
+    assert site["visitors"]["hits"] > before
+    assert sum(part["size"] for part in site["first_level"].values()) == 64 * 1024**2
 
 
 def test_plain_http_is_sent_to_https(fetch):
