@@ -1,12 +1,8 @@
 """Say which file of variables cannot be read: Ansible's own message names none."""
 
-from ansible.errors import AnsibleError, AnsibleParserError
-from ansible.plugins.vars import BaseVarsPlugin
-from ansible.plugins.vars.host_group_vars import VarsModule as HostGroupVars
-
 DOCUMENTATION = """
     name: readable
-    author: memfis contributors
+    author: ["memfis contributors (!UNKNOWN)"]
     short_description: Name a file of variables that cannot be read
     description:
       - Reads C(group_vars) and C(host_vars) as C(ansible.builtin.host_group_vars) does, and fails
@@ -15,6 +11,10 @@ DOCUMENTATION = """
         ansible.cfg enables it.
     options: {}
 """
+
+from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.plugins.vars import BaseVarsPlugin
+from ansible.plugins.vars.host_group_vars import VarsModule as HostGroupVars
 
 
 class _Read(HostGroupVars):
