@@ -122,13 +122,20 @@ def gateway(session: nox.Session) -> None:
 
 @nox.session
 def lua(session: nox.Session) -> None:
-    """Run the suites of serving, and the comparison with plain nginx, with pages read by Lua."""
+    """Run the suites of serving, and the comparison with plain nginx, with pages read by Lua.
+
+    `-- short` leaves out a large documentation tree, and 100,000 reads in a race with changes.
+    """
     install(session, "test")
-    suites = ("tests/serving", "tests/differential", "tests/documentation")
-    reader = {"MEMFIS_TEST_READER": "lua", "MEMFIS_RACES": "100000"}
-    session.run("pytest", "-n", "auto", *suites, *session.posargs, env=reader)
+    suites = ["tests/serving", "tests/differential", "tests/documentation"]
+    reader = {"MEMFIS_TEST_READER": "lua"}
+    arguments = [each for each in session.posargs if each != "short"]
+    if session.posargs:
+        suites.pop()
+    session.run("pytest", "-n", "auto", *suites, *arguments, env=reader)
     if not session.posargs:
-        session.run("pytest", "tests/reader/test_first_level.py", "-k", "nothing_old", env=reader)
+        race = ("tests/reader/test_first_level.py", "-k", "nothing_old")
+        session.run("pytest", *race, env=reader | {"MEMFIS_RACES": "100000"})
 
 
 @nox.session

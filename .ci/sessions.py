@@ -29,12 +29,12 @@ import noxfile  # noqa: E402
 
 # What has no time here is for who changes what it tests: `./check -s matrix`, `./check -s pythons`.
 PYTHONS = (f"pythons({noxfile.PYTHONS[-1]})",)
-IN_SHORT = ("gateway", "couchbase", "php", "upgrade", *PYTHONS)
+IN_SHORT = ("lua", "gateway", "couchbase", "php", "upgrade", *PYTHONS)
 # Fewer random requests and histories than `./check` makes, some of the interruptions, and no play
 # that removes a gateway.
 SHORTER = {
-    "MEMFIS_REQUESTS": "6000",
-    "MEMFIS_HISTORIES": "60",
+    "MEMFIS_REQUESTS": "3000",
+    "MEMFIS_HISTORIES": "50",
     "MEMFIS_INTERRUPTED_EVERY": "5",
     "PYTEST_ADDOPTS": "-k 'not test_zzz_gateway'",
 }
