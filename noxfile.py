@@ -30,6 +30,12 @@ def install(session: nox.Session, *groups: str, project: bool = True) -> None:
     session.install(*arguments, *(("-e", ".") if project else ()))
 
 
+def pytest(session: nox.Session, *arguments: str, env: dict[str, str] | None = None) -> None:
+    """Run pytest, which remembers for each session what failed: they run beside each other."""
+    cache = f"cache_dir=.cache/pytest/{session.name}"
+    session.run("pytest", "-o", cache, *arguments, env=env)
+
+
 def containers(session: nox.Session, distribution: str, scenario: str) -> dict[str, str]:
     """Return the environment that makes containers of `distribution` on this machine.
 
@@ -101,7 +107,7 @@ def lint(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Test all that needs no host of its own: real nginx, memcached and documentation trees."""
     install(session, "test")
-    session.run("pytest", "-n", "auto", *session.posargs)
+    pytest(session, "-n", "auto", *session.posargs)
 
 
 @nox.session
@@ -132,17 +138,17 @@ def lua(session: nox.Session) -> None:
     arguments = [each for each in session.posargs if each != "short"]
     if session.posargs:
         suites.pop()
-    session.run("pytest", "-n", "auto", *suites, *arguments, env=reader)
+    pytest(session, "-n", "auto", *suites, *arguments, env=reader)
     if not session.posargs:
         race = ("tests/reader/test_first_level.py", "-k", "nothing_old")
-        session.run("pytest", *race, env=reader | {"MEMFIS_RACES": "100000"})
+        pytest(session, *race, env=reader | {"MEMFIS_RACES": "100000"})
 
 
 @nox.session
 def histories(session: nox.Session) -> None:
     """Let random histories happen to sites, then the fault drills in short form."""
     install(session, "test")
-    session.run("pytest", "tests/histories", "-n", "4", *session.posargs)
+    pytest(session, "tests/histories", "-n", "4", *session.posargs)
     session.run("python", "bench/drills", "--short")
 
 

@@ -44,7 +44,8 @@ SESSIONS: dict[str, list[str]] = {session: [] for session in nox.options.session
 # So that no long one is left over for the end.
 SHORT_ONES = ("first_run", "lint", *PYTHONS)
 # What runs only those tests of a session again that failed.
-AGAIN = {session: ["--", "--last-failed", "-n", "0"] for session in ("tests", "lua", "histories")}
+FAILED = ("--", "--last-failed", "--last-failed-no-failures=none", "-n", "0")
+AGAIN = {session: [*FAILED] for session in ("tests", "lua", "histories")}
 SEED = re.compile(r"\b(MEMFIS_\w+)=(\S+)")
 # Lines of a failed session that are shown once more at the end.
 LAST_LINES = 60
