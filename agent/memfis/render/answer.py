@@ -63,7 +63,7 @@ def make_answer(
     try:
         head = encode_head(Head(status, tuple(said), rendered=int(time.time())))
     except MemfisError:
-        return Refusal("a header that cannot be said again")
+        return Refusal("header that cannot be said again")
     if len(head) > LONGEST:
-        return Refusal("headers", f"larger than {LONGEST} bytes")
+        return Refusal("header fields", f"larger than {LONGEST} bytes")
     return Answer(head, is_page)
