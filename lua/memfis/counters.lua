@@ -26,7 +26,7 @@ end
 
 make()
 
---- Return the number of the counter of `key`, the key of a page (agent/memfis/store counts the same).
+--- Return the number of the counter of `key`, the key of a page (agent/memfis/layout/keys.py, `counter`, has the same).
 function _M.number(key)
     return ngx.crc32_long(key) % _M.NUMBER
 end

@@ -33,7 +33,7 @@ function _M.make(page, head, counter, asked)
             entry.etag = parsed.etag
             entry.weak_etag = entry.etag:find("^W/") and entry.etag or "W/" .. entry.etag
         elseif parsed.modified then
-            -- As ngx_http_set_etag has it; nginx gives none of a time before 1970 another form.
+            -- As ngx_http_set_etag has it.
             entry.etag = ("\"%x-%x\""):format(parsed.modified, entry.size)
             entry.weak_etag = "W/" .. entry.etag
             entry.modified = ngx.http_time(parsed.modified)
@@ -51,15 +51,18 @@ function _M.encode(entry)
         entry.apart and 1 or 0, #head) .. head .. entry.body
 end
 
---- Return the entry that `text` is.
-function _M.decode(text)
+--- Return the entry that `text` is, if it is one of `wanted`, a value of its counter; else nil.
+function _M.decode(text, wanted)
     local counter, asked, flags, cas, head_cas, apart, length, place = text:match(LINE)
+    if tonumber(counter) ~= wanted then
+        return nil
+    end
     local page = { flags = tonumber(flags), cas = cas, value = text:sub(place + length), apart = apart == "1" }
     local head
     if length ~= "0" then
         head = { flags = page.flags, cas = head_cas, value = text:sub(place, place + length - 1) }
     end
-    local entry = _M.make(page, head, tonumber(counter), tonumber(asked))
+    local entry = _M.make(page, head, wanted, tonumber(asked))
     entry.head_cas = head_cas
     return entry
 end

@@ -4,10 +4,12 @@
 -- small ones would find no room for a large one.
 
 local semaphore = require "ngx.semaphore"
+local complaint = require "memfis.complaint"
 local counters = require "memfis.counters"
 local entries = require "memfis.entry"
 local figures = require "memfis.figures"
 local generations = require "memfis.generations"
+local gzip = require "memfis.gzip"
 local store = require "memfis.store"
 
 local _M = {}
@@ -33,8 +35,8 @@ local asking = {}
 local function shared(key, counter)
     for _, class in ipairs(dicts) do
         local text = class.dict:get(key)
-        local entry = text and entries.decode(text)
-        if entry and entry.counter == counter then
+        local entry = text and entries.decode(text, counter)
+        if entry then
             return entry
         end
     end
@@ -58,12 +60,10 @@ local function share(key, entry)
     end
 end
 
---- Note that `address` did not answer because of `why`, for a moment, and say so once a minute.
+--- Note that `address` did not answer because of `why`, for a moment, and say so.
 local function down(address, why)
     moment:set("down " .. address, why == "timeout" and "timeout" or "away", DOWN)
-    if moment:add("said " .. address, true, 60) then
-        ngx.log(ngx.ERR, "memfis: the store ", address, ": ", why, "; the fallback answers")
-    end
+    complaint.say("the store " .. address .. ": " .. why)
 end
 
 --- Ask the store; returns an entry, or nil and why there is none: absent, away, timeout, or what is wrong with it.
@@ -207,6 +207,17 @@ function _M.get(address, path)
         end
     end
     return ask(address, key)
+end
+
+--- Return what `entry`, that of the page at `path`, unpacks to, which is kept with it; false: it is damaged.
+function _M.identity(path, entry)
+    if entry.identity == nil then
+        entry.identity = gzip.unpack(entry.body, entry.size) or false
+        if entry.identity and kept:get(path) == entry then
+            kept:put(path, entry)
+        end
+    end
+    return entry.identity
 end
 
 return _M

@@ -7,7 +7,7 @@ local methods = {}
 --
 -- `bytes`: a function that says how many bytes a value takes.
 function _M.new(limit, bytes)
-    local new = { half = limit / 2, bytes = bytes, young = {}, old = {}, held = 0 }
+    local new = { half = limit / 2, bytes = bytes, young = {}, sizes = {}, old = {}, held = 0 }
     return setmetatable(new, { __index = methods })
 end
 
@@ -24,18 +24,18 @@ function methods:get(key)
     return found
 end
 
---- Keep `value` under `key`, unless it takes more than half of all.
+--- Keep `value` under `key`, unless it takes more than half of all; again, when it has grown.
 function methods:put(key, value)
-    self.old[key] = nil
     local bytes = self.bytes(value)
+    self.held = self.held - (self.sizes[key] or 0)
+    self.young[key], self.sizes[key], self.old[key] = nil, nil, nil
     if bytes > self.half then
-        self.young[key] = nil
         return
     end
     if self.held + bytes > self.half then
-        self.old, self.young, self.held = self.young, {}, 0
+        self.old, self.young, self.sizes, self.held = self.young, {}, {}, 0
     end
-    self.young[key] = value
+    self.young[key], self.sizes[key] = value, bytes
     self.held = self.held + bytes
 end
 

@@ -1,8 +1,10 @@
 --- Answers a request from memory, or leaves it to the fallback.
 
+local complaint = require "memfis.complaint"
 local figures = require "memfis.figures"
 local first_level = require "memfis.first_level"
 local gzip = require "memfis.gzip"
+local store = require "memfis.store"
 
 local _M = {}
 
@@ -12,9 +14,11 @@ local ABSENT = 404
 
 local INFLATED = 2 ^ 20 -- bytes of identity content up to which it is kept unpacked
 
-local function fall_back(site, why)
+local function fall_back(site, key, why)
     figures.count(site, why)
-    if why == "headless" then
+    if why == "damaged" then
+        complaint.say("the page " .. store.escaped(key) .. " is damaged in the store")
+    elseif why == "headless" then
         -- By what the disk says of it a visitor would keep another page.
         ngx.req.clear_header("If-None-Match")
         ngx.req.clear_header("If-Modified-Since")
@@ -22,30 +26,21 @@ local function fall_back(site, why)
     return ngx.exit(STATUS[why] or ABSENT)
 end
 
---- Return the body to send, and whether it is compressed.
-local function body_for(entry, takes_gzip)
-    if not entry.packed then
-        return entry.body, false
-    elseif takes_gzip or entry.size > INFLATED then
-        return entry.body, true -- nginx unpacks it for who does not take it
-    end
-    if not entry.identity then
-        entry.identity = gzip.unpack(entry.body, entry.size)
-    end
-    return entry.identity, false
-end
-
---- Return the entry at `key`, after a look at whether it can answer; nil and why it cannot.
+--- Return the entry at `key`, the body to send, and whether that is compressed; nil and why there is no answer.
 local function look_up(address, key, takes_gzip)
     local entry, why = first_level.get(address, key)
     if not entry then
         return nil, why
+    elseif not entry.packed then
+        return entry, entry.body, false
+    elseif takes_gzip or entry.size > INFLATED then
+        return entry, entry.body, true -- nginx unpacks it for who does not take it
     end
-    local body, packed = body_for(entry, takes_gzip)
-    if not body then
+    local identity = first_level.identity(key, entry)
+    if not identity then
         return nil, "damaged"
     end
-    return entry, body, packed
+    return entry, identity, false
 end
 
 --- Say what stands beside the body.
@@ -91,15 +86,15 @@ function _M.answer(site, address, key, mark, whole, files, rendered)
     local takes_gzip = gzip.is_taken(var.http_accept_encoding) and ngx.req.http_version() ~= 1
     local done, entry, body, packed = pcall(look_up, address, key, takes_gzip)
     if not done then
-        ngx.log(ngx.ERR, "memfis: ", entry)
-        return fall_back(site, "error")
+        complaint.say(tostring(entry))
+        return fall_back(site, key, "error")
     elseif not entry then
-        return fall_back(site, body)
+        return fall_back(site, key, body)
     end
-    -- nil where there is none: an empty one is a condition, too. By the first two only the disk goes right.
+    -- nil where there is none: an empty one is a condition, too. The first two are the disk's to judge in any case.
     if var.http_if_match or var.http_if_unmodified_since
             or not entry.head and (var.http_if_none_match or var.http_if_modified_since) then
-        return fall_back(site, "conditional")
+        return fall_back(site, key, "conditional")
     elseif entry.rendered and rendered ~= "" then
         return ngx.exec(rendered)
     end

@@ -1,5 +1,6 @@
 """Pages in nginx's own memory: never an old one after a change was told, and one question a key."""
 
+import gzip
 import os
 import random
 import socket
@@ -330,6 +331,29 @@ def test_store_that_talks_nonsense(web: Web, directory: Path, said: bytes) -> No
         (200, "FALLBACK", b"disk")
     }
     assert web.nginx.log.read_text().count("[error]") == 1
+
+
+def test_damaged_page_is_told_once(web: Web) -> None:
+    site = web.site(from_memory="lua")
+    web.start()
+    site.write("a.html", b"disk")
+    packed = gzip.compress(b"memory" * 100)
+    site.put("/a.html", packed[:-5] + bytes([packed[-5] ^ 1]) + packed[-4:], 2)
+    for _ in range(10):
+        assert site.get("/a.html").body == b"disk"
+    [line] = [each for each in web.nginx.log.read_text().splitlines() if "[error]" in each]
+    assert "memfis: the page memfis://site.example/a.html is damaged in the store" in line
+
+
+def test_without_what_is_in_lua_the_fallback_answers(web: Web, directory: Path) -> None:
+    site = web.site(from_memory="lua")
+    web.start(lua=directory / "nothing")
+    site.write("a.html", b"disk")
+    web.store.put(keys.page_key(site.name, b"/a.html"), b"memory")
+    for _ in range(10):
+        answer = site.get("/a.html")
+        assert (answer.status, answer.source, answer.body) == (200, "FALLBACK", b"disk")
+    assert web.nginx.log.read_text().count("module 'memfis.reader' not found") == 1
 
 
 def test_reload_and_a_killed_worker_cost_nothing(web: Web) -> None:

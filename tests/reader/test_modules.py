@@ -173,6 +173,16 @@ for number = 1, 10 do
     assert(kept:get("a") == "1", "used again and again it stays")
     kept:put("b" .. number, ("x"):rep(300))
 end
+local value = { size = 10 }
+local other = require("memfis.generations").new(1000, function(each) return each.size end)
+for _ = 1, 100 do
+    other:put("same", value)
+end
+assert(other.held == 10, "what is kept again counts once")
+value.size = 400
+other:put("same", value)
+other:put("b", { size = 200 })
+assert(other.young.same == nil and other.held == 200, "what has grown counts as it is")
 return "held"
 """
     assert run(code) == b"held"
@@ -191,7 +201,8 @@ function flat(list)
 end
 local function same(page, head)
     local entry = assert(entries.make(page, head, 7, 1234.5))
-    local other = entries.decode(entries.encode(entry))
+    assert(entries.decode(entries.encode(entry), 8) == nil)
+    local other = entries.decode(entries.encode(entry), 7)
     for name, value in pairs(entry) do
         if type(value) == "table" then
             assert(flat(value) == flat(other[name]), name)

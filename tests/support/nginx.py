@@ -158,6 +158,7 @@ class Nginx:
         more: str = "",
         patient: bool = False,
         first_level: int = 64,
+        lua: Path = LUA,
     ) -> None:
         user = unprivileged()
         included = directory / "sites.conf"
@@ -168,7 +169,7 @@ class Nginx:
         self.first_level = {
             "socket": os.fspath(self.told),
             "memory": first_level,
-            "lua": os.fspath(LUA),
+            "lua": os.fspath(lua),
         }
         for site in sites:
             if site.settings["from_memory"] == "lua":
