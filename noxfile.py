@@ -136,7 +136,7 @@ def lua(session: nox.Session) -> None:
     suites = ["tests/serving", "tests/differential", "tests/documentation"]
     reader = {"MEMFIS_TEST_READER": "lua"}
     arguments = [each for each in session.posargs if each != "short"]
-    if session.posargs:
+    if "short" in session.posargs:
         suites.pop()
     pytest(session, "-n", "auto", *suites, *arguments, env=reader)
     if not session.posargs:

@@ -139,6 +139,14 @@ def test_without_a_header(host: Host) -> None:
     assert found["why"] == "it was there, and the store has let it go"
 
 
+def test_without_a_header_nothing_tells_where_lua_answers_from(host: Host) -> None:
+    """Both say validators: it is no trouble that is found."""
+    host.start(header="", from_memory="lua", toml='from_memory = "lua"\n')
+    assert memfis("sync", *host.flags[:2]).returncode == 0
+    found = host.check()
+    assert (found["problems"], found["status"], found["served_by"]) == ([], 200, "")
+
+
 def test_a_site_without_a_disk(host: Host) -> None:
     host.start(source="store")
     found = host.check()

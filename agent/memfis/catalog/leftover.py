@@ -17,13 +17,12 @@ from memfis.layout.keys import (
     PAGE,
     PRIVATE,
     SITE,
-    body_of,
     check_site_name,
     directory_key,
-    head_of,
     page_key,
     page_path,
     site_key,
+    with_beside,
 )
 from memfis.settings.values import Site
 from memfis.store import Store
@@ -117,7 +116,7 @@ def remove_recorded(store: Store, leftover: Leftover) -> Iterator[int]:
             ]
             pages = [page_key(name, path) for path in paths]
             there = sum(state is not None for state in store.states(pages))
-            store.delete_many([*pages, *map(head_of, pages), *map(body_of, pages)])
+            store.delete_many(with_beside(pages))
             yield there
     directories.reverse()
     for start in range(0, len(directories), SLICE):

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from memfis.catalog.catalog import Catalog
-from memfis.commands.status import kept, look
+from memfis.commands.situation import kept, look
 from memfis.errors import MemfisError
 from memfis.nginx.first_level import Answers
 from memfis.settings.values import Settings

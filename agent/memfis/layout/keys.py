@@ -8,7 +8,7 @@ functions here work on bytes, as `os.fsencode` gives them, and do the same.
 import os
 import re
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import unquote_to_bytes
 
 from memfis.errors import UsageError
@@ -104,6 +104,11 @@ def body_of(page: bytes) -> bytes:
     Its head is where that of the page would be, and there is no item at `page`.
     """
     return BODY + page[len(PAGE) :]
+
+
+def with_beside(pages: Sequence[bytes]) -> list[bytes]:
+    """Return the keys `pages`, and of all that may be kept beside each: its head, a body apart."""
+    return [*pages, *map(head_of, pages), *map(body_of, pages)]
 
 
 def counter(key: bytes) -> int | None:

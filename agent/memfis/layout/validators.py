@@ -15,6 +15,11 @@ PINNED = 315_619_200 * 10**9
 """Nanoseconds: 1980-01-02 UTC. No file of today was changed before; a zip begins a day earlier."""
 
 
+def content_etag(flags: int, size: int) -> bytes:
+    """Return the ETag of a content of `size` bytes, whose page has the client flags `flags`."""
+    return b'"m%x-%x"' % (flags & FINGERPRINT, size)
+
+
 def is_by_content(entry: Entry) -> bool:
     """Whether the validators of the file `entry` are of its content."""
     return entry.ambiguous or entry.mtime_ns < PINNED
@@ -29,9 +34,7 @@ def head_of_file(entry: Entry) -> bytes:
     """Return the value of the head of the page of the file `entry`."""
     if not is_by_content(entry):
         return encode_time(entry.mtime_ns)
-    return encode_head(
-        Head(fields=((b"ETag", b'"m%x-%x"' % (entry.flags & FINGERPRINT, entry.size)),))
-    )
+    return encode_head(Head(fields=((b"ETag", content_etag(entry.flags, entry.size)),)))
 
 
 def is_ambiguous(entry: Entry, before: Entry | None) -> bool:

@@ -102,20 +102,12 @@ def counted(path: str) -> FirstLevel | None:
         raise ProgramError(f"nginx at {path} tells nonsense: {error}") from error
 
 
-class _UnixConnection(HTTPConnection):
-    def __init__(self, path: str) -> None:
-        super().__init__("memfis", timeout=PATIENCE)
-        self._path = path
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(PATIENCE)
-        self.sock.connect(self._path)
-
-
 def _ask(path: str) -> str:
-    connection = _UnixConnection(path)
+    connection = HTTPConnection("memfis")
+    connection.sock = socket.socket(socket.AF_UNIX)
     try:
+        connection.sock.settimeout(PATIENCE)
+        connection.sock.connect(path)
         connection.request("GET", "/figures")
         answer = connection.getresponse()
         if answer.status != 200:

@@ -10,14 +10,15 @@ import msgspec
 
 from memfis.errors import MemfisError
 from memfis.layout.heads import NOT_SAID, Head, encode_head
-from memfis.layout.pages import FINGERPRINT, Page
+from memfis.layout.pages import Page
+from memfis.layout.validators import content_etag
 from memfis.render.rules import Fields, Refusal, values
 
 OTHERS = frozenset({301, 302, 303, 307, 308, 404, 410})
 """Statuses but 200 that are kept, where the application says for how long."""
 
 LONGEST = 16 * 1024
-"""Bytes of a head. nginx takes no more from PHP than twice that, and a page has less than one."""
+"""Bytes of a head. nginx itself takes 32 KiB of header fields from PHP (php_fastcgi.j2)."""
 
 _OURS = NOT_SAID | {
     # of nginx itself, and what it promises of parts
@@ -41,9 +42,10 @@ class Answer(msgspec.Struct, frozen=True):
 def make_answer(
     status: int, fields: Fields, own: Fields, page: Page, size: int, is_page: bool
 ) -> Answer | Refusal:
-    """Return what is kept of an answer whose body of `size` bytes became `page`.
+    """Return what is kept of an answer whose body of `size` bytes became `page`, or why nothing is.
 
-    `own`: the fields that nginx adds to every answer of the site, and so to one from memory too.
+    `own`: the fields that nginx adds to every answer of the site, and so to one from memory too;
+    `is_page`: see `Answer`.
     """
     encodings = [each.lower() for each in values(fields, "content-encoding")]
     if any(each != "identity" for each in encodings):
@@ -59,7 +61,7 @@ def make_answer(
         and (low == b"content-type" or (low, value) not in added)
     ]
     if status == 200 and not values(fields, "etag"):
-        said.append((b"ETag", b'"m%x-%x"' % (page.flags & FINGERPRINT, size)))
+        said.append((b"ETag", content_etag(page.flags, size)))
     try:
         head = encode_head(Head(status, tuple(said), rendered=int(time.time())))
     except MemfisError:

@@ -8,7 +8,7 @@ import msgspec
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.source import check_may_be_purged
 from memfis.layout.identity import may_be_spelled
-from memfis.layout.keys import body_of, head_of, page_key, page_path
+from memfis.layout.keys import head_of, page_key, page_path, with_beside
 from memfis.layout.pages import NO_PAGE
 from memfis.layout.paths import shown_url
 from memfis.layout.records import Entry
@@ -224,7 +224,7 @@ class Purge:
 
     def _remove(self, paths: Sequence[bytes]) -> None:
         keys = [page_key(self._site.name, path) for path in paths]
-        self._store.delete_many([*keys, *map(head_of, keys), *map(body_of, keys)])
+        self._store.delete_many(with_beside(keys))
 
     def _in_store(self, paths: Sequence[bytes]) -> list[bytes]:
         """Return those of `paths` whose pages are in the store."""

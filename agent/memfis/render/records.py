@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.directory_log import ATTEMPTS, Recorded
 from memfis.errors import StoreRefusedError
-from memfis.layout.keys import body_of, head_of, page_key
+from memfis.layout.keys import body_of, head_of, page_key, with_beside
 from memfis.layout.pages import NEEDS_HEAD, Page
 from memfis.layout.paths import split
 from memfis.layout.records import Entry, tombstone
@@ -105,8 +105,7 @@ class Records:
 
     def _items(self, paths: Sequence[bytes]) -> list[bytes]:
         """Return the keys of all that may be in the store of the pages at `paths`."""
-        keys = [self.key(path) for path in paths]
-        return [*keys, *map(head_of, keys), *map(body_of, keys)]
+        return with_beside([self.key(path) for path in paths])
 
     def recorded(self) -> Iterator[tuple[bytes, list[Entry]]]:
         """Yield every recorded directory, and the rendered pages in it."""

@@ -5,8 +5,8 @@ those after it say nothing: `X-Accel-Expires`, `CDN-Cache-Control`, `Surrogate-C
 `Cache-Control` and `Expires`. Set-Cookie and Vary keep a page out whatever they say.
 
 Stricter than the RFCs in three things: only status 200 is stored, and others only where a lifetime
-is named and the reader can say them; `private` and `no-cache` that
-name fields keep out the whole answer, and a header that cannot be read keeps it out too.
+is named and the reader can say them; `private` and `no-cache` that name fields keep out the whole
+answer, and a header that cannot be read keeps it out too.
 """
 
 import re

@@ -27,7 +27,7 @@ MAX_PAGE = 128 * 1024
 FROM_MEMORY = Choice(("lua", "memcached_pass", "off"), false="off")
 """What asks the store in nginx, and `off`: nothing does."""
 
-READER = "memcached_pass"
+DEFAULT_FROM_MEMORY = "memcached_pass"
 """What asks where nothing is said: every nginx has it."""
 
 DELETE_GRACE = 15
@@ -197,7 +197,7 @@ SITE = Table(
             "what takes pages from memory in nginx: `lua`, its Lua module, or `memcached_pass`."
             " `off`: nginx answers from the disk, and PHP, alone, without `header`, and the site's"
             " pages leave memory",
-            READER,
+            DEFAULT_FROM_MEMORY,
             usually="`memfis_from_memory`",
             read_by=BY_NGINX | BY_AGENT,
             since="0.2.0",

@@ -19,7 +19,7 @@ from memfis.settings.php import PHP
 from memfis.settings.server_names import fitness
 
 Source = Literal["root", "store"]
-Reader = Literal["lua", "memcached_pass", "off"]
+FromMemory = Literal["lua", "memcached_pass", "off"]
 
 
 def _default(table: Table, name: str) -> Any:
@@ -87,7 +87,7 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     server_names: tuple[str, ...] = ()
     """As nginx has them; empty: the name alone."""
     source: Source = _default(SITE_IN_TOML, "source")
-    from_memory: Reader = _default(SITE_IN_TOML, "from_memory")
+    from_memory: FromMemory = _default(SITE_IN_TOML, "from_memory")
     """What takes its pages from memory in nginx."""
     root: str = ""
     """Empty for a site whose source is the store."""
