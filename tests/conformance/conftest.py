@@ -8,7 +8,7 @@ import pytest
 
 from conformance import seeds
 from conformance.memory import in_memory
-from support.directory import reachable_directory
+from support.fixtures import directory as directory
 from support.memcached import Memcached
 from support.mount import Mount
 
@@ -29,12 +29,6 @@ def fuse() -> None:
 @pytest.fixture
 def memory() -> Iterator[Path]:
     with in_memory() as directory:
-        yield directory
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    with reachable_directory() as directory:
         yield directory
 
 

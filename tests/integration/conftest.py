@@ -19,7 +19,7 @@ from memfis.sync import MaxDelete, Options, Report, sync
 from memfis.sync.racy import TICK
 from memfis.verify import Discrepancy, verify_webroot
 from support.agent import Agent
-from support.directory import reachable_directory
+from support.fixtures import directory as directory
 from support.gateway import store_under_test
 from support.memcached import Memcached
 
@@ -32,12 +32,6 @@ def own_locks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
         yield
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    with reachable_directory() as directory:
-        yield directory
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from memfis.layout.keys import page_key, private_key
 from memfis.layout.pages import Page, content_of
 from memfis.settings.addresses import StoreAddress
 from memfis.store import Store
-from support.directory import reachable_directory
+from support.fixtures import directory as directory
 from support.gateway import store_under_test
 from support.memcached import Memcached
 from support.mount import Mount
@@ -25,12 +25,6 @@ def fuse() -> None:
     """Do without these tests where the kernel lets nobody mount."""
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
         pytest.skip("needs /dev/fuse")
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    with reachable_directory() as directory:
-        yield directory
 
 
 @pytest.fixture

@@ -1,11 +1,12 @@
 """An nginx with Lua's packages of ours, which also runs what a test sends it."""
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import pytest
 
 from support.directory import reachable_directory
+from support.fixtures import directory as directory
+from support.fixtures import web as web
 from support.http import Connection
 from support.nginx import Web
 from support.process import listening, wait_for
@@ -28,20 +29,6 @@ server {{
 """Runs the Lua before a NUL byte with what follows it, and answers with what that returns."""
 
 Run = Callable[..., bytes]
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    with reachable_directory() as directory:
-        yield directory
-
-
-@pytest.fixture
-def web(directory: Path) -> Iterator[Web]:
-    """A store and an nginx, not started yet: add sites first."""
-    web = Web(directory)
-    yield web
-    web.end()
 
 
 @pytest.fixture(scope="module")

@@ -15,16 +15,10 @@ from memfis.settings.values import PhpSettings, Site
 from memfis.store import Store
 from support.agent import Agent
 from support.command import memfis_json
-from support.directory import reachable_directory
+from support.fixtures import directory as directory
 from support.memcached import Memcached
 from support.origin import Origin
 from support.process import wait_for
-
-
-@pytest.fixture
-def directory() -> Iterator[Path]:
-    with reachable_directory() as directory:
-        yield directory
 
 
 @pytest.fixture

@@ -178,6 +178,19 @@ def test_query_and_cookie_select_nothing(web: Web) -> None:
     assert site.get("/a.html?x=1&attr", headers={"Cookie": "session=1"}).source == "HIT"
 
 
+def assert_the_disk_answers(web: Web, headers: dict[str, str]) -> None:
+    """Ask for a page that is in memory, which is not for who sends `headers`."""
+    site = web.site()
+    web.start()
+    site.write("a.html", b"disk")
+    site.put("/a.html", b"memory")
+    for method in ("GET", "HEAD"):
+        memory = site.get("/a.html", method, headers)
+        disk = site.get_origin("/a.html", method, headers)
+        assert (memory.status, memory.body) == (disk.status, disk.body)
+        assert memory.source == "FALLBACK"
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -188,15 +201,7 @@ def test_query_and_cookie_select_nothing(web: Web) -> None:
     ids=lambda headers: next(iter(headers)),
 )
 def test_what_only_the_disk_can_answer_skips_the_store(web: Web, headers: dict[str, str]) -> None:
-    site = web.site()
-    web.start()
-    site.write("a.html", b"disk")
-    site.put("/a.html", b"memory")
-    for method in ("GET", "HEAD"):
-        memory = site.get("/a.html", method, headers)
-        disk = site.get_origin("/a.html", method, headers)
-        assert (memory.status, memory.body) == (disk.status, disk.body)
-        assert memory.source == "FALLBACK"
+    assert_the_disk_answers(web, headers)
     assert web.asked() == 0
 
 
@@ -213,15 +218,7 @@ def test_what_only_the_disk_can_answer_skips_the_store(web: Web, headers: dict[s
 def test_the_disk_judges_conditions_on_a_page_without_a_head(
     web: Web, headers: dict[str, str]
 ) -> None:
-    site = web.site()
-    web.start()
-    site.write("a.html", b"disk")
-    site.put("/a.html", b"memory")
-    for method in ("GET", "HEAD"):
-        memory = site.get("/a.html", method, headers)
-        disk = site.get_origin("/a.html", method, headers)
-        assert (memory.status, memory.body) == (disk.status, disk.body)
-        assert memory.source == "FALLBACK"
+    assert_the_disk_answers(web, headers)
     # memcached_pass could not say it of any page, so nobody asks.
     assert web.asked() == (1 if web.nginx.reads_by_lua else 0)
 

@@ -1,42 +1,17 @@
 """nginx, PHP and the agent together: a page is rendered once, kept, and purged over HTTP."""
 
 import json
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from support.agent import Agent
 from support.http import Connection
 from support.nginx import Site, Web
-from support.php import PhpFpm, asked, site_with
+from support.php import PhpFpm, asked, kept_site
 from support.ports import free_port
 from support.process import wait_for
-
-TOLD = ("canonical", "lifetime", "concurrency", "timeout", "hints", "purge", "microcache")
-
-
-def agent_for(web: Web, site: Site) -> Agent:
-    """Return an agent with the settings that the role would write for `site`."""
-    settings: dict[str, Any] = site.settings["php"]
-    return Agent(
-        web.directory,
-        {"store": f"memcached://{web.store.socket}"},
-        [
-            {
-                "name": site.name,
-                "root": os.fspath(site.root),
-                "index": site.settings["index"],
-                "origin": os.fspath(site.origin),
-                "default_type": "application/json",
-                "php": {key: settings[key] for key in TOLD},
-            }
-        ],
-    )
 
 
 @pytest.fixture
@@ -47,21 +22,9 @@ def port() -> int:
 @pytest.fixture
 def site(web: Web, php: PhpFpm, port: int) -> Iterator[Site]:
     """A site with an agent that keeps it."""
-    own = {key: os.fspath(web.directory / f"{key}.sock") for key in ("hints", "purge")}
-    site = site_with(
-        web,
-        php,
-        own=own,
-        default_type="application/json",
-        listen=[f"unix:{web.directory}/site.example.public", f"127.0.0.1:{port}"],
-    )
-    agent = agent_for(web, site)
-    agent.start()
-    for path in own.values():
-        # As the unit of the sockets has it for nginx.
-        Path(path).chmod(0o666)
-    yield site
-    agent.end()
+    listen = [f"unix:{web.directory}/site.example.public", f"127.0.0.1:{port}"]
+    with kept_site(web, php, default_type="application/json", listen=listen) as site:
+        yield site
 
 
 def rendered(site: Site, target: str) -> str | None:

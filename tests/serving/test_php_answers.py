@@ -1,22 +1,16 @@
 """What the application says of its pages is said again from memory, where the reader can."""
 
-import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from memfis.layout.keys import body_of, head_of, page_key
-from support.agent import Agent
 from support.http import Answer, Connection
 from support.nginx import Site, Web
-from support.php import PhpFpm, site_with
+from support.php import PhpFpm, kept_site
 from support.ports import free_port
 from support.process import wait_for
-
-TOLD = ("canonical", "lifetime", "concurrency", "timeout", "hints", "purge", "microcache")
 
 FRONT = b"""<?php
 $beside = dirname($_SERVER['DOCUMENT_ROOT']);
@@ -46,36 +40,17 @@ EXPIRES = {"expires": [{"type": "text/html", "expires": "1h"}]}
 @pytest.fixture(params=[{}, EXPIRES], ids=["plain", "expires"])
 def site(request: pytest.FixtureRequest, web: Web, php: PhpFpm) -> Iterator[Site]:
     """A site that is read by Lua, with an agent that keeps it."""
-    own = {key: os.fspath(web.directory / f"{key}.sock") for key in ("hints", "purge")}
-    site = site_with(
+    with kept_site(
         web,
         php,
-        own=own,
         default_type="text/html",
         charset="utf-8",
         from_memory="lua",
         listen=[f"unix:{web.directory}/site.example.public", f"127.0.0.1:{free_port()}"],
         headers={"X-Content-Type-Options": "nosniff"},
         **request.param,
-    )
-    settings: dict[str, Any] = site.settings["php"]
-    agent = Agent(
-        web.directory,
-        {"store": f"memcached://{web.store.socket}", "first_level": os.fspath(web.nginx.told)},
-        [
-            {
-                **{"name": site.name, "root": os.fspath(site.root), "from_memory": "lua"},
-                **{"index": site.settings["index"], "origin": os.fspath(site.origin)},
-                **{"default_type": "text/html", "charset": "utf-8"},
-                "php": {key: settings[key] for key in TOLD},
-            }
-        ],
-    )
-    agent.start()
-    for path in own.values():
-        Path(path).chmod(0o666)
-    yield site
-    agent.end()
+    ) as site:
+        yield site
 
 
 def say(site: Site, *lines: str, status: int = 200, word: str = "first") -> None:

@@ -119,8 +119,7 @@ def test_of_what_php_makes_beside_headers_of_caching(
 def test_what_php_makes_has_no_header_of_files_where_there_is_no_other(
     web: Web, php: PhpFpm
 ) -> None:
-    own = {"headers": {"Cache-Control": "max-age=60"}, "header": ""}
-    site = site_with(web, php, **own)
+    site = site_with(web, php, headers={"Cache-Control": "max-age=60"}, header="")
     site.write("a.txt", b"file")
     assert site.get("/a.txt").header("Cache-Control") == "max-age=60"
     answer = site.get("/made")

@@ -3,12 +3,14 @@
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP
 from typing import Any
 
 from memfis.settings.visitors import HARMLESS_COOKIES, OWN_HEADERS
+from support.agent import Agent
 from support.nginx import Site, Web
 from support.ports import answers
 from support.process import Process, listening, unprivileged
@@ -123,6 +125,33 @@ def settings(directory: Path, php: PhpFpm, **changes: Any) -> dict[str, Any]:
         "access_log": "",
         **changes,
     }
+
+
+TOLD = ("canonical", "lifetime", "concurrency", "timeout", "hints", "purge", "microcache")
+"""What the agent is told of `php`, too."""
+
+
+@contextmanager
+def kept_site(web: Web, php: PhpFpm, **more: Any) -> Iterator[Site]:
+    """Start a site as `site_with`, and an agent that keeps it, with what the role would write."""
+    own = {key: os.fspath(web.directory / f"{key}.sock") for key in ("hints", "purge")}
+    site = site_with(web, php, own=own, **more)
+    table = {
+        **{"name": site.name, "root": os.fspath(site.root), "origin": os.fspath(site.origin)},
+        **{key: site.settings[key] for key in ("index", "from_memory", "default_type")},
+        **({"charset": site.settings["charset"]} if site.settings["charset"] else {}),
+        **({"first_level": os.fspath(site.told)} if site.told else {}),
+        "php": {key: site.settings["php"][key] for key in TOLD},
+    }
+    agent = Agent(web.directory, {"store": f"memcached://{web.store.socket}"}, [table])
+    agent.start()
+    for path in own.values():
+        # As the unit of the sockets has it for nginx.
+        Path(path).chmod(0o666)
+    try:
+        yield site
+    finally:
+        agent.end()
 
 
 def site_with(web: Web, php: PhpFpm, own: dict[str, Any] | None = None, **more: Any) -> Site:
