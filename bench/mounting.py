@@ -28,7 +28,7 @@ from typing import Any
 sys.path.insert(0, os.fspath(Path(__file__).parents[1] / "tests"))
 
 from commands import cores, memfis, seconds
-from common import Section, Target, medians, write_json
+from common import Section, Target, cpu_seconds, medians, write_json
 from support.command import environment
 from support.directory import reachable_directory
 from support.memcached import Memcached
@@ -56,8 +56,7 @@ class Mounted:
 
     def used(self) -> float:
         """Return the seconds of processor time that its process took so far (proc(5), stat)."""
-        words = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_seconds(self.process.pid)
 
     def memory(self) -> int:
         """Return its bytes resident (proc(5), status)."""

@@ -126,7 +126,7 @@ server {{
 
 PORTS = (
     *("site", "lua", "lua tls", "old store", "disk", "cache", "gzip", "packed", "packed tls"),
-    *("recipe", "varnish", "varnish admin"),
+    *("recipe", "varnish"),
 )
 
 
