@@ -82,6 +82,7 @@ OPERATIONS: list[Operation] = [
     ("rename", b"page.html", b".hidden", 0),
     ("rename", b"secret.html", b"page.html", 0),
     ("rename", b"page.html", b"link.html", 0),
+    ("rename", b"secret.html", b"link.html", 0),
     ("rename", b"link.html", b"page.html", 0),
     ("rename", b"link.html", b"new.html", 0),
     ("rename", b"d", b"new", 0),

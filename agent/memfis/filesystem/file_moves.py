@@ -168,6 +168,8 @@ class FileMoves:
         other_key = self._rules.key(new.path, name, flags ^ NO_PAGE)
         put = to.put(key, page.value, page.flags, cas=there.get(key, 0))
         other = [to.remove(other_key, there[other_key])] if other_key in there else []
+        if target is not None and target.is_link and not public:
+            other = [to.remove(other_key)]  # its page: what takes its place has none
         if public:
             written, stored, *removed = self._items.exchange(record, put, *other)
         else:
