@@ -1,9 +1,10 @@
-"""Commands and files through `podman exec` or `docker exec`, with pipelining.
+"""Commands and files through molecule/enter, with pipelining.
 
 The collections that have such plugins come in the package `ansible`, which takes longer to install
-than a host to be set up. This one needs ansible-core alone, and one `exec` a task.
+than a host to be set up. This one needs ansible-core alone, and enters once a task.
 """
 
+import os
 import shlex
 import subprocess
 from pathlib import Path
@@ -34,9 +35,11 @@ DOCUMENTATION = """
           - name: molecule_umask
 """
 
+ENTER = Path(__file__).parents[1] / "enter"
+
 
 class Connection(ConnectionBase):
-    """Nothing stays open: every command is an `exec` of its own."""
+    """Nothing stays open: every command enters the container anew."""
 
     transport = "container"
     has_pipelining = True
@@ -50,10 +53,9 @@ class Connection(ConnectionBase):
         self._connected = False
 
     def _exec(self, command, **streams):
-        # Without --interactive there is no stdin.
         engine, host = self.get_option("engine"), self.get_option("remote_addr")
         command = f"umask {self.get_option('umask')}; {command}"
-        argv = [engine, "exec", "--interactive", host, "/bin/sh", "-c", command]
+        argv = [os.fspath(ENTER), engine, host, "/bin/sh", "-c", command]
         done = subprocess.run(argv, check=False, stderr=subprocess.PIPE, **streams)
         return done.returncode, done.stdout, done.stderr
 

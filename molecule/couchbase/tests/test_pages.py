@@ -6,9 +6,9 @@ import time
 from dataclasses import dataclass
 
 import pytest
-import testinfra
 
-ENGINE = os.environ.get("MOLECULE_ENGINE") or "podman"
+from support.containers import container
+
 WEB = ("web1.memfis-couchbase", "web2.memfis-couchbase")
 HOT_TTL = 1.0
 
@@ -40,7 +40,7 @@ class Answer:
 
 
 def host(name):
-    return testinfra.get_host(f"{ENGINE}://{name}")
+    return container(name)
 
 
 def fetch(name, path="/"):

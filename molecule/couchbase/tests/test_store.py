@@ -1,12 +1,10 @@
 """What stands on the host that keeps the pages."""
 
 import json
-import os
 
 import pytest
-import testinfra
 
-ENGINE = os.environ.get("MOLECULE_ENGINE") or "podman"
+from support.containers import container
 
 _ASK = """
 import base64, json, sys, urllib.request
@@ -20,7 +18,7 @@ print(urllib.request.urlopen(request, timeout=10).read().decode())
 
 @pytest.fixture(scope="module")
 def host():
-    return testinfra.get_host(f"{ENGINE}://store.memfis-couchbase")
+    return container("store.memfis-couchbase")
 
 
 @pytest.fixture(scope="module")

@@ -1,20 +1,17 @@
 """`memfis_state: absent` of a host with a gateway: last of all, and not in CI (no time)."""
 
-import os
 from pathlib import Path
 
-import testinfra
-
+from support.containers import container
 from support.left import left, left_files
 from support.plays import play
 
-ENGINE = os.environ.get("MOLECULE_ENGINE") or "podman"
 INVENTORY = Path(__file__).parents[1] / "inventory"
 WEB = "web2.memfis-couchbase"
 
 
 def test_a_gateway_goes_with_its_password():
-    host = testinfra.get_host(f"{ENGINE}://{WEB}")
+    host = container(WEB)
     for _ in range(2):
         done = play(INVENTORY, f"--limit={WEB}", memfis_state="absent")
         assert done.returncode == 0, done.stdout

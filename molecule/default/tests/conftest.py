@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import testinfra
 import yaml
 
+from support.containers import container
 from support.plays import play as run_play
 
 SCENARIO = Path(__file__).parents[1]
@@ -17,7 +17,6 @@ INVENTORY = SCENARIO / "inventory"
 VARIABLES = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["children"]["memfis_web"][
     "vars"
 ]
-ENGINE = os.environ.get("MOLECULE_ENGINE") or "podman"
 DISTRIBUTION = os.environ.get("MOLECULE_DISTRO") or "debian:12"
 # As inventory/hosts.py has it.
 NAME = "memfis-" + DISTRIBUTION.replace(":", "-")
@@ -53,7 +52,7 @@ class Answer:
 
 @pytest.fixture(scope="session")
 def host():
-    return testinfra.get_host(f"{ENGINE}://{NAME}")
+    return container(NAME)
 
 
 @pytest.fixture(scope="session")

@@ -1,15 +1,13 @@
 """A host that is somebody's own. The tests run the plays, in the order of the files' names."""
 
-import os
 from pathlib import Path
 
 import pytest
-import testinfra
 
+from support.containers import container
 from support.plays import play as run_play
 
 INVENTORY = Path(__file__).parents[1] / "inventory"
-ENGINE = os.environ.get("MOLECULE_ENGINE") or "podman"
 
 _FETCH = """
 import sys, urllib.request
@@ -22,7 +20,7 @@ print(answer.headers["X-Memfis"] or "", answer.read().decode())
 
 @pytest.fixture(scope="session")
 def host():
-    return testinfra.get_host(f"{ENGINE}://neighbours.memfis")
+    return container("neighbours.memfis")
 
 
 @pytest.fixture(scope="session")

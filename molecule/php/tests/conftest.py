@@ -1,27 +1,25 @@
 """Hosts that site.yml has set up: DokuWiki on one, WordPress on another, MediaWiki on the third."""
 
-import os
 import time
 
 import pytest
-import testinfra
 
-ENGINE = os.environ.get("MOLECULE_ENGINE") or "podman"
+from support.containers import container
 
 
 @pytest.fixture(scope="session")
 def wiki_host():
-    return testinfra.get_host(f"{ENGINE}://wiki.memfis")
+    return container("wiki.memfis")
 
 
 @pytest.fixture(scope="session")
 def blog_host():
-    return testinfra.get_host(f"{ENGINE}://blog.memfis")
+    return container("blog.memfis")
 
 
 @pytest.fixture(scope="session")
 def lexicon_host():
-    return testinfra.get_host(f"{ENGINE}://lexicon.memfis")
+    return container("lexicon.memfis")
 
 
 @pytest.fixture(scope="session")

@@ -5,15 +5,14 @@ agent that did not start; AFTER, with today's. VISITS is every answer of all the
 """
 
 import json
-import os
 import time
 from collections import namedtuple
 from pathlib import Path
 
 import pytest
-import testinfra
 import yaml
 
+from support.containers import container
 from support.plays import play as run_play
 
 SCENARIO = Path(__file__).parents[1]
@@ -21,7 +20,6 @@ INVENTORY = SCENARIO / "inventory"
 VARIABLES = yaml.safe_load((INVENTORY / "hosts.yml").read_text())["all"]["children"]["memfis_web"][
     "vars"
 ]
-ENGINE = os.environ.get("MOLECULE_ENGINE") or "podman"
 
 Visit = namedtuple("Visit", "began ended site path status source shown")
 
@@ -36,7 +34,7 @@ print(json.dumps([answer.status, answer.getheader("X-Memfis"), answer.read().dec
 
 @pytest.fixture(scope="session")
 def host():
-    return testinfra.get_host(f"{ENGINE}://upgrade.memfis")
+    return container("upgrade.memfis")
 
 
 @pytest.fixture(scope="session")
