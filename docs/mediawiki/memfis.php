@@ -19,8 +19,8 @@ $wgHooks['HtmlCacheUpdaterAppendUrls'][] = static function ($title, $mode, &$url
 
 // What nginx and the memfis agent ask for everybody is nobody's request. Its answer does not vary by
 // cookie, as whoever has one of MediaWiki's is let through to PHP; by language it still may. What
-// nginx could not say from memory is left out: the language stands in the page, Link only names a logo
-// to load early, and X-Content-Type-Options is said for all of the site in `headers`.
+// memcached_pass could not say from memory is left out: the language stands in the page, Link only names
+// a logo to load early, and X-Content-Type-Options is said for all of the site in `headers`.
 if (isset($_SERVER['MEMFIS_SHARED'])) {
     header_register_callback(static function () {
         // There is one callback, and MediaWiki has registered its own before.
@@ -46,6 +46,8 @@ if (isset($_SERVER['MEMFIS_SHARED'])) {
             $said['cache-control'] = array_diff($said['cache-control'], ['must-revalidate']);
             header('Cache-Control: ' . implode(', ', [...$said['cache-control'], 'stale-if-error=86400']));
         }
-        array_map('header_remove', ['Content-Language', 'Link', 'X-Content-Type-Options']);
+        if (($_SERVER['MEMFIS_FROM_MEMORY'] ?? '') !== 'lua') {
+            array_map('header_remove', ['Content-Language', 'Link', 'X-Content-Type-Options']);
+        }
     });
 }

@@ -4,9 +4,9 @@
  * Description: Lets pages for everybody come into memory, and takes them out when they change.
  */
 
-// WordPress names the URLs of its interfaces in a header too, and nginx could not say them from
-// memory. They stand in the page's head.
-if (isset($_SERVER['MEMFIS_SHARED'])) {
+// WordPress names the URLs of its interfaces in a header too. They stand in the page's head, and
+// memcached_pass could not say them from memory.
+if (isset($_SERVER['MEMFIS_SHARED']) && ($_SERVER['MEMFIS_FROM_MEMORY'] ?? '') !== 'lua') {
     header_register_callback(static function () {
         header_remove('Link');
     });

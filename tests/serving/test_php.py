@@ -10,6 +10,7 @@ from memfis.settings.visitors import HARMLESS_COOKIES, OWN_HEADERS
 from support.http import Answer, Connection
 from support.nginx import Web
 from support.php import FRONT, PhpFpm, asked, site_with
+from support.reader import READER
 
 
 def told(answer: Answer) -> dict[str, Any]:
@@ -200,6 +201,7 @@ FIXED = {
     "HTTP_ACCEPT": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
     "HTTP_USER_AGENT": "Mozilla/5.0 (compatible; memfis)",
     "MEMFIS_SHARED": "1",
+    "MEMFIS_FROM_MEMORY": READER,
 }
 OF_PHP = {
     *("USER", "HOME", "FCGI_ROLE", "PHP_SELF", "REQUEST_TIME", "REQUEST_TIME_FLOAT"),

@@ -7,8 +7,10 @@ define('DB_HOST', 'localhost:/run/mysqld/mysqld.sock');
 define('DB_CHARSET', 'utf8mb4');
 define('DB_COLLATE', '');
 // By the second name it is behind a proxy that ends TLS.
-$secure = ($_SERVER['HTTP_HOST'] ?? '') === 'secure.example.org';
-define('WP_HOME', $secure ? 'https://secure.example.org' : 'http://blog.example.org');
+$homes = ['https://secure.example.org', 'http://plain.example.org', 'http://blog.example.org'];
+define('WP_HOME', current(array_filter($homes, static function ($home) {
+    return parse_url($home, PHP_URL_HOST) === ($_SERVER['HTTP_HOST'] ?? '');
+})) ?: end($homes));
 define('WP_SITEURL', WP_HOME);
 // There is no network to ask, nor a visitor to work for.
 define('WP_HTTP_BLOCK_EXTERNAL', true);
