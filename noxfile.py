@@ -9,6 +9,7 @@ from pathlib import Path
 import nox
 
 nox.needs_version = ">=2025.5"
+nox.options.default_venv_backend = "uv"
 nox.options.sessions = ["lint", "tests", "lua", "histories", "posix", "hosts", "first_run"]
 
 DISTRIBUTIONS = ("debian:12", "debian:13", "ubuntu:24.04", "ubuntu:26.04")
@@ -25,7 +26,7 @@ SANITY = ("validate-modules", "ansible-doc", "compile", "replace-urlopen", "use-
 
 def install(session: nox.Session, *groups: str, project: bool = True) -> None:
     """Install dependency groups of pyproject.toml, and memfis as a developer has it."""
-    session.install("pip>=25.1")
+    session.install("pip")  # plays build the agent's wheel with it
     arguments = [word for group in groups for word in ("--group", group)]
     session.install(*arguments, *(("-e", ".") if project else ()))
 
