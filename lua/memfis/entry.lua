@@ -52,10 +52,16 @@ function _M.encode(entry)
 end
 
 --- Return the entry that `text` is, if it is one of `wanted`, a value of its counter; else nil.
-function _M.decode(text, wanted)
+--
+-- `known`: an entry of before, which is taken, with what it was unpacked to, if it is the same.
+function _M.decode(text, wanted, known)
     local counter, asked, flags, cas, head_cas, apart, length, place = text:match(LINE)
     if tonumber(counter) ~= wanted then
         return nil
+    elseif known and known.counter == wanted and cas ~= NONE and known.cas == cas and known.head_cas == head_cas
+            and known.flags == tonumber(flags) and (known.apart or false) == (apart == "1") then
+        known.asked = math.max(known.asked, tonumber(asked))
+        return known
     end
     local page = { flags = tonumber(flags), cas = cas, value = text:sub(place + length), apart = apart == "1" }
     local head

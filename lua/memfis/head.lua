@@ -71,4 +71,9 @@ function _M.parse(data)
     return head
 end
 
+--- Return a head for a page that has none, with an ETag of its content, which is stored as `value`.
+function _M.of_content(value)
+    return ("1 200 - -\nETag:\"%s\"\n"):format(ngx.md5(value))
+end
+
 return _M

@@ -27,8 +27,10 @@ local function fall_back(site, key, why)
 end
 
 --- Return the entry at `key`, the body to send, and whether that is compressed; nil and why there is no answer.
-local function look_up(address, key, takes_gzip)
-    local entry, why = first_level.get(address, key)
+--
+-- `alone`: see first_level.lua.
+function _M.look_up(address, key, takes_gzip, alone)
+    local entry, why = first_level.get(address, key, alone)
     if not entry then
         return nil, why
     elseif not entry.packed then
@@ -43,8 +45,8 @@ local function look_up(address, key, takes_gzip)
     return entry, identity, false
 end
 
---- Say what stands beside the body.
-local function say(entry, body, packed, promises)
+--- Say what stands beside the body; `promises`: that there are parts of it.
+function _M.say(entry, body, packed, promises)
     local header = ngx.header
     header["Content-Length"] = #body
     if packed then
@@ -84,7 +86,7 @@ end
 function _M.answer(site, address, key, mark, whole, files, rendered)
     local var = ngx.var
     local takes_gzip = gzip.is_taken(var.http_accept_encoding) and ngx.req.http_version() ~= 1
-    local done, entry, body, packed = pcall(look_up, address, key, takes_gzip)
+    local done, entry, body, packed = pcall(_M.look_up, address, key, takes_gzip)
     if not done then
         complaint.say(tostring(entry))
         return fall_back(site, key, "error")
@@ -98,7 +100,7 @@ function _M.answer(site, address, key, mark, whole, files, rendered)
     elseif entry.rendered and rendered ~= "" then
         return ngx.exec(rendered)
     end
-    say(entry, body, packed, not packed and (files or entry.modified) and (not takes_gzip or var[whole] == ""))
+    _M.say(entry, body, packed, not packed and (files or entry.modified) and (not takes_gzip or var[whole] == ""))
     if mark ~= "" then
         var[mark] = "1"
     end

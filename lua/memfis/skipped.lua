@@ -54,7 +54,9 @@ end
 -- `headers`: the names of variables of those header fields with which a request is its visitor's own. `php`: whether
 -- PHP makes its pages.
 function _M.count(site, id, headers, php)
-    figures.count(site, reason(id, headers, php))
+    if ngx.status < 300 then -- else it was counted, and nginx goes on from that answer
+        figures.count(site, reason(id, headers, php))
+    end
 end
 
 return _M

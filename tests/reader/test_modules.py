@@ -210,6 +210,15 @@ local function same(page, head)
             assert(other[name] == value, name)
         end
     end
+    entry.asked = 1200
+    assert(entries.decode(entries.encode(other), 7, entry) == entry and entry.asked == 1234.5)
+    local others = { cas = "2", head_cas = "3", flags = 16, counter = 6, apart = not entry.apart }
+    for name, value in pairs(others) do
+        local before = entry[name]
+        entry[name] = value
+        assert(entries.decode(entries.encode(other), 7, entry) ~= entry, name)
+        entry[name] = before
+    end
 end
 local head = { value = "1 200 - 1700000000.5\\n", flags = 8, cas = "18446744073709551615" }
 head.value = "1 200 - 1700000000.500000000\\nX-A:1\\nX-A:2\\n"
@@ -218,7 +227,7 @@ same({ value = "", flags = 8, cas = "1" }, nil)
 same({ value = "lost", flags = 8, cas = "1", apart = true }, head)
 same({ value = "body", flags = 12, cas = "1" }, head)
 local packed = ...
-same({ value = packed, flags = 10, cas = "1" }, { value = head.value, flags = 10, cas = "2" })
+same({ value = packed, flags = 10, cas = "1" }, { value = head.value, flags = 10, cas = "4" })
 return "same"
 """
     assert run(code, gzip.compress(b"content" * 100)) == b"same"

@@ -47,8 +47,7 @@ class Agent:
         if READER == "lua":
             self.settings.setdefault("first_level", str(directory / "first-level.sock"))
             for site in self.sites:
-                if site.get("source") != "store":
-                    site.setdefault("from_memory", READER)
+                site.setdefault("from_memory", READER)
         self.config = directory / f"{name}.toml"
         self.log = directory / f"{name}.log"
         command = [*prefix, *COMMAND, "agent", "--config", self.config]

@@ -70,7 +70,7 @@ class Site:
             "store_address": store.address,
             "origin_socket": os.fspath(self.origin),
             "runs_scripts": runs_scripts(settings),
-            **({"from_memory": READER} if settings.get("source") != "store" else {}),
+            "from_memory": READER,
             **settings,
         }
         if not has_types(self.settings["extra"]):

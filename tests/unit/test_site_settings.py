@@ -294,8 +294,9 @@ def test_types_of_lines_of_the_sites_own_are_left_alone() -> None:
 STORED: dict[str, Any] = {"server_names": ["files.example"], "source": "store"}
 
 
-def test_a_site_without_a_disk_needs_no_more() -> None:
-    assert site_problems([STORED]) == []
+@pytest.mark.parametrize("reader", ["lua", "memcached_pass"])
+def test_a_site_without_a_disk_needs_no_more(reader: str) -> None:
+    assert site_problems([STORED | {"from_memory": reader}]) == []
 
 
 @pytest.mark.parametrize(
@@ -308,7 +309,6 @@ def test_a_site_without_a_disk_needs_no_more() -> None:
         ("source", "disk"),
         ("from_memory", "off"),
         ("from_memory", False),
-        ("from_memory", "lua"),
     ],
 )
 def test_what_needs_a_disk_is_refused_without_one(key: str, value: object) -> None:

@@ -102,8 +102,6 @@ def source_problems(site: Mapping[str, Any]) -> Iterator[str]:
             yield f"{key}: a site whose source is the store has no disk behind it"
     if not in_memory(site):
         yield "from_memory: 'off': a site whose source is the store is nowhere else"
-    if site.get("from_memory") == "lua":
-        yield "from_memory: 'lua': only memcached_pass reads a site whose source is the store"
     if site.get("php") is not None:
         yield "php: a site whose source is the store runs no PHP"
 

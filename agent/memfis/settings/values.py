@@ -129,8 +129,11 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def has_heads(self) -> bool:
-        """Whether pages of files have heads: only the reader in Lua asks for them."""
-        return self.from_memory == "lua"
+        """Whether pages of files have heads: only the reader in Lua asks for them.
+
+        What comes by a mount has none: there is no disk whose validators the reader has to give.
+        """
+        return self.from_memory == "lua" and self.source != "store"
 
     @property
     def compression(self) -> Compression:
