@@ -134,7 +134,10 @@ def lua(session: nox.Session) -> None:
     `-- short` leaves out a large documentation tree, and 100,000 reads in a race with changes.
     """
     install(session, "test")
-    suites = ["tests/serving", "tests/differential", "tests/documentation"]
+    suites = [
+        *("tests/serving", "tests/mount/test_serving.py"),
+        *("tests/differential", "tests/documentation"),
+    ]
     reader = {"MEMFIS_TEST_READER": "lua"}
     arguments = [each for each in session.posargs if each != "short"]
     if "short" in session.posargs:

@@ -2,14 +2,24 @@
 
 import gzip
 import os
+import random
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
+from support.agent import toml
 from support.http import Answer, quote
 from support.mount import mounted
 from support.nginx import Site, Web
+from support.reader import READER
+from support.slow_store import SlowStore
+
+CHANGES = 300
+"""In the race with visitors."""
 
 
 @pytest.fixture
@@ -21,15 +31,27 @@ def web(directory: Path) -> Iterator[Web]:
 
 @pytest.fixture
 def site(web: Web) -> Site:
-    site = web.site(max_page=1 << 20)
+    site = web.site(source="store", max_page=1 << 20)
     web.start()
     return site
 
 
+@contextmanager
+def mount_of(site: Site, web: Web) -> Iterator[Path]:
+    """A mount that tells nginx, where that reads by Lua."""
+    table = {"name": site.name, "source": "store", "from_memory": READER}
+    if READER == "lua":
+        table["first_level"] = os.fspath(web.nginx.told)
+    config = web.directory / "mount.toml"
+    config.write_text(toml({}, [table]))
+    with mounted(web.directory, web.store.socket, "--config", str(config)) as mount:
+        yield mount.path
+
+
 @pytest.fixture
 def root(web: Web, site: Site) -> Iterator[Path]:
-    with mounted(web.directory, web.store.socket) as mount:
-        yield mount.path
+    with mount_of(site, web) as root:
+        yield root
 
 
 def hit(answer: Answer, body: bytes, kind: str) -> None:
@@ -189,3 +211,80 @@ def test_links_are_served_by_their_own_name(root: Path, site: Site) -> None:
     (root / "late.html").unlink()
     for path in ("/link.html", "/d/up.html", "/early.html"):
         assert site.get(path).status == 404, path
+
+
+@pytest.mark.skipif(READER != "lua", reason="the store has no validators")
+def test_what_changed_is_not_said_to_be_the_same(root: Path, site: Site) -> None:
+    """Also where size and time are as before."""
+    page = root / "page.html"
+    seen = {}
+    for content in (b"one", b"two"):
+        page.write_bytes(content)
+        os.utime(page, (10**9, 10**9))
+        answer = site.get("/page.html")
+        hit(answer, content, "text/html")
+        seen[content] = answer.header("ETag")
+        for before in filter(None, seen.values()):
+            again = site.get("/page.html", headers={"If-None-Match": before})
+            assert again.status == (304 if before == seen[content] else 200)
+    page.chmod(0o600)
+    assert site.get("/page.html", headers={"If-None-Match": "*"}).status == 404
+    page.chmod(0o644)
+    page.rename(root / "other.html")
+    assert site.get("/other.html").header("ETag") == seen[b"two"]
+
+
+def test_nothing_old_after_a_change_returned(directory: Path) -> None:
+    """A page is written, replaced, removed, closed and opened, while nginx fetches it slowly."""
+    web = Web(directory, "-M")
+    slow = SlowStore(directory / "slow.sock", web.store.socket, 0.004)
+    slow.start()
+    site = web.site(source="store", store_address=slow.address)
+    wrong: list[str] = []
+    ended = threading.Event()
+    shown = [0]  # the least number that may be shown
+    now: list[int] | None = shown  # what is to be shown; None: it changes
+
+    def read() -> None:
+        while not ended.is_set():
+            least, before = shown, now
+            answer = site.get("/page.txt")
+            body = [int(answer.body)] if answer.status == 200 else []
+            if (body and body < least) or (before is now is not None and body != before):
+                wrong.append(f"{body} instead of {before}, at least {least}")
+
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    try:
+        web.start(workers=2)
+        with mount_of(site, web) as root:
+            page, other = root / "page.txt", root / "other.txt"
+            page.write_text("0")
+            for reader in readers:
+                reader.start()
+            for number in range(1, CHANGES + 1):
+                now = None
+                match number % 4:
+                    case 0:
+                        page.write_text(f"{number}")
+                    case 1:
+                        other.write_text(f"{number}")
+                        other.rename(page)
+                    case 2:
+                        page.unlink()
+                    case 3:
+                        page.write_text(f"{number}")
+                        page.chmod(0o600)
+                shown, now = [number], [] if number % 4 > 1 else [number]
+                if number % 4 == 3:
+                    time.sleep(0.002)
+                    now = None
+                    page.chmod(0o644)
+                    now = [number]
+                time.sleep(random.random() * 0.004)
+    finally:
+        ended.set()
+        for reader in filter(threading.Thread.is_alive, readers):
+            reader.join()
+        web.end()
+        slow.end()
+    assert not wrong, wrong[:5]
