@@ -131,6 +131,8 @@ def test_the_agent_reads_where_to_answer_and_what_to_delete_from_the_role() -> N
 
 def test_the_agent_reads_from_the_role_that_the_store_is_the_source() -> None:
     [site] = toml_of_the_role(source="store", exclude=["*.iso"]).sites
+    assert site.first_level is not None, "also where memcached_pass reads it"
+    assert toml_of_the_role().sites[0].first_level is None
     assert (site.source, site.root, site.origin) == ("store", "", None)
     assert site.exclude == ("*.iso",)
 

@@ -68,6 +68,15 @@ def test_changes_are_served_at_once(host, get):
     host.check_output("rm /srv/files/new.html")
 
 
+def test_visitor_has_the_page_or_a_part_of_it_already(get):
+    page = get("/docs/os.html")
+    etag = page.headers["etag"]
+    again = get("/docs/os.html", **{"If-None-Match": etag})
+    assert (again.status, again.source, again.body) == (304, "HIT", b"")
+    rest = get("/docs/os.html", **{"Range": "bytes=1000-", "If-Range": etag})
+    assert (rest.status, rest.source, rest.body) == (206, "HIT", page.body[1000:])
+
+
 def test_owner_may_write_and_others_may_not(host):
     write = "runuser -u %s -- sh -c 'echo x > /srv/files/x.txt'"
     assert host.run(write, "nobody").rc != 0

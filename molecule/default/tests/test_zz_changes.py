@@ -238,7 +238,7 @@ def test_removed_site_goes_away_and_its_content_stays(
     assert not host.file(f"{AVAILABLE}/memfis-secure.conf").exists
     assert not host.file(f"{ENABLED}/memfis-secure.conf").exists
     assert host.file("/srv/www/secure/index.html").is_file
-    # It was the only one that nginx read by Lua.
+    # It and the mount's were the only ones that nginx read by Lua.
     assert not host.file("/usr/share/lua/5.1/memfis").exists
     assert not host.file("/run/memfis-origin/.first-level.sock").exists
     assert not host.file("/etc/memfis/memfis.toml").contains("first_level")
