@@ -10,15 +10,15 @@ local store = require "memfis.store"
 local _M = {}
 
 -- Errors of nginx's: what comes of them is the site's (fallback_none.j2).
-local STATUS = { absent = 404, method = 405, away = 502, timeout = 504 }
+local STATUS = { absent = 404, target = 404, method = 405, away = 502, timeout = 504 }
 local BROKEN = 500
 
 local METHODS = { GET = true, HEAD = true }
 local CONDITIONS = { "http_if_none_match", "http_if_modified_since", "http_if_match", "http_if_unmodified_since" }
 
-local function fail(key, why)
+local function fail(key, index, why)
     if why == "damaged" or why == "headless" then
-        complaint.say("the page " .. store.escaped(key) .. " is damaged in the store", "its visitors get an error")
+        complaint.say("the page " .. store.key(key, index) .. " is damaged in the store", "its visitors get an error")
     end
     return ngx.exit(STATUS[why] or BROKEN)
 end
@@ -52,11 +52,11 @@ local function part(var, entry, size)
 end
 
 --- As reader.look_up, but also for requests with methods that no page has an answer for, and without errors.
-local function look_up(address, key, takes_gzip)
+local function look_up(address, key, index, takes_gzip)
     if not METHODS[ngx.req.get_method()] then
         return nil, "method"
     end
-    local done, entry, body, packed = pcall(reader.look_up, address, key, takes_gzip, true)
+    local done, entry, body, packed = pcall(reader.look_up, address, key, index, takes_gzip, true)
     if not done then
         complaint.say(tostring(entry), "visitors get an error")
         return nil, "error"
@@ -64,19 +64,20 @@ local function look_up(address, key, takes_gzip)
     return entry, body, packed
 end
 
---- Answer the request for the page at `key` of `site`; `address`, `mark`: as reader.lua has them.
-function _M.answer(site, address, key, mark)
+--- Answer the request for a page of `site`; `address`, `path`, `index`, `mark`: as reader.lua has them.
+function _M.answer(site, address, path, index, mark)
     local var = ngx.var
+    local key = "memfis://" .. site .. var[path]
     -- nginx's way on from an answer that was counted: to an error page, or to a directory.
     local goes_on = ngx.status >= 300
     local takes_gzip = gzip.is_taken(var.http_accept_encoding) and ngx.req.http_version() ~= 1
     ngx.req.discard_body()
-    local entry, body, packed = look_up(address, key, takes_gzip)
+    local entry, body, packed = look_up(address, key, index, takes_gzip)
     if not entry then
         if not goes_on then
             figures.count(site, body)
         end
-        return fail(key, body)
+        return fail(key, index, body)
     end
     local has_parts, start, stop = not packed and not goes_on, nil, nil
     if has_parts then
@@ -93,9 +94,9 @@ function _M.answer(site, address, key, mark)
     elseif var.http_if_unmodified_since and not entry.modified then
         ngx.req.clear_header("If-Unmodified-Since") -- what has no date is not judged by one (RFC 9110, 13.1.4)
     end
-    reader.say(entry, body, packed, has_parts and not start)
-    if mark ~= "" then
-        var[mark] = "1"
+    reader.say(key, entry, body, packed, has_parts and not start)
+    if mark ~= "" and not goes_on then -- a page for an error is not the one that was asked for
+        var[mark] = "HIT"
     end
     -- Before the body: what is not modified then has none.
     ngx.send_headers()

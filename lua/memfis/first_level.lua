@@ -178,16 +178,19 @@ local function is_good_enough(entry, counter)
     return entry and entry.asked > ngx.now() - GRACE and counters.of(entry.number) == counter
 end
 
---- Return the entry of the page at `path` in the store at `address`; nil and why: there is none.
+--- Return the entry of the page that is asked for by `path` in the store at `address`; nil and why: there is none.
 --
--- `path`: its key as nginx has it, not escaped. `nowhere_else`: no fallback has the page. So it has validators here,
--- of its content, if the store has none, and an entry of before is good enough while the store is away.
-function _M.get(address, path, nowhere_else)
+-- `path`, `index`: as store.key has them. `nowhere_else`: no fallback has the page. So it has validators here, of its
+-- content, if the store has none, and an entry of before is good enough while the store is away.
+function _M.get(address, path, index, nowhere_else)
     local known = kept:get(path)
     if known and known.counter == counters.of(known.number) and known.asked > ngx.now() - FRESH then
         return known
     end
-    local key = store.escaped(path)
+    local key = store.key(path, index)
+    if not key then
+        return nil, "target"
+    end
     local number = counters.number(key)
     for _ = 1, 3 do
         known = kept:get(path)
@@ -229,7 +232,7 @@ function _M.get(address, path, nowhere_else)
     return ask(address, key, nil, nil, nowhere_else)
 end
 
---- Return what `entry`, that of the page at `path`, unpacks to, which is kept with it; false: it is damaged.
+--- Return what `entry`, which is kept under `path`, unpacks to; false: it is damaged.
 function _M.identity(path, entry)
     if entry.identity == nil then
         entry.identity = gzip.unpack(entry.body, entry.size) or false

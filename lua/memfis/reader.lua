@@ -12,12 +12,13 @@ local _M = {}
 local STATUS = { away = 502, timeout = 504, conditional = 418 }
 local ABSENT = 404
 
+local SLASH = ("/"):byte()
 local INFLATED = 2 ^ 20 -- bytes of identity content up to which it is kept unpacked
 
-local function fall_back(site, key, why)
+local function fall_back(site, key, index, why)
     figures.count(site, why)
     if why == "damaged" then
-        complaint.say("the page " .. store.escaped(key) .. " is damaged in the store")
+        complaint.say("the page " .. store.key(key, index) .. " is damaged in the store")
     elseif why == "headless" then
         -- By what the disk says of it a visitor would keep another page.
         ngx.req.clear_header("If-None-Match")
@@ -26,11 +27,11 @@ local function fall_back(site, key, why)
     return ngx.exit(STATUS[why] or ABSENT)
 end
 
---- Return the entry at `key`, the body to send, and whether that is compressed; nil and why there is no answer.
+--- Return the entry of the page, the body to send, and whether that is compressed; nil and why there is no answer.
 --
--- `alone`: see first_level.lua.
-function _M.look_up(address, key, takes_gzip, alone)
-    local entry, why = first_level.get(address, key, alone)
+-- `nowhere_else`: see first_level.lua.
+function _M.look_up(address, key, index, takes_gzip, nowhere_else)
+    local entry, why = first_level.get(address, key, index, nowhere_else)
     if not entry then
         return nil, why
     elseif not entry.packed then
@@ -46,8 +47,11 @@ function _M.look_up(address, key, takes_gzip, alone)
 end
 
 --- Say what stands beside the body; `promises`: that there are parts of it.
-function _M.say(entry, body, packed, promises)
+function _M.say(key, entry, body, packed, promises)
     local header = ngx.header
+    if key:byte(-1) == SLASH then
+        header["Content-Type"] = "text/html" -- there is no extension to tell it by
+    end
     header["Content-Length"] = #body
     if packed then
         header["Content-Encoding"] = "gzip"
@@ -77,32 +81,35 @@ function _M.say(entry, body, packed, promises)
     end
 end
 
---- Answer the request for the page at `key` (as nginx has it, not escaped) of `site`, or go to its fallback.
+--- Answer the request for a page of `site`, or go to its fallback.
 --
--- `address`: where the store is, `unix:PATH` or `HOST:PORT`. `mark`: the name of nginx's variable that says, by
--- `1`, that memory answered; empty: nobody wants to know. `whole`: the name of the one that is empty where parts
--- of a page are the disk's to send (site.conf.j2). `files`: every page is of a file, so that it has parts. `rendered`:
--- the location in which a page is answered that the application made; empty: this one.
-function _M.answer(site, address, key, mark, whole, files, rendered)
+-- `address`: where the store is, `unix:PATH` or `HOST:PORT`. `path`: the name of nginx's variable that is the page's
+-- path. `index`: as store.key has it; where it is nil not every page is of a file, so that it has parts. `mark`: the
+-- name of the variable that says HIT where memory answered; empty: nobody wants to know. `whole`: the name of the one
+-- that is empty where parts of a page are the disk's to send (site.conf.j2). `rendered`: the location in which a page
+-- is answered that the application made; empty: this one.
+function _M.answer(site, address, path, index, mark, whole, rendered)
     local var = ngx.var
+    local key = "memfis://" .. site .. var[path]
     local takes_gzip = gzip.is_taken(var.http_accept_encoding) and ngx.req.http_version() ~= 1
-    local done, entry, body, packed = pcall(_M.look_up, address, key, takes_gzip)
+    local done, entry, body, packed = pcall(_M.look_up, address, key, index, takes_gzip)
     if not done then
         complaint.say(tostring(entry))
-        return fall_back(site, key, "error")
+        return fall_back(site, key, index, "error")
     elseif not entry then
-        return fall_back(site, key, body)
+        return fall_back(site, key, index, body)
     end
     -- nil where there is none: an empty one is a condition, too. The first two are the disk's to judge in any case.
     if var.http_if_match or var.http_if_unmodified_since
             or not entry.head and (var.http_if_none_match or var.http_if_modified_since) then
-        return fall_back(site, key, "conditional")
+        return fall_back(site, key, index, "conditional")
     elseif entry.rendered and rendered ~= "" then
         return ngx.exec(rendered)
     end
-    _M.say(entry, body, packed, not packed and (files or entry.modified) and (not takes_gzip or var[whole] == ""))
+    _M.say(key, entry, body, packed,
+        not packed and (index or entry.modified) and (not takes_gzip or var[whole] == ""))
     if mark ~= "" then
-        var[mark] = "1"
+        var[mark] = "HIT"
     end
     -- Before the body: what is not modified then has none.
     ngx.send_headers()

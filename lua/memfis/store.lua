@@ -22,6 +22,23 @@ function _M.escaped(key)
     return key
 end
 
+--- Return the key of the page that is asked for by `asked`, which is its key as nginx has it: not escaped, and of a
+-- directory's index by its own name. nil: no page has such a one.
+--
+-- `index`: the name of files whose pages are those of their directories; empty: directories have none; nil: all
+-- pages are stored as they are asked for.
+function _M.key(asked, index)
+    if index == "" then
+        if asked:sub(-1) == "/" then
+            return nil
+        end
+    elseif index and asked:sub(-1 - #index) == "/" .. index then
+        asked = asked:sub(1, -1 - #index)
+    end
+    local key = _M.escaped(asked)
+    return #key <= LONGEST_KEY and key or nil
+end
+
 local function connect(address)
     local socket = ngx.socket.tcp()
     local host, port = address:match("^([^/]+):(%d+)$")

@@ -152,6 +152,35 @@ return key .. " " .. require("memfis.counters").number(key)
     assert run(code, b"memfis://site.example" + path) == key + b" %d" % (zlib.crc32(key) % 4096)
 
 
+@given(
+    st.binary(min_size=1, max_size=60).map(lambda path: b"/" + path * 5),
+    st.sampled_from([b"", b"/", b"/index.html", b"/xindex.html", b"/index.htm"]),
+)
+@slowly
+def test_what_is_asked_for_has_the_key_that_the_agent_gives_it(
+    run: Run, path: bytes, end: bytes
+) -> None:
+    """Of a site with an index, of one without, and of one that PHP renders."""
+    code = """
+local key = require("memfis.store").key
+local asked = ...
+local found = { key(asked, "index.html") or "nil", key(asked, "") or "nil", key(asked) or "nil" }
+return table.concat(found, " ")
+"""
+    path += end
+
+    def expected(path: bytes) -> bytes:
+        key = keys.page_key("site.example", path)
+        return key if len(key) <= keys.KEY_LIMIT else b"nil"
+
+    directory, _, name = path.rpartition(b"/")
+    assert run(code, b"memfis://site.example" + path).split(b" ") == [
+        expected(directory + b"/" if name == b"index.html" else path),
+        b"nil" if path.endswith(b"/") else expected(path),
+        expected(path),
+    ]
+
+
 def test_generations_hold_no_more_than_their_limit(run: Run) -> None:
     code = """
 local kept = require("memfis.generations").new(1000, function(value) return #value end)
