@@ -5,7 +5,8 @@
 Counted by valgrind's callgrind, so they are the same on a busy machine. They are nginx's own, not
 the kernel's or the store's: ratios are not those of processor time. The ways and pages are
 those of `bench/serving.py`. What is copied by `rep movsb` counts as an instruction a byte: most of
-what a page of 100 KB costs. Needs what bench/serving.py needs, and valgrind.
+what a page of 100 KB costs. Needs what bench/serving.py needs, and valgrind; MEMFIS_PATIENCE=300
+on a machine that is so busy that nginx does not start below it in 20 seconds.
 """
 
 import argparse

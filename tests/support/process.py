@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 
-PATIENCE = 20.0
+PATIENCE = float(os.environ.get("MEMFIS_PATIENCE", "20"))
 """Seconds until a program that gives no sign of life is given up: a limit, not a measure."""
 
 
