@@ -67,7 +67,7 @@ end
 --- Answer the request for a page of `site`; `address`, `path`, `index`, `mark`: as reader.lua has them.
 function _M.answer(site, address, path, index, mark)
     local var = ngx.var
-    local key = "memfis://" .. site .. var[path]
+    local key = "memfis://" .. site .. path
     -- nginx's way on from an answer that was counted: to an error page, or to a directory.
     local goes_on = ngx.status >= 300
     local takes_gzip = gzip.is_taken(var.http_accept_encoding) and ngx.req.http_version() ~= 1

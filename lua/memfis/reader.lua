@@ -83,14 +83,14 @@ end
 
 --- Answer the request for a page of `site`, or go to its fallback.
 --
--- `address`: where the store is, `unix:PATH` or `HOST:PORT`. `path`: the name of nginx's variable that is the page's
--- path. `index`: as store.key has it; where it is nil not every page is of a file, so that it has parts. `mark`: the
--- name of the variable that says HIT where memory answered; empty: nobody wants to know. `whole`: the name of the one
--- that is empty where parts of a page are the disk's to send (site.conf.j2). `rendered`: the location in which a page
--- is answered that the application made; empty: this one.
+-- `address`: where the store is, `unix:PATH` or `HOST:PORT`. `path`: what is asked for, as nginx has it.
+-- `index`: as store.key has it; where it is nil not every page is of a file, so that it has parts. `mark`: the name of
+-- nginx's variable that says HIT where memory answered; empty: nobody wants to know. `whole`: the name of the one that
+-- is empty where parts of a page are the disk's to send (site.conf.j2). `rendered`: the location in which a page is
+-- answered that the application made; empty: this one.
 function _M.answer(site, address, path, index, mark, whole, rendered)
     local var = ngx.var
-    local key = "memfis://" .. site .. var[path]
+    local key = "memfis://" .. site .. path
     local takes_gzip = gzip.is_taken(var.http_accept_encoding) and ngx.req.http_version() ~= 1
     local done, entry, body, packed = pcall(_M.look_up, address, key, index, takes_gzip)
     if not done then
