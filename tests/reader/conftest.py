@@ -1,6 +1,7 @@
 """An nginx with Lua's packages of ours, which also runs what a test sends it."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from support.fixtures import web as web
 from support.http import Connection
 from support.nginx import Web
 from support.process import listening, wait_for
+from support.slow_store import SlowStore
 
 RUN = """
 server {{
@@ -51,3 +53,12 @@ def run() -> Iterator[Run]:
                 yield run
         finally:
             web.end()
+
+
+@pytest.fixture
+def slow(directory: Path, web: Web) -> Iterator[SlowStore]:
+    """A store that holds its answers back, for a site that is told to use it."""
+    slow = SlowStore(directory / "slow.sock", web.store.socket, 0)
+    slow.start()
+    yield slow
+    slow.end()

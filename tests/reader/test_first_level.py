@@ -7,8 +7,8 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from memfis.layout import keys
 from memfis.layout.heads import Head, encode_head
 from memfis.nginx.first_level import PARTS
 from support.http import Connection
-from support.nginx import Web
+from support.nginx import Web, workers
 from support.php import PhpFpm
 from support.php import settings as php_settings
 from support.process import wait_for
@@ -31,15 +31,6 @@ ROUNDS = int(os.environ.get("MEMFIS_RACES", "4000"))
 
 FRESH = 1.0
 """Seconds, as lua/memfis/first_level.lua has it."""
-
-
-@pytest.fixture
-def slow(directory: Path, web: Web) -> Iterator[SlowStore]:
-    """A store that holds its answers back, for a site that is told to use it."""
-    slow = SlowStore(directory / "slow.sock", web.store.socket, 0)
-    slow.start()
-    yield slow
-    slow.end()
 
 
 def fetches(slow: SlowStore, path: str = "/a.html") -> int:
@@ -391,6 +382,50 @@ def test_reload_and_a_killed_worker_cost_nothing(web: Web) -> None:
         ended.set()
         for each in visitors:
             each.join()
+    assert not wrong, wrong[:3]
+
+
+def test_binary_upgrade_costs_nothing(web: Web) -> None:
+    """Two programs listen, each with memory of its own, and who tells, tells one of them."""
+    site = web.site(from_memory="lua", extra="add_header X-Worker $pid always;")
+    web.start(workers=2, daemon=True)
+    wrong: list[str] = []
+    latest: dict[int, int] = {}
+    least = 0
+    ended = threading.Event()
+    site.put("/a", b"0")
+
+    def visit() -> None:
+        while not ended.is_set():
+            wanted = least
+            answer = site.get("/a")
+            if answer.source != "HIT" or int(answer.body) < wanted:
+                wrong.append(f"{answer.status} {answer.source} {answer.body!r}, not {wanted}")
+            latest[int(answer.header("X-Worker") or 0)] = int(answer.body)
+
+    def is_answered_by(processes: list[int], number: int) -> bool:
+        return any(latest.get(each) == number for each in processes)
+
+    with ThreadPoolExecutor(4) as pool:
+        visits = [pool.submit(visit) for _ in range(4)]
+        try:
+            with web.nginx.upgraded() as old:
+                both = [workers(old), workers(web.nginx.pid)]
+                for number in (1, 2, 3):
+                    site.put("/a", b"%d" % number)
+                    time.sleep(FRESH + 0.1)
+                    least = number
+                    for each in both:
+                        wait_for(partial(is_answered_by, each, number), "an answer of both")
+            for number in range(4, 30):
+                site.put("/a", b"%d" % number)
+                least = number
+                for _ in range(3):
+                    assert site.get("/a").body == b"%d" % number
+        finally:
+            ended.set()
+        for one in visits:
+            one.result()
     assert not wrong, wrong[:3]
 
 

@@ -4,8 +4,8 @@ import os
 import re
 import signal
 import zlib
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from memfis.settings.nginx_lines import has_types
 from memfis.settings.site import MAX_PAGE, SITE, runs_scripts
 from support.http import Answer, Connection
 from support.memcached import Memcached
-from support.process import Process, listening, unprivileged
+from support.process import Daemon, Process, listening, unprivileged, wait_for
 from support.reader import READER
 
 TEMPLATES = Path(__file__).parents[2] / "templates"
@@ -148,6 +148,7 @@ class Nginx:
 
     `patient`: it waits longer for the store than our templates let it, so that the fallback does
     not answer just because the machine is busy. Not for tests of what happens without a store.
+    `daemon`: in the background, as on a host.
     """
 
     def __init__(
@@ -159,6 +160,7 @@ class Nginx:
         patient: bool = False,
         first_level: int = 64,
         lua: Path = LUA,
+        daemon: bool = False,
     ) -> None:
         user = unprivileged()
         included = directory / "sites.conf"
@@ -183,21 +185,25 @@ class Nginx:
         lines = [f'include "{directory}/{site.name}.conf";\n' for site in sites]
         included.write_text("".join([*lines, more]))
         configuration = directory / "nginx.conf"
-        configuration.write_text(
-            render(
-                "nginx.conf.j2",
-                runtime_directory=os.fspath(directory),
-                error_log=os.fspath(self.log),
-                user=user.pw_name if user else None,
-                workers=workers,
-                mime_types=os.fspath(MIME_TYPES),
-                site_file=os.fspath(included),
-                modules=LUA_MODULES if self.reads_by_lua else (),
-                first_level=self.first_level if self.reads_by_lua else None,
-            )
+        text = render(
+            "nginx.conf.j2",
+            runtime_directory=os.fspath(directory),
+            error_log=os.fspath(self.log),
+            user=user.pw_name if user else None,
+            workers=workers,
+            mime_types=os.fspath(MIME_TYPES),
+            site_file=os.fspath(included),
+            modules=LUA_MODULES if self.reads_by_lua else (),
+            first_level=self.first_level if self.reads_by_lua else None,
         )
-        self._process = Process(
-            ["nginx", "-c", configuration, "-p", directory, "-e", self.log], self.log
+        if daemon:
+            text, changed = re.subn(r"^daemon off;", "daemon on;", text, flags=re.MULTILINE)
+            assert changed
+        configuration.write_text(text)
+        self._pid_file = directory / "nginx.pid"
+        command: list[str | Path] = ["nginx", "-c", configuration, "-p", directory, "-e", self.log]
+        self._process: Daemon | Process = (
+            Daemon(command, self._pid_file) if daemon else Process(command, self.log)
         )
 
     def start(self) -> None:
@@ -223,10 +229,31 @@ class Nginx:
         """Let it read its configuration again, with workers of its own."""
         self._process.signal(signal.SIGHUP)
 
+    @contextmanager
+    def upgraded(self) -> Iterator[int]:
+        """Within, its program runs a second time, and both listen; then the new one alone.
+
+        Yields the master process of the old one. Only a daemon lets itself be upgraded.
+        """
+        old, renamed = self.pid, Path(f"{self._pid_file}.oldbin")
+        os.kill(old, signal.SIGUSR2)
+        wait_for(lambda: renamed.exists() and self._pid_file.exists(), "the new program")
+        try:
+            wait_for(lambda: bool(workers(self.pid)), "its workers")
+            yield old
+        finally:
+            os.kill(old, signal.SIGQUIT)
+            wait_for(lambda: not renamed.exists(), "the old program to end")
+
     def kill_a_worker(self) -> None:
         """Kill the worker that was started first, without a word to it."""
-        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
-        os.kill(int(children.read_text().split()[0]), signal.SIGKILL)
+        os.kill(workers(self._process.pid)[0], signal.SIGKILL)
+
+
+def workers(master: int) -> list[int]:
+    """Return the children of an nginx, those that were started first at the front."""
+    children = Path(f"/proc/{master}/task/{master}/children").read_text()
+    return [int(child) for child in children.split()]
 
 
 class Web:

@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 import socket
 import subprocess
 import time
@@ -113,3 +114,34 @@ class Process:
             raise
         finally:
             self._child = None
+
+
+class Daemon:
+    """A program that goes into the background by itself, and names its process in a file."""
+
+    def __init__(self, command: Sequence[str | Path], pid_file: Path) -> None:
+        # By its whole path: nginx does not look for its program when it is upgraded.
+        program = shutil.which(command[0])
+        assert program, command[0]
+        self.command = [program, *(os.fspath(word) for word in command[1:])]
+        self._pid_file = pid_file
+
+    def start(self, ready: Callable[[], bool]) -> None:
+        """Start it and wait until it is `ready`."""
+        subprocess.run(self.command, check=True)
+        wait_for(ready, self.command[0])
+
+    @property
+    def pid(self) -> int:
+        """Its first process."""
+        return int(self._pid_file.read_text())
+
+    def signal(self, number: Signals) -> None:
+        """Send a signal to its first process."""
+        os.kill(self.pid, number)
+
+    def end(self, number: Signals = SIGTERM) -> None:
+        """End it by a signal, unless it has ended, and wait for it."""
+        if self._pid_file.exists():
+            self.signal(number)
+            wait_for(lambda: not self._pid_file.exists(), "the daemon to end")
