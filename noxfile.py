@@ -129,7 +129,7 @@ def gateway(session: nox.Session) -> None:
 
 @nox.session
 def lua(session: nox.Session) -> None:
-    """Run the suites of serving, and the comparison with plain nginx, with pages read by Lua.
+    """Run the suites of serving, the comparison with plain nginx, and drills, all with Lua.
 
     `-- short` leaves out a large documentation tree, and 100,000 reads in a race with changes.
     """
@@ -143,6 +143,8 @@ def lua(session: nox.Session) -> None:
     if "short" in session.posargs:
         suites.pop()
     pytest(session, "-n", "auto", *suites, *arguments, env=reader)
+    if not arguments:
+        session.run("python", "bench/drills", "--short", env=reader)
     if not session.posargs:
         race = ("tests/reader/test_first_level.py", "-k", "nothing_old")
         pytest(session, *race, env=reader | {"MEMFIS_RACES": "100000"})

@@ -7,7 +7,8 @@ answer must be 200 and a whole page, of whatever version: anything else is a fai
 stale when it comes as it was more than a second before it was asked for, counted from its
 replacement on disk, but not before an agent was running and had ended its first sync. The site is
 whole again when every page is a HIT and current; the time counts from the end of the fault, and
-from then on no file changes. Exit code 1 when anything failed. Needs nginx and memcached.
+from then on no file changes. Exit code 1 when anything failed. Needs nginx and memcached; with
+MEMFIS_TEST_READER=lua in the environment pages are read by nginx's Lua module, which that needs.
 """
 
 import argparse

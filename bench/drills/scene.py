@@ -18,6 +18,7 @@ from support.http import Connection
 from support.memcached import Memcached
 from support.nginx import Nginx, Site
 from support.process import unprivileged, wait_for
+from support.reader import READER
 
 NAME = "drill.example"
 PAGES = 300
@@ -42,7 +43,9 @@ class Scene:
         config.write_text(
             f'store = "memcached://{self.store.socket}"\nruntime_directory = "{directory}/run"\n'
             + (f'reader = "{user.pw_name}"\n' if user else "")
+            + (f'first_level = "{self._site.told}"\n' if self._site.told else "")
             + f'[[sites]]\nname = "{NAME}"\nroot = "{self._site.root}"\n'
+            + f'from_memory = "{READER}"\n'
         )
         self.agent = in_background(directory, "agent", "--config", config)
         self._kept_since: float | None = None
