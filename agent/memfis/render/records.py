@@ -75,7 +75,8 @@ class Records:
             return
         flags = page.flags | NEEDS_HEAD
         place, other = (key, body_of(key)) if answer.is_page else (body_of(key), key)
-        if not answer.is_page:
+        # nginx is told of what is deleted, and would look between the two that are written.
+        if not answer.is_page and self._store.states([other]) != [None]:
             self._store.delete_many([other])
         self._set([Item(place, page.value, flags), Item(head_of(key), answer.head, flags)], ttl)
         if answer.is_page:
