@@ -29,6 +29,7 @@ function _M.make(page, head, counter, asked)
     if parsed and (parsed.status == 200 or page.apart) then
         entry.head, entry.status = head.value, parsed.status
         entry.fields, entry.rendered = parsed.fields, parsed.rendered
+        entry.fresh_until = parsed.lifetime and parsed.rendered + parsed.lifetime
         if parsed.etag then
             entry.etag = parsed.etag
             entry.weak_etag = entry.etag:find("^W/") and entry.etag or "W/" .. entry.etag

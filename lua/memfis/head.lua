@@ -9,7 +9,7 @@ for name in ([[connection keep-alive proxy-connection te trailer transfer-encodi
     NOT_SAID[name] = true
 end
 
-local LINE = "^1 ([2-5]%d%d) ([-%d]+) (%S+)\n()"
+local LINE = "^1 ([2-5]%d%d) ([-+%d]+) (%S+)\n()"
 local FIELD = "^([!#$%%&'*+%-.^_`|~0-9A-Za-z]+):([^\r\n%z]*)\n()"
 
 --- Return whole seconds since the epoch out of the text of a number; nil: it is none.
@@ -20,11 +20,21 @@ local function seconds(text)
     return nil
 end
 
+--- Return the two numbers of `TIME+LIFETIME`, or that of `TIME` alone; nil: it is neither.
+local function rendered_and_lifetime(text)
+    local time, lifetime = text:match("^(%d+)%+(%d+)$")
+    if not time then
+        return seconds(text)
+    end
+    lifetime = seconds(lifetime)
+    return lifetime and seconds(time), lifetime
+end
+
 --- Return the head that the value `data` is; nil: damaged, of another version, or hostile.
 --
--- A head has `status`, `rendered` (seconds since the epoch, or nil), `modified` (seconds since the epoch,
--- rounded down, or nil), `etag` (or nil), and `fields`: all others, name and value by turns. The value of a name
--- that is there more than once is a list.
+-- A head has `status`, `rendered` (seconds since the epoch, or nil), `lifetime` (seconds after that, or nil),
+-- `modified` (seconds since the epoch, rounded down, or nil), `etag` (or nil), and `fields`: all others, name
+-- and value by turns. The value of a name that is there more than once is a list.
 function _M.parse(data)
     local status, rendered, modified, place = data:match(LINE)
     if not status then
@@ -32,7 +42,7 @@ function _M.parse(data)
     end
     local head = { status = tonumber(status), fields = {} }
     if rendered ~= "-" then
-        head.rendered = seconds(rendered)
+        head.rendered, head.lifetime = rendered_and_lifetime(rendered)
         if not head.rendered or head.rendered < 0 then
             return nil
         end

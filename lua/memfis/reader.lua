@@ -4,6 +4,7 @@ local complaint = require "memfis.complaint"
 local figures = require "memfis.figures"
 local first_level = require "memfis.first_level"
 local gzip = require "memfis.gzip"
+local stale = require "memfis.stale"
 local store = require "memfis.store"
 
 local _M = {}
@@ -87,8 +88,9 @@ end
 -- `index`: as store.key has it; where it is nil not every page is of a file, so that it has parts. `mark`: the name of
 -- nginx's variable that says HIT where memory answered; empty: nobody wants to know. `whole`: the name of the one that
 -- is empty where parts of a page are the disk's to send (site.conf.j2). `rendered`: the location in which a page is
--- answered that the application made; empty: this one.
-function _M.answer(site, address, path, index, mark, whole, rendered)
+-- answered that the application made; empty: this one. `hints`: the socket at which the agent is told of pages that the
+-- application is asked for; nil: it is not.
+function _M.answer(site, address, path, index, mark, whole, rendered, hints)
     local var = ngx.var
     local key = "memfis://" .. site .. path
     local takes_gzip = gzip.is_taken(var.http_accept_encoding) and ngx.req.http_version() ~= 1
@@ -98,6 +100,8 @@ function _M.answer(site, address, path, index, mark, whole, rendered)
         return fall_back(site, key, index, "error")
     elseif not entry then
         return fall_back(site, key, index, body)
+    elseif entry.fresh_until and ngx.time() > entry.fresh_until and not stale.is_told(hints, site, key) then
+        return fall_back(site, key, index, "stale")
     end
     -- nil where there is none: an empty one is a condition, too. The first two are the disk's to judge in any case.
     if var.http_if_match or var.http_if_unmodified_since

@@ -20,7 +20,8 @@ local head = require("memfis.head").parse(...)
 if not head then
     return "none"
 end
-local told = { head.status, head.rendered or "-", head.modified or "-", head.etag or "-" }
+local told = { head.status, head.rendered or "-", head.lifetime or "-" }
+told[4], told[5] = head.modified or "-", head.etag or "-"
 for place = 1, #head.fields, 2 do
     local values = head.fields[place + 1]
     for _, value in ipairs(type(values) == "table" and values or { values }) do
@@ -33,11 +34,15 @@ return table.concat(told, "\\1")
 
 _NAMES = st.text("ABCdef-!#$%&'*+.^_`|~09", min_size=1).map(str.encode)
 _VALUES = st.binary().filter(lambda value: not {0, 1, 10, 13} & set(value))
+_SECONDS = st.integers(0, 2**36)
+_TIMES: st.SearchStrategy[dict[str, int]] = st.just({}) | st.fixed_dictionaries(
+    {"rendered": _SECONDS}, optional={"lifetime": _SECONDS}
+)
 _HEADS = st.builds(
-    Head,
+    lambda times, **more: Head(**times, **more),
+    _TIMES,
     status=st.integers(200, 599),
     fields=st.lists(st.tuples(_NAMES | st.just(b"ETag"), _VALUES)).map(tuple),
-    rendered=st.none() | st.integers(0, 2**36),
     mtime_ns=st.none() | st.integers(-(10**10) * 10**9, 10**11 * 10**9),
 )
 
@@ -50,6 +55,7 @@ def told(head: Head | None) -> bytes:
     words = [
         b"%d" % head.status,
         b"-" if head.rendered is None else b"%d" % head.rendered,
+        b"-" if head.lifetime is None else b"%d" % head.lifetime,
         b"-" if head.mtime_ns is None else b"%d" % (head.mtime_ns // 10**9),
         etags[-1] if etags else b"-",
     ]

@@ -1,7 +1,9 @@
 """What the agent renders, when, and what becomes of it."""
 
 import time
+from functools import partial
 
+from memfis.layout.keys import body_of, page_key
 from render.conftest import Rendered
 from support.command import memfis
 from support.origin import Origin, Reply
@@ -150,6 +152,61 @@ def test_an_old_page_does_not_stay_longer_than_it_may(rendered: Rendered, origin
         assert time.monotonic() < began + 20
     assert ended["/strict"] < 4.5
     assert 5.5 < ended["/short"] < 9.5
+
+
+LATER = [("Cache-Control", "max-age=50, stale-while-revalidate=100")]
+
+
+def body_ttl(rendered: Rendered, path: str) -> int | None:
+    """Return how long a page lives of which only the reader in Lua knows; None: there is none."""
+    [state] = rendered.store.states([body_of(page_key(rendered.NAME, path.encode()))])
+    return state.ttl if state else None
+
+
+def is_apart(rendered: Rendered, path: str) -> bool:
+    """Whether there is such a page."""
+    return body_ttl(rendered, path) is not None
+
+
+def test_who_cannot_tell_what_is_stale_never_gets_it(rendered: Rendered, origin: Origin) -> None:
+    origin.default = lambda path: Reply(path.encode(), LATER)
+    rendered.settings["from_memory"] = "memcached_pass"
+    rendered.start(stale_while_revalidate=100)
+    rendered.hint("/one")
+    rendered.has("/one")
+    assert 45 <= (rendered.ttl("/one") or 0) <= 50
+    assert not is_apart(rendered, "/one")
+    rendered.agent.end()
+    rendered.settings["from_memory"] = "lua"
+    rendered.start()
+    rendered.hint("/two")
+    wait_for(partial(is_apart, rendered, "/two"), "the page to be rendered")
+    assert 145 <= (body_ttl(rendered, "/two") or 0) <= 150
+    assert rendered.ttl("/two") is None
+
+
+def test_a_later_agent_knows_what_is_stale(rendered: Rendered, origin: Origin) -> None:
+    """It leaves it where it is, and renders it again when somebody asks, but not what is fresh."""
+    rendered.settings["from_memory"] = "lua"
+    origin.default = lambda path: Reply(path.encode(), LATER)
+    origin.pages["/stale"] = Reply(
+        b"x", [("Cache-Control", "max-age=2, stale-while-revalidate=99")]
+    )
+    rendered.start()
+    for path in ("/stale", "/fresh"):
+        rendered.hint(path)
+        wait_for(partial(is_apart, rendered, path), f"{path} to be rendered")
+    rendered.agent.end()
+    time.sleep(3)
+    rendered.start()
+    wait_for(lambda: rendered.status()["pages"] == 2, "the agent to find them")
+    time.sleep(1.5)  # it looks at a stale page at once
+    assert is_apart(rendered, "/stale")
+    assert (origin.count("/stale"), origin.count("/fresh")) == (1, 1)
+    rendered.hint("/fresh")
+    rendered.hint("/stale")
+    wait_for(lambda: origin.count("/stale") == 2, "the stale page to be rendered again")
+    assert origin.count("/fresh") == 1
 
 
 def test_a_store_that_hangs_and_comes_back(rendered: Rendered, origin: Origin) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from memfis.nginx.media_types import MediaTypes
 from memfis.render.reproducible import check
-from memfis.render.rules import Freshness, Refusal, directives, judge
+from memfis.render.rules import FOREVER, Freshness, Refusal, directives, judge
 from render.conftest import Rendered
 from support.origin import Origin, Reply
 from support.process import wait_for
@@ -357,33 +357,48 @@ def test_only_status_200_is_stored(status: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("headers", "stale"),
+    ("headers", "stale", "revalidate"),
     [
-        ([("Cache-Control", "max-age=60")], None),
-        ([("Cache-Control", "max-age=60, must-revalidate")], 0),
-        ([("Cache-Control", "max-age=60, proxy-revalidate")], 0),
-        ([("Cache-Control", "s-maxage=60")], 0),
-        ([("Cache-Control", "max-age=60, stale-if-error=30")], 30),
-        ([("Cache-Control", "s-maxage=60, stale-if-error=30")], 30),
-        ([("Cache-Control", "max-age=60, stale-if-error=30, must-revalidate")], 0),
-        ([("Cache-Control", "max-age=60, stale-if-error=x")], 0),
-        ([(ACCEL, "60"), ("Cache-Control", "max-age=9, must-revalidate")], None),
-        ([(CDN, "max-age=60"), ("Cache-Control", "must-revalidate")], None),
-        ([(CDN, "max-age=60, stale-if-error=30"), ("Cache-Control", "must-revalidate")], 30),
-        ([(CDN, "max-age=60, must-revalidate, stale-if-error=30")], 0),
-        ([(CDN, "s-maxage=60")], 0),
-        ([(SURROGATE, "max-age=60"), ("Cache-Control", "must-revalidate")], None),
-        ([(SURROGATE, "max-age=60+30, stale-if-error=90")], 30),
-        ([(SURROGATE, "max-age=60+30, max-age=90+20")], 20),
-        ([(SURROGATE, "max-age=60+x")], 0),
-        ([(SURROGATE, "max-age=60+0")], 0),
-        ([(SURROGATE, "max-age=60, stale-if-error=30")], 30),
-        ([(SURROGATE, "content=x"), ("Cache-Control", "max-age=60, stale-if-error=30")], 30),
+        ([("Cache-Control", "max-age=60")], None, None),
+        ([("Cache-Control", "max-age=60, must-revalidate")], 0, 0),
+        ([("Cache-Control", "max-age=60, proxy-revalidate")], 0, 0),
+        ([("Cache-Control", "s-maxage=60")], 0, 0),
+        ([("Cache-Control", "max-age=60, stale-if-error=30")], 30, None),
+        ([("Cache-Control", "s-maxage=60, stale-if-error=30")], 30, 0),
+        ([("Cache-Control", "max-age=60, stale-if-error=30, must-revalidate")], 0, 0),
+        ([("Cache-Control", "max-age=60, stale-if-error=x")], 0, None),
+        ([("Cache-Control", "max-age=60, stale-while-revalidate=30")], None, 30),
+        ([("Cache-Control", 'max-age=60, Stale-While-Revalidate="30"')], None, 30),
+        ([("Cache-Control", "s-maxage=60, stale-while-revalidate=30")], 0, 30),
+        ([("Cache-Control", "max-age=60, stale-while-revalidate=30, must-revalidate")], 0, 0),
+        ([("Cache-Control", "max-age=60, stale-while-revalidate=30, proxy-revalidate")], 0, 0),
+        ([("Cache-Control", "max-age=60, stale-while-revalidate=x")], None, 0),
+        ([("Cache-Control", "max-age=60, stale-while-revalidate=30, stale-if-error=9")], 9, 30),
+        ([("Cache-Control", f"max-age=60, stale-while-revalidate={'9' * 999}")], None, FOREVER),
+        ([(ACCEL, "60")], None, None),
+        ([(ACCEL, "60"), ("Cache-Control", "max-age=9, must-revalidate")], None, 0),
+        ([(ACCEL, "60"), ("Cache-Control", "No-Cache")], None, 0),
+        ([(ACCEL, "60"), ("Cache-Control", "stale-while-revalidate=30")], None, None),
+        ([(CDN, "max-age=60"), ("Cache-Control", "must-revalidate")], None, 0),
+        ([(CDN, "max-age=60, stale-if-error=30"), ("Cache-Control", "must-revalidate")], 30, 0),
+        ([(CDN, "max-age=60, stale-while-revalidate=30"), ("Cache-Control", "no-cache")], None, 30),
+        ([(CDN, "max-age=60, must-revalidate, stale-if-error=30")], 0, 0),
+        ([(CDN, "s-maxage=60")], 0, 0),
+        ([(SURROGATE, "max-age=60"), ("Cache-Control", "must-revalidate")], None, 0),
+        ([(SURROGATE, "max-age=60+30, stale-if-error=90")], 30, 30),
+        ([(SURROGATE, "max-age=60+30, stale-while-revalidate=90")], 30, 90),
+        ([(SURROGATE, "max-age=60+30, max-age=90+20")], 20, 20),
+        ([(SURROGATE, "max-age=60+x")], 0, 0),
+        ([(SURROGATE, "max-age=60+0")], 0, 0),
+        ([(SURROGATE, "max-age=60, stale-if-error=30")], 30, None),
+        ([(SURROGATE, "content=x"), ("Cache-Control", "max-age=60, stale-if-error=30")], 30, None),
     ],
 )
-def test_how_long_a_page_may_be_stale(headers: Headers, stale: int | None) -> None:
+def test_how_long_a_page_may_be_stale(
+    headers: Headers, stale: int | None, revalidate: int | None
+) -> None:
     verdict = judge(200, fields(headers), 300, NOW)
-    assert verdict == Freshness(60, stale)
+    assert verdict == Freshness(60, stale, revalidate)
 
 
 def test_directives() -> None:

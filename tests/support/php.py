@@ -112,6 +112,7 @@ def settings(directory: Path, php: PhpFpm, **changes: Any) -> dict[str, Any]:
         "canonical": "http://site.example",
         "lifetime": 300,
         "stale_if_error": 86400,
+        "stale_while_revalidate": 0,
         "render": [],
         "sitemaps": [],
         "concurrency": 4,
@@ -127,15 +128,20 @@ def settings(directory: Path, php: PhpFpm, **changes: Any) -> dict[str, Any]:
     }
 
 
-TOLD = ("canonical", "lifetime", "concurrency", "timeout", "hints", "purge", "microcache")
+TOLD = (
+    *("canonical", "lifetime", "stale_while_revalidate", "concurrency", "timeout"),
+    *("hints", "purge", "microcache"),
+)
 """What the agent is told of `php`, too."""
 
 
 @contextmanager
-def kept_site(web: Web, php: PhpFpm, **more: Any) -> Iterator[Site]:
+def kept_site(
+    web: Web, php: PhpFpm, own: Mapping[str, Any] | None = None, **more: Any
+) -> Iterator[Site]:
     """Start a site as `site_with`, and an agent that keeps it, with what the role would write."""
-    own = {key: os.fspath(web.directory / f"{key}.sock") for key in ("hints", "purge")}
-    site = site_with(web, php, own=own, **more)
+    sockets = {key: os.fspath(web.directory / f"{key}.sock") for key in ("hints", "purge")}
+    site = site_with(web, php, own={**sockets, **(own or {})}, **more)
     table = {
         **{"name": site.name, "root": os.fspath(site.root), "origin": os.fspath(site.origin)},
         **{key: site.settings[key] for key in ("index", "from_memory", "default_type")},
@@ -145,7 +151,7 @@ def kept_site(web: Web, php: PhpFpm, **more: Any) -> Iterator[Site]:
     }
     agent = Agent(web.directory, {"store": f"memcached://{web.store.socket}"}, [table])
     agent.start()
-    for path in own.values():
+    for path in sockets.values():
         # As the unit of the sockets has it for nginx.
         Path(path).chmod(0o666)
     try:

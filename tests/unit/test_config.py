@@ -237,6 +237,7 @@ def test_a_site_with_php_has_a_table_of_its_own() -> None:
         ("canonical", "https://a\r\nX: y", "expected https://HOST or http://HOST"),
         ("lifetime", 0, "expected a number of seconds, 1 to a year"),
         ("stale_if_error", -1, "expected a number of seconds, 0 to a year"),
+        ("stale_while_revalidate", -1, "expected a number of seconds, 0 to a year"),
         ("render", ["blog"], "expected the path of a URL"),
         ("render", ["/blog?page=2"], "expected the path of a URL"),
         ("sitemaps", "/sitemap.xml", "expected a list of URL paths"),

@@ -13,11 +13,15 @@ names = (
     .filter(lambda name: name.lower() not in NOT_SAID)
 )
 values = st.binary().filter(lambda value: not {0, 10, 13} & set(value))
+seconds = st.integers(0, 2**36)
+times: st.SearchStrategy[dict[str, int]] = st.just({}) | st.fixed_dictionaries(
+    {"rendered": seconds}, optional={"lifetime": seconds}
+)
 heads = st.builds(
-    Head,
+    lambda times, **more: Head(**times, **more),
+    times,
     status=st.integers(200, 599),
     fields=st.lists(st.tuples(names, values)).map(tuple),
-    rendered=st.none() | st.integers(0, 2**36),
     mtime_ns=st.none() | st.integers(-(2**80), 2**80),
 )
 
@@ -35,10 +39,11 @@ def test_what_is_read_is_what_would_be_written(data: bytes) -> None:
 
 def test_the_format() -> None:
     fields = ((b"Content-Type", b"text/html"), (b"Link", b"</a>; rel=x"), (b"Link", b"\xff: "))
-    assert encode_head(Head(404, fields, 1795975439, -1)) == (
+    assert encode_head(Head(404, fields, 1795975439, mtime_ns=-1)) == (
         b"1 404 1795975439 -1.999999999\nContent-Type:text/html\nLink:</a>; rel=x\nLink:\xff: \n"
     )
     assert encode_head(Head()) == b"1 200 - -\n"
+    assert encode_head(Head(rendered=1795975439, lifetime=60)) == b"1 200 1795975439+60 -\n"
     assert encode_head(Head(mtime_ns=0)) == b"1 200 - 0.000000000\n"
     assert encode_head(Head(mtime_ns=2**32 * 10**9 + 5)) == b"1 200 - 4294967296.000000005\n"
 
@@ -46,6 +51,8 @@ def test_the_format() -> None:
 @pytest.mark.parametrize(
     "head",
     [
+        Head(lifetime=60),
+        Head(rendered=1, lifetime=-1),
         Head(fields=((b"X", b"a\r\nSet-Cookie: b"),)),
         Head(fields=((b"X", b"a\nY:b"),)),
         Head(fields=((b"X", b"a\rb"),)),

@@ -146,6 +146,7 @@ def test_good_settings_have_no_problems() -> None:
         ("lifetime", 0),
         ("lifetime", "long"),
         ("stale_if_error", -1),
+        ("stale_while_revalidate", -1),
         ("concurrency", 0),
         ("timeout", 0),
         ("max_pages", 0),

@@ -9,13 +9,14 @@ head whose flags are others belonged to another page, and is not used. One with 
 The value is text, made to be taken apart with few string operations: one line of fixed fields, then
 a line for each header field, which no value can break (RFC 9110, section 5.5: no CR, LF, NUL).
 
-    1 200 1795975439 -
+    1 200 1795975439+60 -
     Content-Type:text/html; charset=utf-8
     Cache-Control:max-age=60
 
-Version of the format, status, time of rendering, modification time; `-` where there is none. The
-latter has its seconds before the point, rounded down, so that they can be read without the rest:
-nanoseconds are more than a double, which is Lua's number, can hold.
+Version of the format, status, time of rendering, modification time; `-` where there is none. Behind
+the time of rendering stands for how many seconds the page is fresh, where it stays for longer. The
+modification time has its seconds before the point, rounded down, so that they can be read without
+the rest: nanoseconds are more than a double, which is Lua's number, can hold.
 """
 
 import re
@@ -41,7 +42,8 @@ _TOKEN = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 """What a name may be (RFC 9110, section 5.6.2)."""
 
 _HEAD = re.compile(
-    rb"1 ([2-5][0-9]{2}) (-|0|[1-9][0-9]{0,11}) (?:-|(0|-?[1-9][0-9]{0,18})\.([0-9]{9}))\n"
+    rb"1 ([2-5][0-9]{2}) (?:-|(0|[1-9][0-9]{0,11})(?:\+(0|[1-9][0-9]{0,11}))?)"
+    rb" (?:-|(0|-?[1-9][0-9]{0,18})\.([0-9]{9}))\n"
     rb"((?:" + _TOKEN + rb":[^\r\n\0]*\n)*)"
 )
 
@@ -55,6 +57,8 @@ class Head(msgspec.Struct, frozen=True):
     """Header fields in their order, names and values as they were sent."""
     rendered: int | None = None
     """When the application answered, in seconds since the epoch, for Age; None: of a file."""
+    lifetime: int | None = None
+    """For how many seconds after `rendered` it is fresh; None: as long as it is there."""
     mtime_ns: int | None = None
     """Modification time of the file in nanoseconds since the epoch; None: the page has it."""
 
@@ -62,6 +66,8 @@ class Head(msgspec.Struct, frozen=True):
 def encode_head(head: Head) -> bytes:
     """Return the value of the item that is `head`; raises MemfisError for what none can say."""
     rendered = b"-" if head.rendered is None else b"%d" % head.rendered
+    if head.lifetime is not None:
+        rendered += b"+%d" % head.lifetime
     mtime = b"-" if head.mtime_ns is None else b"%d.%09d" % divmod(head.mtime_ns, 10**9)
     lines = b"".join([b"%b:%b\n" % field for field in head.fields])
     data = b"1 %d %b %b\n%b" % (head.status, rendered, mtime, lines)
@@ -80,7 +86,7 @@ def decode_head(data: bytes) -> Head | None:
     found = _HEAD.fullmatch(data)
     if found is None:
         return None
-    status, rendered, seconds, nanoseconds, lines = found.groups()
+    status, rendered, lifetime, seconds, nanoseconds, lines = found.groups()
     fields = []
     for line in lines.split(b"\n")[:-1]:
         name, _, value = line.partition(b":")
@@ -90,6 +96,7 @@ def decode_head(data: bytes) -> Head | None:
     return Head(
         int(status),
         tuple(fields),
-        None if rendered == b"-" else int(rendered),
+        None if rendered is None else int(rendered),
+        None if lifetime is None else int(lifetime),
         None if seconds is None else int(seconds) * 10**9 + int(nanoseconds),
     )

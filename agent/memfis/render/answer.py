@@ -40,12 +40,19 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def make_answer(
-    status: int, fields: Fields, own: Fields, page: Page, size: int, is_page: bool
+    status: int,
+    fields: Fields,
+    own: Fields,
+    page: Page,
+    size: int,
+    *,
+    is_page: bool,
+    lifetime: int | None,
 ) -> Answer | Refusal:
     """Return what is kept of an answer whose body of `size` bytes became `page`, or why nothing is.
 
     `own`: the fields that nginx adds to every answer of the site, and so to one from memory too;
-    `is_page`: see `Answer`.
+    `is_page`: see `Answer`; `lifetime`: how many seconds it is fresh, if it is kept for longer.
     """
     encodings = [each.lower() for each in values(fields, "content-encoding")]
     if any(each != "identity" for each in encodings):
@@ -63,7 +70,7 @@ def make_answer(
     if status == 200 and not values(fields, "etag"):
         said.append((b"ETag", content_etag(page.flags, size)))
     try:
-        head = encode_head(Head(status, tuple(said), rendered=int(time.time())))
+        head = encode_head(Head(status, tuple(said), int(time.time()), lifetime))
     except MemfisError:
         return Refusal("header that cannot be said again")
     if len(head) > LONGEST:

@@ -60,7 +60,7 @@ class Expiring:
         if asked or shelf.is_kept(path):
             if page.retry <= moment:
                 shelf.renew(path, Priority.REFRESH if asked else Priority.KEPT)
-        elif page.fresh <= moment and not troubled:
+        elif page.fresh + page.revalidate <= moment and not troubled:
             shelf.pages.discard(path)
             shelf.records.remove([path])  # it was prolonged, and nobody asks for it
             return
@@ -69,6 +69,7 @@ class Expiring:
             if longer > ttl:
                 shelf.records.extend([path], longer)
                 ttl = longer
-        soon = moment + max(1.0, ttl / 2)
+        left = min(ttl, page.fresh - moment) if page.fresh > moment else ttl
+        soon = moment + max(1.0, left / 2)
         due = min(soon, page.retry + 0.01) if page.retry > moment else soon
         shelf.pages.schedule(path, due)

@@ -13,7 +13,7 @@ from memfis.render.fetch import Origin, OriginAnswer, OriginError
 from memfis.render.paths import is_file, obstacle
 from memfis.render.queue import Job, Priority
 from memfis.render.reproducible import check
-from memfis.render.rules import Fields, Refusal, judge, values
+from memfis.render.rules import Fields, Freshness, Refusal, judge, values
 from memfis.render.shelf import HOLD, Shelf, now
 from memfis.render.trouble import Trouble
 from memfis.render.whole import Wholeness
@@ -125,15 +125,35 @@ class PageRenderer:
         if is_file(site, path):  # since it was asked for
             shelf.refuse(path, Refusal("a file on disk"))
             return
+        verdict = self._bounded(verdict)
         beside = None
         if site.has_heads:
-            is_page = refusal is None and answer.status == 200
-            made = make_answer(answer.status, answer.fields, own, page, len(answer.body), is_page)
+            made = make_answer(
+                answer.status,
+                answer.fields,
+                own,
+                page,
+                len(answer.body),
+                # memcached_pass cannot tell what is fresh.
+                is_page=refusal is None and answer.status == 200 and not verdict.revalidate,
+                lifetime=verdict.lifetime if verdict.revalidate else None,
+            )
             if isinstance(made, Refusal):
                 shelf.refuse(path, made)
                 return
             beside = made
         shelf.put(path, page, len(answer.body), verdict, beside)
+
+    def _bounded(self, freshness: Freshness) -> Freshness:
+        """Return `freshness` with how long the page stays while it is rendered again.
+
+        Only the reader in Lua can tell what is stale, and it has to tell us.
+        """
+        if not (self._site.has_heads and self._php.hints):
+            return freshness._replace(revalidate=0)
+        if freshness.revalidate is None:
+            return freshness._replace(revalidate=self._php.stale_while_revalidate)
+        return freshness
 
     def _failed(self, path: bytes, why: str, *, surely: bool) -> None:
         """Note that the backend failed at `path`: an old page stays for a while."""

@@ -25,6 +25,8 @@ class RenderedPage(msgspec.Struct, gc=False):
     """When its record was written."""
     rendered: float
     """When it was rendered, or before."""
+    revalidate: float = 0.0
+    """Seconds after it was fresh for which it may be shown while it is rendered again."""
     due: float = 0.0
     """When it is checked: is it asked for, does it expire?"""
     again: bool = False

@@ -9,7 +9,7 @@ from memfis.errors import StoreError
 from memfis.layout.records import Entry
 from memfis.render.pages import RenderedPage
 from memfis.render.paths import is_file
-from memfis.render.records import NO_STALE, SLICE
+from memfis.render.records import NO_STALE, REVALIDATE, SLICE
 from memfis.render.shelf import RETRY, Shelf, now
 from memfis.settings.values import PhpSettings, Site
 
@@ -99,13 +99,15 @@ class Reconciliation:
     def _adopt(self, path: bytes, entry: Entry, ttl: int) -> None:
         """Put a page on the shelf that an earlier agent rendered."""
         moment = now()
-        fresh = moment + max(ttl, 0)
+        extended = entry.extended or {}
+        revalidate = int(extended.get(REVALIDATE, 0))
+        fresh = moment + max(ttl, 0) - revalidate
         stale = fresh
         rendered = min(moment, moment - (time.time() - entry.mtime_ns / 10**9))
-        if NO_STALE not in (entry.extended or {}):
+        if NO_STALE not in extended:
             stale = max(fresh, rendered + self._php.lifetime + self._php.stale_if_error)
-        page = RenderedPage(entry, fresh, stale, moment, rendered)
-        self._shelf.pages.add(path, page, moment + max(0, ttl) / 4)
+        page = RenderedPage(entry, fresh, stale, moment, rendered, revalidate)
+        self._shelf.pages.add(path, page, moment + max(0.0, fresh - moment) / 4)
 
     def _record_again(self, paths: Sequence[bytes], began: float) -> None:
         """Record pages on the shelf whose record went, with its directory, before `began`."""

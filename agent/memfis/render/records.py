@@ -21,6 +21,9 @@ from memfis.store import Item, Store, Visit
 NO_STALE = "memfis.no-stale"
 """Extended attribute of a page that may not be shown when it is expired, whatever happens."""
 
+REVALIDATE = "memfis.stale-while-revalidate"
+"""Extended attribute of a page that stays for so many seconds after it was fresh."""
+
 SLICE = 500
 """Pages that are dealt with before other things may happen."""
 
@@ -42,8 +45,17 @@ class Records:
         """Return the key of the page at `path`."""
         return page_key(self._site.name, path)
 
-    def entry(self, path: bytes, flags: int, size: int, *, now: float, stale: bool) -> Entry:
-        """Return the record of a page of `size` bytes of content, rendered `now`."""
+    def entry(
+        self, path: bytes, flags: int, size: int, *, now: float, stale: bool, revalidate: int = 0
+    ) -> Entry:
+        """Return the record of a page of `size` bytes of content, rendered `now`.
+
+        `stale`: it may be shown while PHP is in trouble; `revalidate`: seconds that it may be shown
+        after it was fresh.
+        """
+        extended = {} if stale else {NO_STALE: ""}
+        if revalidate:
+            extended[REVALIDATE] = str(revalidate)
         return Entry(
             "/" + split(path)[1].decode("latin-1"),
             stat.S_IFREG | 0o644,
@@ -51,7 +63,7 @@ class Records:
             int(now * 10**9),
             flags=flags,
             origin="rendered",
-            extended=None if stale else {NO_STALE: ""},
+            extended=extended or None,
         )
 
     def record(self, path: bytes, entry: Entry) -> None:

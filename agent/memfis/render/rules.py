@@ -41,7 +41,12 @@ class Freshness(NamedTuple):
     """It is fresh so long."""
     stale: int | None
     """So long after that it may stay while its origin is in trouble; None: as the site says."""
+    revalidate: int | None = None
+    """So long after that it may stay while it is rendered again; None: as the site says."""
 
+
+_STRICT = ("must-revalidate", "proxy-revalidate", "s-maxage", "no-cache", "no-store", "private")
+"""Directives of Cache-Control that forbid to keep an answer, or to send a stale one (RFC 9111)."""
 
 _DIRECTIVE = re.compile(
     r"""[ \t]*
@@ -104,12 +109,18 @@ def judge(
     if varying:
         return Refusal("Vary", ", ".join(varying)[:200])
     age = _age(fields, now)
-    return (
+    verdict = (
         _by_accel_expires(fields, now)
         or _by_cdn_cache_control(fields, default, age)
         or _by_surrogate_control(fields, age)
         or _by_cache_control(fields, default, now, age)
     )
+    if isinstance(verdict, Freshness) and verdict.revalidate is None:
+        # What decides does not mention it, so what else is said to caches counts.
+        said = ", ".join(values(fields, "cache-control")).lower()
+        if any(word in said for word in _STRICT):
+            return verdict._replace(revalidate=0)
+    return verdict
 
 
 def _by_accel_expires(fields: Fields, now: float) -> Freshness | Refusal | None:
@@ -138,7 +149,7 @@ def _by_cdn_cache_control(fields: Fields, default: int, age: float) -> Freshness
         return None
     told = _told_lifetime(control)
     lifetime = default if told is None else told
-    return _forbidden("CDN-Cache-Control", control) or _fresh(lifetime - age, _stale(control))
+    return _forbidden("CDN-Cache-Control", control) or _fresh(lifetime - age, *_stale(control))
 
 
 def _by_surrogate_control(fields: Fields, age: float) -> Freshness | Refusal | None:
@@ -158,7 +169,11 @@ def _by_surrogate_control(fields: Fields, age: float) -> Freshness | Refusal | N
     parts = [(each or "").partition("+") for each in control["max-age"]]
     lifetime = min(_seconds(fresh) for fresh, _, _ in parts)
     extensions = [_seconds(stale) for _, plus, stale in parts if plus]
-    return _fresh(lifetime - age, min(extensions) if extensions else _stale(control))
+    on_error, revalidating = _stale(control)
+    if extensions:
+        on_error = min(extensions)
+        revalidating = min(extensions) if revalidating is None else revalidating
+    return _fresh(lifetime - age, on_error, revalidating)
 
 
 def _by_cache_control(fields: Fields, default: int, now: float, age: float) -> Freshness | Refusal:
@@ -175,7 +190,7 @@ def _by_cache_control(fields: Fields, default: int, now: float, age: float) -> F
         return Refusal("Pragma: no-cache")
     told = _told_lifetime(control)
     lifetime = _until_expires(fields, default, now) if told is None else told
-    return _fresh(lifetime - age, _stale(control))
+    return _fresh(lifetime - age, *_stale(control))
 
 
 def _forbidden(field: str, control: dict[str, list[str | None]]) -> Refusal | None:
@@ -186,11 +201,13 @@ def _forbidden(field: str, control: dict[str, list[str | None]]) -> Refusal | No
     return None
 
 
-def _fresh(lifetime: float, stale: int | None) -> Freshness | Refusal:
+def _fresh(
+    lifetime: float, stale: int | None, revalidate: int | None = None
+) -> Freshness | Refusal:
     """Return the verdict for an answer that is fresh for `lifetime` seconds from now."""
     if lifetime < 1:
         return Refusal("expired")
-    return Freshness(min(int(lifetime), FOREVER), stale)
+    return Freshness(min(int(lifetime), FOREVER), stale, revalidate)
 
 
 def _list(lines: Iterable[str]) -> list[str]:
@@ -253,10 +270,16 @@ def _age(fields: Fields, now: float) -> float:
     return max(apparent, _seconds(told[0]) if told else 0)
 
 
-def _stale(control: dict[str, list[str | None]]) -> int | None:
-    """Return how long the page may be stale on errors (RFC 9111, 4.2.4; RFC 5861, section 4)."""
+def _stale(control: dict[str, list[str | None]]) -> tuple[int | None, int | None]:
+    """Return how long the page may be stale on errors, and while it is rendered again.
+
+    RFC 9111, section 4.2.4; RFC 5861, sections 4 and 3.
+    """
     if "must-revalidate" in control or "proxy-revalidate" in control:
-        return 0
-    if "stale-if-error" in control:
-        return min(map(_seconds, control["stale-if-error"]))
-    return 0 if "s-maxage" in control else None
+        return 0, 0
+    unsaid = 0 if "s-maxage" in control else None
+    on_error, revalidating = (
+        min(map(_seconds, control[name])) if name in control else unsaid
+        for name in ("stale-if-error", "stale-while-revalidate")
+    )
+    return on_error, revalidating

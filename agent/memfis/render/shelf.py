@@ -178,7 +178,8 @@ class Shelf:
             new.entry, new.recorded = old.entry, old.recorded
         else:
             self.records.record(path, new.entry)
-        self.records.write(path, page, freshness.lifetime, answer)
+        ttl = freshness.lifetime + (freshness.revalidate or 0)
+        self.records.write(path, page, ttl, answer)
         self._refused.pop(path, None)
         self.pages.add(path, new, moment + check_after(freshness.lifetime))
         self.figures.renders += 1
@@ -189,9 +190,12 @@ class Shelf:
         self, path: bytes, flags: int, size: int, freshness: Freshness, moment: float
     ) -> RenderedPage:
         stale = self._php.stale_if_error if freshness.stale is None else freshness.stale
-        entry = self.records.entry(path, flags, size, now=time.time(), stale=stale > 0)
+        revalidate = freshness.revalidate or 0
+        entry = self.records.entry(
+            path, flags, size, now=time.time(), stale=stale > 0, revalidate=revalidate
+        )
         fresh = moment + freshness.lifetime
-        return RenderedPage(entry, fresh, fresh + stale, moment, moment)
+        return RenderedPage(entry, fresh, fresh + stale, moment, moment, revalidate)
 
     def make_way(self, path: bytes) -> None:
         """Take the page away; if there is a file now, its own page is written at once, if any.

@@ -191,6 +191,15 @@ PHP = Table(
             86400,
             read_by=BY_NGINX | BY_AGENT,
         ),
+        Setting(
+            "stale_while_revalidate",
+            Integer("a number of seconds, 0 to a year", 0, YEAR),
+            "seconds that an old page is shown while it is rendered again, when it says nothing"
+            " of that itself (`from_memory: lua`)",
+            0,
+            read_by=BY_AGENT,
+            since="0.2.0",
+        ),
         Setting("render", _URLS, "paths that are always kept in memory", [], read_by=BY_AGENT),
         Setting(
             "sitemaps",

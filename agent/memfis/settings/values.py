@@ -35,6 +35,7 @@ class PhpSettings(msgspec.Struct, frozen=True, kw_only=True):
     """Scheme, host and port that pages are rendered for."""
     lifetime: int = _default(PHP, "lifetime")
     stale_if_error: int = _default(PHP, "stale_if_error")
+    stale_while_revalidate: int = _default(PHP, "stale_while_revalidate")
     render: tuple[str, ...] = ()
     sitemaps: tuple[str, ...] = ()
     concurrency: int = _default(PHP, "concurrency")
