@@ -25,7 +25,7 @@ def browser(host):
     return Plain(host)
 
 
-@pytest.mark.parametrize("path", ["/", "/feed/", "/wp-json/", "/wp-sitemap.xml"])
+@pytest.mark.parametrize("path", ["/", "/feed/", "/comments/feed/", "/wp-sitemap.xml"])
 def test_what_php_says_is_said_from_memory(browser, eventually, path):
     answer = browser.get(path)
     assert (answer.status, answer.source) == (200, "FALLBACK")
