@@ -11,7 +11,7 @@ from memfis.settings.declare import Table, variable
 from memfis.settings.gateway import BUCKET, CONNECTION, GATEWAY
 from memfis.settings.kinds import Choice, Flag, Integer, ListOf, Text
 from memfis.settings.mount import MOUNT
-from memfis.settings.site import DEFAULT_FROM_MEMORY, FROM_MEMORY, MAX_PAGE, SITE
+from memfis.settings.site import FROM_MEMORY, MAX_PAGE, SITE
 from memfis.settings.site_parts import PROXIES
 
 RUN_DIRECTORY = "/run/memfis"
@@ -68,9 +68,10 @@ HOST = Table(
         ),
         _play(
             "from_memory",
-            FROM_MEMORY,
-            DEFAULT_FROM_MEMORY,
-            "what takes pages from memory in nginx, see `from_memory` of a site",
+            Choice((*FROM_MEMORY.words, ""), FROM_MEMORY.false),
+            "",
+            "what takes pages from memory in nginx, see `from_memory` of a site; empty: `lua`, or"
+            " `memcached_pass` where nginx has no Lua module and apt offers none",
         ),
         _play(
             "first_level",

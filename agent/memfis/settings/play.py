@@ -119,7 +119,7 @@ def _misspelt(names: Sequence[str]) -> Iterator[str]:
 
 def _together(values: Mapping[str, Any], host: Mapping[str, Any]) -> Iterator[str]:
     """Yield what does not go together in `values`, the variables as programs get them."""
-    reader, mounts = values["memfis_from_memory"], values["memfis_mounts"]
+    reader, mounts = values["memfis_from_memory"] or "lua", values["memfis_mounts"]
     sites = [{"from_memory": reader, **site} for site in values["memfis_sites"]]
     yield from _pools(sites, own_pool=values["memfis_php"])
     yield from defaults_twice(sites, ["80"], ["443"], "memfis_sites")
