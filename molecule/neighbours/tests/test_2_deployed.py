@@ -24,6 +24,14 @@ def test_every_site_is_in_memory(host, fetch, first):
     assert [site["problems"] for site in checked["sites"]] == [[], []]
 
 
+def test_nginx_without_its_lua_module(host, first):
+    """Nobody has asked for it, so pages are read without."""
+    assert "load_module" not in host.check_output("nginx -T")
+    read_by = [f"{site}/  HIT  1 page, read by memcached_pass" for site in SITES]
+    said = host.check_output("memfis check")
+    assert all(f"http://{line}" in said for line in read_by), said
+
+
 def test_umask(host, first):
     """Others than root can use what was made."""
     for user in ("nobody", "memfis"):
