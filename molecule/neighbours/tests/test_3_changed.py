@@ -73,4 +73,6 @@ def test_nginx_conf_as_it_came(host, fetch, play):
     assert host.file(f"/etc/nginx/sites-enabled/memfis-{NAME}.conf").is_symlink
     assert host.file("/run/memfis-store/memcached.sock").group == "www-data"
     assert fetch(NAME)[0] == "HIT"
+    # It loads the modules that are installed, as Debian's does.
+    assert f"http://{NAME}/  HIT  1 page, read by lua" in host.check_output("memfis check")
     assert "[warn]" not in host.run("nginx -t").stderr
