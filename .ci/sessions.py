@@ -41,8 +41,8 @@ SHORTER = {
 SESSIONS: dict[str, list[str]] = {session: [] for session in nox.options.sessions} | {
     session: ["--", "short"] for session in IN_SHORT
 }
-# So that no long one is left over for the end.
-SHORT_ONES = ("first_run", "lint")
+# They begin first, so that none is left over for the end.
+LONG_ONES = ("hosts", "tests", "upgrade", "php", "couchbase")
 # What runs only those tests of a session again that failed.
 FAILED = ("--", "--last-failed", "--last-failed-no-failures=none", "-n", "0")
 AGAIN = {session: [*FAILED] for session in ("tests", "lua", "histories")}
@@ -150,7 +150,7 @@ def main() -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stopped)
     with ThreadPoolExecutor(AT_A_TIME) as pool:
-        list(pool.map(run, sorted(SESSIONS, key=lambda session: session in SHORT_ONES)))
+        list(pool.map(run, sorted(SESSIONS, key=lambda session: session not in LONG_ONES)))
     assert results.keys() == SESSIONS.keys()
     for session in AGAIN:
         if results[session].startswith("FAILED"):
