@@ -559,6 +559,7 @@ def test_files_of_the_cache_can_be_removed_by_the_directorys_group(web: Web, php
     if user is not None:
         os.chown(directory, user.pw_uid, 12345)
     site = site_with(web, php)
+    early()
     site.get("/page")
     found = cached(site, "/page")
     assert found.exists()
