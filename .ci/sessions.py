@@ -30,19 +30,19 @@ import noxfile  # noqa: E402, F401  # it says which sessions there are
 # What has no time here is for who changes what it tests: `./check -s matrix`, `./check -s pythons`.
 IN_SHORT = ("lua", "gateway", "couchbase", "php", "upgrade")
 # Fewer random requests and histories than `./check` makes, some of the interruptions, and no plays
-# that remove a gateway, and a host with PHP.
+# that remove a gateway and a host with PHP, or that go back to the settings before.
 SHORTER = {
-    "MEMFIS_REQUESTS": "3000",
-    "MEMFIS_PARITY": "300",
-    "MEMFIS_HISTORIES": "50",
-    "MEMFIS_INTERRUPTED_EVERY": "5",
-    "PYTEST_ADDOPTS": "-k 'not test_zzz_gateway and not test_zzz_php'",
+    "MEMFIS_REQUESTS": "2000",
+    "MEMFIS_PARITY": "200",
+    "MEMFIS_HISTORIES": "40",
+    "MEMFIS_INTERRUPTED_EVERY": "8",
+    "PYTEST_ADDOPTS": "-k 'not test_zzz_gateway and not test_zzz_php and not test_zz_settings'",
 }
 SESSIONS: dict[str, list[str]] = {session: [] for session in nox.options.sessions} | {
     session: ["--", "short"] for session in IN_SHORT
 }
 # They begin first, so that none is left over for the end.
-LONG_ONES = ("hosts", "tests", "upgrade", "php", "couchbase")
+LONG_ONES = ("hosts", "tests", "upgrade", "php", "couchbase", "first_run")
 # What runs only those tests of a session again that failed.
 FAILED = ("--", "--last-failed", "--last-failed-no-failures=none", "-n", "0")
 AGAIN = {session: [*FAILED] for session in ("tests", "lua", "histories")}
