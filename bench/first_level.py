@@ -5,7 +5,8 @@
 hot     requests a second to pages of 10 KB at random, four times as many as nginx has room for, by
         Lua and by `memcached_pass`: most are misses of the first level
 memory  what a worker of nginx has in memory, in MiB without what is shared, after so many requests
-        to 2,000 pages of 100 KB at random: for who takes gzip, then for who takes none
+        to 2,000 pages of 100 KB at random for who takes gzip, then a tenth as many for who takes
+        none: each of these is unpacked, as a worker has no room for so many
 
 The pages are documentation's words, compressed as memfis stores them, but those of `hot`, which are
 stored as they are. Needs nginx with its Lua module, memcached and wrk.
@@ -132,10 +133,14 @@ def memory(_rounds: int, requests: int) -> Section:
     found = {}
     with served(pages) as (directory, nginx, sites):
         _, port = sites["lua"]
-        found["before"] = own_memory(nginx)
-        for name, header in (("gzip", "Accept-Encoding: gzip"), ("identity", "Accept: */*")):
+        wrk(directory, port, range(1), 1)
+        found["of one page"] = own_memory(nginx)
+        for name, header, wanted in (
+            ("gzip", "Accept-Encoding: gzip", requests),
+            ("identity", "Accept: */*", requests // 10),
+        ):
             asked = 0
-            while asked < requests:
+            while asked < wanted:
                 asked += wrk(directory, port, range(LARGE), SECONDS, header)[1]
                 found[name] = max(found.get(name, 0), own_memory(nginx))
     rows = [["MiB of a worker", ""], *([name, f"{mib:,.1f}"] for name, mib in found.items())]
