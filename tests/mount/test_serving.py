@@ -213,7 +213,7 @@ def test_links_are_served_by_their_own_name(root: Path, site: Site) -> None:
         assert site.get(path).status == 404, path
 
 
-@pytest.mark.skipif(READER != "lua", reason="the store has no validators")
+@pytest.mark.skipif(READER != "lua", reason="memcached_pass has no validators")
 def test_what_changed_is_not_said_to_be_the_same(root: Path, site: Site) -> None:
     """Also where size and time are as before."""
     page = root / "page.html"

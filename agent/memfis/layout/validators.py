@@ -30,11 +30,17 @@ def served_flags(entry: Entry) -> int:
     return entry.flags | NEEDS_HEAD if is_by_content(entry) else entry.flags
 
 
+def head_and_flags(entry: Entry) -> tuple[bytes, int]:
+    """Return the value of the head of the page of the file `entry`, and `served_flags`."""
+    if not is_by_content(entry):
+        return encode_time(entry.mtime_ns), entry.flags
+    head = Head(fields=((b"ETag", content_etag(entry.flags, entry.size)),))
+    return encode_head(head), entry.flags | NEEDS_HEAD
+
+
 def head_of_file(entry: Entry) -> bytes:
     """Return the value of the head of the page of the file `entry`."""
-    if not is_by_content(entry):
-        return encode_time(entry.mtime_ns)
-    return encode_head(Head(fields=((b"ETag", content_etag(entry.flags, entry.size)),)))
+    return head_and_flags(entry)[0]
 
 
 def is_ambiguous(entry: Entry, before: Entry | None) -> bool:

@@ -34,6 +34,8 @@ LISTING = 30.0
 """Seconds to wait until the store is free to list its keys."""
 
 _END = b"\r\n"
+_SET = b"ms %b %d F%d T%d q\r\n"
+_SET_SMALL = _SET + b"%b\r\n"
 _LIST = b"lru_crawler metadump hash\r\n"
 _REFUSALS = (b"SERVER_ERROR ", b"CLIENT_ERROR ", b"ERROR")
 _SPACES = bytes(range(0x21))
@@ -293,9 +295,7 @@ def _writes(items: Sequence[Item], ttl: int) -> list[bytes]:
         value = item.value
         size = len(value)
         if size < COPIED:
-            said = (item.key, size, item.flags, expires, value)
-            parts.append(b"ms %b %d F%d T%d q\r\n%b\r\n" % said)
+            parts.append(_SET_SMALL % (item.key, size, item.flags, expires, value))
         else:
-            line = b"ms %b %d F%d T%d q\r\n" % (item.key, size, item.flags, expires)
-            parts += (line, value, _END)
+            parts += (_SET % (item.key, size, item.flags, expires), value, _END)
     return parts

@@ -13,11 +13,10 @@ import msgspec
 from msgspec.structs import replace
 
 from memfis.errors import StoreRefusedError
-from memfis.layout.heads import encode_time
 from memfis.layout.keys import head_of, page_key
 from memfis.layout.pages import NO_PAGE, Page, make_page
 from memfis.layout.records import Entry
-from memfis.layout.validators import head_of_file, is_ambiguous, is_by_content, served_flags
+from memfis.layout.validators import head_and_flags, is_ambiguous
 from memfis.store import Item
 from memfis.sync.difference import Difference, Removal, has_file_page, too_large
 from memfis.sync.options import Options
@@ -271,6 +270,4 @@ class Writer:
 
 def _head(page: bytes, entry: Entry) -> Item:
     """Return the head of the page of `entry` whose key is `page`."""
-    if is_by_content(entry):
-        return Item(head_of(page), head_of_file(entry), served_flags(entry))
-    return Item(head_of(page), encode_time(entry.mtime_ns), entry.flags)  # most: sooner
+    return Item(head_of(page), *head_and_flags(entry))

@@ -21,7 +21,7 @@ from memfis.layout.pages import (
     may_fit,
 )
 from memfis.layout.records import Entry, Log
-from memfis.layout.validators import head_of_file, served_flags
+from memfis.layout.validators import head_and_flags
 from memfis.settings.values import Site
 from memfis.store import Store, Value
 from memfis.verify.unfounded import Item, Unfounded
@@ -221,8 +221,8 @@ class _Verification:
             size=len(content),
             flags=page.flags & ~NEEDS_HEAD,
         )
-        flags = served_flags(entry)
-        right = page.flags == flags and head == Value(head_of_file(entry), flags)
+        value, flags = head_and_flags(entry)
+        right = page.flags == flags and head == Value(value, flags)
         return None if right else "head"
 
 
