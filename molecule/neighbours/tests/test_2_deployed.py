@@ -24,12 +24,21 @@ def test_every_site_is_in_memory(host, fetch, first):
     assert [site["problems"] for site in checked["sites"]] == [[], []]
 
 
-def test_nginx_without_its_lua_module(host, first):
-    """Nobody has asked for it, so pages are read without."""
+def test_nginx_without_its_lua_module(host, play, first):
+    """Nobody has asked for it, so pages are read without; who asks is told, and nothing changes."""
+    assert not host.package("libnginx-mod-http-lua").is_installed
     assert "load_module" not in host.check_output("nginx -T")
     read_by = [f"{site}/  HIT  1 page, read by memcached_pass" for site in SITES]
     said = host.check_output("memfis check")
     assert all(f"http://{line}" in said for line in read_by), said
+    done = play(memfis_from_memory="lua")
+    assert done.returncode != 0
+    assert (
+        "from_memory: 'lua': apt has no libnginx-mod-http-lua for the nginx of neighbours.memfis"
+        " (Package 'libnginx-mod-http-lua' has no installation candidate); write memcached_pass, or"
+        " install the distribution's nginx"
+    ) in told(done)
+    assert host.check_output("memfis check") == said
 
 
 def test_umask(host, first):

@@ -65,6 +65,12 @@ def test_nginx_conf_that_takes_no_sites(host, play):
 
 def test_nginx_conf_as_it_came(host, fetch, play):
     """The user and the directory that Debian has: sites move, and what was made for the other."""
+    host.check_output("rm /etc/apt/preferences.d/no-lua")
+    host.check_output("apt-get install --yes --no-install-recommends libnginx-mod-http-lua")
+    # It is there, and not loaded.
+    done = play(QUICK, memfis_from_memory="lua")
+    assert done.returncode != 0
+    assert "from_memory: 'lua': nginx does not load its Lua module: install" in told(done)
     host.check_output("cp /root/nginx.conf %s", CONF)
     # What home.example.org has may be read by nobody else.
     done = play(QUICK, memfis_sites=[{"server_names": [NAME], "root": "/srv/www/docs"}])
