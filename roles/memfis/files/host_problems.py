@@ -4,6 +4,7 @@ host_problems.py WANTED: a JSON document, most of it made by agent/memfis/settin
 one with `problems`, for which the play ends, and `remarks`: a line for each.
 """
 
+import contextlib
 import errno
 import grp
 import json
@@ -202,17 +203,24 @@ def listeners(port):
 
 def holder(inode):
     """Return the name of a program that has the socket `inode`, and its process and unit."""
-    for descriptor in Path("/proc").glob("[0-9]*/fd/*"):
+    for process in filter(str.isdigit, os.listdir("/proc")):
+        directory = Path("/proc", process)
         try:
-            if os.readlink(descriptor) != f"socket:[{inode}]":
+            if f"socket:[{inode}]" not in opened(directory / "fd"):
                 continue
-            process = descriptor.parents[1]
-            name = (process / "comm").read_text().strip()
-            unit = re.search(r"/([^/]+\.service)(?:/|$)", (process / "cgroup").read_text(), re.M)
+            name = (directory / "comm").read_text().strip()
+            unit = re.search(r"/([^/]+\.service)(?:/|$)", (directory / "cgroup").read_text(), re.M)
         except OSError:  # it has ended meanwhile
             continue
-        return name, f"process {process.name}" + (f", {unit[1]}" if unit else "")
+        return name, f"process {process}" + (f", {unit[1]}" if unit else "")
     return "", ""
+
+
+def opened(directory):
+    """Yield what the descriptors of a process lead to, from its `directory` of them in /proc."""
+    for descriptor in os.scandir(directory):
+        with contextlib.suppress(FileNotFoundError):  # it is closed meanwhile
+            yield os.readlink(descriptor)
 
 
 if __name__ == "__main__":
