@@ -1,14 +1,26 @@
 --- What nginx keeps of a page: its body, what is said beside it, and when it was right.
 
 local bit = require "bit"
+local ffi = require "ffi"
 local gzip = require "memfis.gzip"
 local heads = require "memfis.head"
 
 local _M = {}
 
 local NONE = "0" -- as no item has it: unless memcached is told to count none (-C)
+local NOTHING = { status = 200 } -- what a head says that is not there
 local NEEDS_HEAD = 1 -- in the client flags of a page (layout/pages.py)
-local LINE = "^(%d+) ([%d.]+) (%d+) (%d+) (%d+) ([01]) (%d+)\n()"
+
+-- What stands before an entry in memory that workers share; behind it both `cas`, the head, and the body.
+ffi.cdef [[
+typedef struct {
+    double counter, asked;
+    uint32_t flags, head_size;
+    uint8_t cas_size, head_cas_size, apart;
+} memfis_entry;
+]]
+local start = ffi.new("memfis_entry") -- nothing yields while it is used
+local START = ffi.sizeof(start)
 
 --- Return the entry of the items `page` and `head` (nil: there is none), as store.lua has them.
 --
@@ -16,60 +28,87 @@ local LINE = "^(%d+) ([%d.]+) (%d+) (%d+) (%d+) ([01]) (%d+)\n()"
 -- epoch. A page that is `apart` is a body of its own, which is nothing without its head. Returns nil and why,
 -- where the two make no answer.
 function _M.make(page, head, counter, asked)
-    local entry = { counter = counter, asked = asked, flags = page.flags, body = page.value }
-    entry.apart, entry.cas, entry.head_cas = page.apart, page.cas, head and head.cas or NONE
-    entry.status = 200
-    entry.packed = gzip.is_packed(page.flags)
-    entry.size = entry.packed and gzip.size(page.value) or #page.value
-    if not entry.size then
+    local value, flags = page.value, page.flags
+    local packed = gzip.is_packed(flags)
+    local size = packed and gzip.size(value) or #value
+    if not size then
         return nil, "damaged"
     end
     -- A head that has other flags belongs to a page that was here before, or is not yet.
-    local parsed = head and head.flags == page.flags and heads.parse(head.value)
-    if parsed and (parsed.status == 200 or page.apart) then
-        entry.head, entry.status = head.value, parsed.status
-        entry.fields, entry.rendered = parsed.fields, parsed.rendered
-        entry.fresh_until = parsed.lifetime and parsed.rendered + parsed.lifetime
-        if parsed.etag then
-            entry.etag = parsed.etag
-            entry.weak_etag = entry.etag:find("^W/") and entry.etag or "W/" .. entry.etag
-        elseif parsed.modified then
-            -- As ngx_http_set_etag has it.
-            entry.etag = ("\"%x-%x\""):format(parsed.modified, entry.size)
-            entry.weak_etag = "W/" .. entry.etag
-            entry.modified = ngx.http_time(parsed.modified)
+    local parsed = head and head.flags == flags and heads.parse(head.value)
+    if not parsed or parsed.status ~= 200 and not page.apart then
+        if page.apart or bit.band(flags, NEEDS_HEAD) ~= 0 then
+            return nil, "headless"
         end
-    elseif page.apart or bit.band(page.flags, NEEDS_HEAD) ~= 0 then
-        return nil, "headless"
+        parsed = NOTHING
     end
-    return entry
+    local etag, modified = parsed.etag, nil
+    if parsed.modified and not etag then
+        -- As ngx_http_set_etag has it.
+        etag = ("\"%x-%x\""):format(parsed.modified, size)
+        modified = ngx.http_time(parsed.modified)
+    end
+    -- All at once, as a table that grows is made anew.
+    return {
+        counter = counter,
+        asked = asked,
+        flags = flags,
+        cas = page.cas,
+        head_cas = head and head.cas or NONE,
+        apart = page.apart,
+        body = value,
+        size = size,
+        packed = packed,
+        head = parsed ~= NOTHING and head.value or nil,
+        status = parsed.status,
+        fields = parsed.fields,
+        rendered = parsed.rendered,
+        fresh_until = parsed.lifetime and parsed.rendered + parsed.lifetime,
+        etag = etag,
+        weak_etag = etag and (etag:sub(1, 2) == "W/" and etag or "W/" .. etag),
+        modified = modified,
+        -- By first_level.lua: the number of its counter, what the body is unpacked to, and whether only this
+        -- worker has it.
+        number = nil,
+        identity = nil,
+        unshared = nil,
+    }
 end
 
 --- Return `entry` as one string, for memory that workers share.
 function _M.encode(entry)
     local head = entry.head or ""
-    return ("%d %.3f %d %s %s %d %d\n"):format(entry.counter, entry.asked, entry.flags, entry.cas, entry.head_cas,
-        entry.apart and 1 or 0, #head) .. head .. entry.body
+    start.counter, start.asked, start.flags = entry.counter, entry.asked, entry.flags
+    start.apart = entry.apart and 1 or 0
+    start.cas_size, start.head_cas_size, start.head_size = #entry.cas, #entry.head_cas, #head
+    return ffi.string(start, START) .. entry.cas .. entry.head_cas .. head .. entry.body
 end
 
 --- Return the entry that `text` is, if it is one of `wanted`, a value of its counter; else nil.
 --
 -- `known`: an entry of before, which is taken, with what it was unpacked to, if it is the same.
 function _M.decode(text, wanted, known)
-    local counter, asked, flags, cas, head_cas, apart, length, place = text:match(LINE)
-    if tonumber(counter) ~= wanted then
+    if #text < START then
         return nil
-    elseif known and known.counter == wanted and cas ~= NONE and known.cas == cas and known.head_cas == head_cas
-            and known.flags == tonumber(flags) and (known.apart or false) == (apart == "1") then
-        known.asked = math.max(known.asked, tonumber(asked))
+    end
+    ffi.copy(start, text, START)
+    if start.counter ~= wanted then
+        return nil
+    end
+    local asked, flags, apart = start.asked, start.flags, start.apart == 1
+    local place = START + start.cas_size
+    local cas, head_cas = text:sub(START + 1, place), text:sub(place + 1, place + start.head_cas_size)
+    if known and known.counter == wanted and cas ~= NONE and known.cas == cas and known.head_cas == head_cas
+            and known.flags == flags and (known.apart or false) == apart then
+        known.asked = math.max(known.asked, asked)
         return known
     end
-    local page = { flags = tonumber(flags), cas = cas, value = text:sub(place + length), apart = apart == "1" }
-    local head
-    if length ~= "0" then
-        head = { flags = page.flags, cas = head_cas, value = text:sub(place, place + length - 1) }
+    place = place + start.head_cas_size
+    local head, body = nil, place + start.head_size
+    if start.head_size > 0 then
+        head = { flags = flags, cas = head_cas, value = text:sub(place + 1, body) }
     end
-    local entry = _M.make(page, head, wanted, tonumber(asked))
+    local entry = _M.make({ flags = flags, cas = cas, value = text:sub(body + 1), apart = apart }, head, wanted, asked)
     entry.head_cas = head_cas
     return entry
 end

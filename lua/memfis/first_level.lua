@@ -46,18 +46,19 @@ local function shared(key, counter, known)
     return nil
 end
 
-local function share(key, entry)
+--- Let all workers have `entry`; `known`: an entry of the same counter, which may be among those of another size.
+local function share(key, entry, known)
     local text = entries.encode(entry)
     local placed = false
     for _, class in ipairs(dicts) do
         if not placed and #text <= class.limit then
             placed = true
-            -- Where there is no room, the store is asked again.
-            local _, _, forced = class.dict:set(key, text)
+            local done, _, forced = class.dict:set(key, text)
+            entry.unshared = not done
             if forced then
                 figures.evicted(class.name)
             end
-        else
+        elseif known then
             class.dict:delete(key)
         end
     end
@@ -115,7 +116,7 @@ local function ask(address, key, counter, known, nowhere_else)
     end
     local entry, why = entries.make(page, head, counter or 0, asked)
     if entry and counter then
-        share(key, entry)
+        share(key, entry, known)
     end
     return entry, why
 end
@@ -151,13 +152,14 @@ local function together(address, key, counter, known, nowhere_else)
     local other = asking[name]
     if other then
         other.waiting = other.waiting + 1
+        other.done = other.done or semaphore.new()
         local done = other.done:wait(WAIT)
         if done and (other.entry or other.why) then
             return other.entry, other.why
         end
         return nil, done and "again" or "slow"
     end
-    local own = { done = semaphore.new(), waiting = 0 }
+    local own = { waiting = 0 }
     asking[name] = own
     local done, entry, why = pcall(alone, address, key, counter, known, nowhere_else)
     if done then
@@ -221,7 +223,10 @@ function _M.get(address, path, index, nowhere_else)
         end
         if entry then
             entry.number = number
-            kept:put(path, entry)
+            -- A worker keeps what is asked for again: most of what it kept at once would soon have to go.
+            if entry.unshared or entry == same then
+                kept:put(path, entry)
+            end
             return entry
         elseif AWAY[why] and nowhere_else and is_good_enough(same, counter) then
             return same

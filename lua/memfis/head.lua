@@ -9,7 +9,7 @@ for name in ([[connection keep-alive proxy-connection te trailer transfer-encodi
     NOT_SAID[name] = true
 end
 
-local LINE = "^1 ([2-5]%d%d) ([-+%d]+) (%S+)\n()"
+local LINE = "^1 ([2-5]%d%d) ([-+%d]+) (%-?%d*)(%.?)(%d*)\n()"
 local FIELD = "^([!#$%%&'*+%-.^_`|~0-9A-Za-z]+):([^\r\n%z]*)\n()"
 
 --- Return whole seconds since the epoch out of the text of a number; nil: it is none.
@@ -36,24 +36,24 @@ end
 -- `modified` (seconds since the epoch, rounded down, or nil), `etag` (or nil), and `fields`: all others, name
 -- and value by turns. The value of a name that is there more than once is a list.
 function _M.parse(data)
-    local status, rendered, modified, place = data:match(LINE)
+    local status, rendered, modified, point, fraction, place = data:match(LINE)
     if not status then
         return nil
     end
-    local head = { status = tonumber(status), fields = {} }
+    local head = { status = tonumber(status), rendered = nil, lifetime = nil, modified = nil, etag = nil, fields = {} }
     if rendered ~= "-" then
         head.rendered, head.lifetime = rendered_and_lifetime(rendered)
         if not head.rendered or head.rendered < 0 then
             return nil
         end
     end
-    if modified ~= "-" then
-        head.modified = seconds(modified:match("^(.+)%.%d%d%d%d%d%d%d%d%d$") or "")
+    if modified ~= "-" or point ~= "" then
+        head.modified = #fraction == 9 and seconds(modified)
         if not head.modified then
             return nil
         end
     end
-    local places = {}
+    local places = place <= #data and {}
     while place <= #data do
         local name, value, next = data:match(FIELD, place)
         if not name then

@@ -4,6 +4,7 @@ local _M = {}
 
 local IDLE = 60000 -- milliseconds that a connection is kept
 local KEPT = 32 -- connections for each worker
+local POOL = { pool_size = KEPT }
 local LONGEST_KEY = 250
 local VALUE = "^VA (%d+) f(%d+) c(%d+)$"
 local STATE = "^HD f(%d+) c(%d+)$"
@@ -39,14 +40,27 @@ function _M.key(asked, index)
     return #key <= LONGEST_KEY and key or nil
 end
 
+local addresses = {}
+
+--- Return the host and the port that `address` names, or itself alone.
+local function host_and_port(address)
+    local found = addresses[address]
+    if not found then
+        local host, port = address:match("^([^/]+):(%d+)$")
+        found = { host and host:match("^%[(.*)%]$") or host or address, tonumber(port) }
+        addresses[address] = found
+    end
+    return found[1], found[2]
+end
+
 local function connect(address)
     local socket = ngx.socket.tcp()
-    local host, port = address:match("^([^/]+):(%d+)$")
+    local host, port = host_and_port(address)
     local done, why
-    if host then
-        done, why = socket:connect(host:match("^%[(.*)%]$") or host, tonumber(port), { pool_size = KEPT })
+    if port then
+        done, why = socket:connect(host, port, POOL)
     else
-        done, why = socket:connect(address, { pool_size = KEPT })
+        done, why = socket:connect(host, POOL)
     end
     if not done then
         return nil, why
@@ -65,14 +79,18 @@ local function item(socket)
     end
     local size, flags, cas = line:match(VALUE)
     if size then
-        local value
-        value, why = socket:receive(tonumber(size) + 2)
-        if not value then
+        local value, ended
+        -- Read apart, as to take the end off a value is to copy it.
+        value, why = socket:receive(tonumber(size))
+        if value then
+            ended, why = socket:receive(2)
+        end
+        if not ended then
             return nil, why
-        elseif value:sub(-2) ~= "\r\n" then
+        elseif ended ~= "\r\n" then
             return nil, "nonsense"
         end
-        return { value = value:sub(1, -3), flags = tonumber(flags), cas = cas }
+        return { value = value, flags = tonumber(flags), cas = cas }
     end
     flags, cas = line:match(STATE)
     if flags then
