@@ -1,4 +1,4 @@
-"""Fault drills: what visitors see while the store or the agent fails, under load.
+"""Fault drills: what visitors see while the store, the agent or nginx fails, under load.
 
     python bench/drills [--short] [--json FILE] [DRILL ...]
 
@@ -31,7 +31,7 @@ from support.directory import reachable_directory
 
 
 class Length(NamedTuple):
-    """How long the drills take: seconds, and how often the agent is killed."""
+    """How long the drills take: seconds, and how often the agent and nginx's workers end."""
 
     down: float
     frozen: float
@@ -39,10 +39,14 @@ class Length(NamedTuple):
     kills: int
     killing: float
     whole: float
+    turns: int
 
 
-FULL = Length(down=3, frozen=5, filling=15, kills=50, killing=300, whole=60)
-SHORT = Length(down=1, frozen=2, filling=5, kills=5, killing=10, whole=5)
+FULL = Length(down=3, frozen=5, filling=15, kills=50, killing=300, whole=60, turns=20)
+SHORT = Length(down=1, frozen=2, filling=5, kills=5, killing=10, whole=5, turns=5)
+
+TURN = 0.5
+"""Seconds between two ends of nginx's workers."""
 
 BURST = 100
 """Pages that change at once before the agent is killed."""
@@ -131,11 +135,28 @@ def agent_killed(scene: Scene, length: Length) -> str:
     return f"{total} times, {middle} of them in the middle of a sync"
 
 
+def nginx_reloaded(scene: Scene, length: Length) -> str:
+    """Let nginx read its configuration again, and again."""
+    for _ in range(length.turns):
+        scene.nginx.reload()
+        time.sleep(TURN)
+    return f"{length.turns} times"
+
+
+def worker_killed(scene: Scene, length: Length) -> str:
+    """Kill the older of nginx's workers, again and again."""
+    for _ in range(length.turns):
+        scene.nginx.kill_a_worker()
+        time.sleep(TURN)
+    return f"{length.turns} times"
+
+
 class Drill(NamedTuple):
-    """A fault, and the options of the memcached that it is made for."""
+    """A fault, and what it is made for: options of memcached, and visitors who `reconnects`."""
 
     fault: Callable[[Scene, Length], str]
     memcached: tuple[str, ...] = ()
+    reconnects: bool = False
 
 
 DRILLS = {
@@ -144,18 +165,22 @@ DRILLS = {
     "store flushed": Drill(store_flushed),
     "store filled": Drill(store_filled, ("-m", "16", "-I", "1m")),
     "agent killed": Drill(agent_killed),
+    "nginx reloaded": Drill(nginx_reloaded, reconnects=True),
+    "worker killed": Drill(worker_killed, reconnects=True),
 }
 
 
 def run(name: str, drill: Drill, length: Length) -> Result:
     """Run one drill on a scene of its own."""
     with reachable_directory() as directory, scene(directory, *drill.memcached) as stage:
-        stage.begin()
+        stage.begin(reconnects=drill.reconnects)
         remarks = drill.fault(stage, length)
         over = time.monotonic()
         stage.still()
         whole = stage.seconds_until_whole(over, length.whole)
         seen = stage.end()
+    if drill.reconnects:
+        remarks += f", {seen.lost} asked once more"
     return Result(
         name,
         seen.requests,
@@ -173,7 +198,7 @@ def row(result: Result, length: Length) -> str:
     """Return a line of the table."""
     whole = f"> {length.whole:g} s" if result.whole is None else f"{result.whole:.1f} s"
     return (
-        f"{result.drill:14}{result.requests:>10,}{result.hits / result.requests:>9.0%}"
+        f"{result.drill:15}{result.requests:>10,}{result.hits / result.requests:>9.0%}"
         f"{result.failures:>10,}{result.stale:>13,}{result.oldest:>8.1f} s{whole:>13}"
         f"  {result.remarks}"
     )
@@ -190,7 +215,7 @@ def main() -> int:
         parser.error(f"no such drill: {', '.join(sorted(unknown))}")
     length = SHORT if options.short else FULL
     print(
-        f"{'drill':14}{'requests':>10}{'memory':>9}{'failures':>10}{f'stale > {STALE:g} s':>13}"
+        f"{'drill':15}{'requests':>10}{'memory':>9}{'failures':>10}{f'stale > {STALE:g} s':>13}"
         f"{'oldest':>10}{'whole after':>13}"
     )
     results = []

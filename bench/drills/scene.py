@@ -38,7 +38,7 @@ class Scene:
         self.store = Memcached(directory, *memcached)
         self._site = Site(directory, self.store, NAME)
         self.pages = Pages(self._site.root, PAGES)
-        self._nginx = Nginx(directory, self._site, workers=2)
+        self.nginx = Nginx(directory, self._site, workers=2)
         config = directory / "memfis.toml"
         config.write_text(
             f'store = "memcached://{self.store.socket}"\nruntime_directory = "{directory}/run"\n'
@@ -54,16 +54,17 @@ class Scene:
         self._visitors = Visitors(self._site.public, NAME, self.pages, lambda: self._kept_since)
         stack.callback(self.store.end)
         self.store.start()
-        stack.callback(self._nginx.end)
-        self._nginx.start()
+        stack.callback(self.nginx.end)
+        self.nginx.start()
         stack.callback(self.agent.end, signal.SIGKILL)
         self.start_agent()
         self.wait_until_kept()
         if self.seconds_until_whole(time.monotonic(), 20) is None:
             raise AssertionError(f"the site was never whole: {self.agent.log.read_text()}")
 
-    def begin(self) -> None:
-        """Let the visitors come and the pages change."""
+    def begin(self, *, reconnects: bool = False) -> None:
+        """Let the visitors come and the pages change; `reconnects`: visitors.py."""
+        self._visitors.reconnects = reconnects
         self._visitors.start(VISITORS)
         self._changer.start()
         time.sleep(1)

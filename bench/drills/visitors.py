@@ -34,6 +34,8 @@ class Tally:
     stale: int = 0
     oldest: float = 0.0
     """Seconds since the replacement of the oldest page that came, when it was asked for."""
+    lost: int = 0
+    """Connections that ended instead of an answer, where visitors may ask once more."""
     failures: list[str] = field(default_factory=list)
 
     def add(self, other: "Tally") -> None:
@@ -42,6 +44,7 @@ class Tally:
         self.hits += other.hits
         self.stale += other.stale
         self.oldest = max(self.oldest, other.oldest)
+        self.lost += other.lost
         self.failures += other.failures
 
 
@@ -54,12 +57,14 @@ class Visitors:
     """Visitors of a site, from `start` to `stop`.
 
     `kept_since` returns since when an agent keeps the site (`time.monotonic`), None while none
-    does: a page counts as stale only for the time that an agent had to put it right.
+    does: a page counts as stale only for the time that an agent had to put it right. Whoever
+    `reconnects` asks once more when a connection ends without an answer, as browsers do.
     """
 
     def __init__(
         self, address: Path, host: str, pages: Pages, kept_since: Callable[[], float | None]
     ) -> None:
+        self.reconnects = False
         self._address, self._host = address, host
         self._pages = pages
         self._kept_since = kept_since
@@ -91,19 +96,25 @@ class Visitors:
         choice = random.Random(number)
         popular = len(self._pages) // 4
         headers = {"Accept-Encoding": "gzip"} if number % 2 else {}
+        once_more = False
         while not self._stopped.is_set():
             try:
                 with Connection(self._address) as connection:
                     for _ in range(_REQUESTS):
                         if self._stopped.is_set():
                             return
-                        often = choice.random() < POPULAR
-                        page = choice.randrange(popular if often else len(self._pages))
-                        tally.requests += 1
+                        if not once_more:
+                            often = choice.random() < POPULAR
+                            page = choice.randrange(popular if often else len(self._pages))
+                            tally.requests += 1
                         self._ask(connection, page, headers, tally)
+                        once_more = False
                         self._stopped.wait(PAUSE)
             except Exception as error:  # whatever a client sees is what is to be told
-                tally.failures.append(f"{self._pages.path(page)}: {error!r}")
+                once_more = self.reconnects and not once_more and isinstance(error, ConnectionError)
+                tally.lost += once_more
+                if not once_more:
+                    tally.failures.append(f"{self._pages.path(page)}: {error!r}")
 
     def _ask(
         self, connection: Connection, page: int, headers: dict[str, str], tally: Tally
