@@ -22,6 +22,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 sys.path.insert(0, os.fspath(Path(__file__).parents[1] / "tests"))
 
@@ -32,13 +33,17 @@ from support.memcached import Memcached
 from support.nginx import Nginx, Site
 from support.php import PhpFpm, settings
 from support.ports import free_port
+from support.process import wait_for
 
 CONNECTIONS = 32
 AT_A_TIME = 250
 CROWD = 1000
 MEMORY, CACHE, PHP = "memory", "fastcgi_cache", "PHP-FPM"
 PACKED, ZIPPED = f"{MEMORY}, stored gzip", f"{CACHE}, gzip on"
-WAYS = (MEMORY, CACHE, PACKED, ZIPPED, PHP)
+LUA, LUA_PACKED = f"{MEMORY} by Lua", f"{MEMORY} by Lua, stored gzip"
+WAYS = (MEMORY, LUA, CACHE, PACKED, LUA_PACKED, ZIPPED, PHP)
+SITES = {MEMORY: ("bench", "memcached_pass"), LUA: ("lua", "lua")}
+"""The name of a site, and what reads it."""
 
 # About 10 KB, made by what applications do: words, patterns, a template. It takes milliseconds,
 # less than most applications do.
@@ -80,48 +85,61 @@ server {{
 
 
 @contextmanager
-def served() -> Iterator[tuple[Site, dict[str, int]]]:
-    """Start everything, and yield the site and the port of each way."""
+def served() -> Iterator[tuple[dict[str, Site], dict[str, int]]]:
+    """Start everything, and yield the sites and the port of each way."""
     ports = {way: free_port() for way in WAYS}
-    ports[PACKED] = ports[MEMORY]
+    ports[PACKED], ports[LUA_PACKED] = ports[MEMORY], ports[LUA]
     with reachable_directory() as directory, ExitStack() as ends:
         store, php = Memcached(directory), PhpFpm(directory)
-        sockets = {key: os.fspath(directory / f"{key}.sock") for key in ("hints", "purge")}
-        listen = [f"127.0.0.1:{ports[MEMORY]}", f"unix:{directory}/bench.public"]
-        table = settings(directory, php, canonical="http://bench", **sockets)
-        site = Site(
-            directory,
-            store,
-            "bench",
-            listen=listen,
-            php=table,
-            index=["index.php"],
-            charset="utf-8",
-        )
-        site.write("index.php", SCRIPT)
-        nginx = Nginx(directory, site, more=rivals(site, php, ports))
-        told = ("canonical", "lifetime", "concurrency", "timeout", "microcache")
-        of_the_agent = {
-            "name": "bench",
-            "root": os.fspath(site.root),
-            "origin": os.fspath(site.origin),
-            "index": ["index.php"],
-            "charset": "utf-8",
-            "php": {**{key: table[key] for key in told}, **sockets},
-        }
-        agent = Agent(directory, {"store": f"memcached://{store.socket}"}, [of_the_agent])
+        sites: dict[str, Site] = {}
+        of_the_agent: list[dict[str, Any]] = []
+        asked: list[str] = []
+        for way, (name, reader) in SITES.items():
+            parts = ("hints", "purge", "microcache")
+            own = {key: os.fspath(directory / f"{name}.{key}") for key in parts}
+            asked += [own["hints"], own["purge"]]
+            table = settings(directory, php, canonical=f"http://{name}", **own)
+            site = Site(
+                directory,
+                store,
+                name,
+                listen=[f"127.0.0.1:{ports[way]}", f"unix:{directory}/{name}.public"],
+                php=table,
+                index=["index.php"],
+                charset="utf-8",
+                from_memory=reader,
+            )
+            site.write("index.php", SCRIPT)
+            told = ("canonical", "lifetime", "concurrency", "timeout", *parts)
+            of_the_agent.append(
+                {
+                    "name": name,
+                    "root": os.fspath(site.root),
+                    "origin": os.fspath(site.origin),
+                    "index": ["index.php"],
+                    "charset": "utf-8",
+                    "from_memory": reader,
+                    "php": {key: table[key] for key in told},
+                }
+            )
+            sites[way] = site
+        more = rivals(sites[MEMORY], php, ports)
+        nginx = Nginx(directory, *sites.values(), more=more)
+        keys = {"store": f"memcached://{store.socket}", "first_level": os.fspath(nginx.told)}
+        agent = Agent(directory, keys, of_the_agent)
         for each in (store, php, nginx, agent):
             ends.callback(each.end)
             each.start()
-        for path in sockets.values():
+        for path in asked:
             Path(path).chmod(0o666)
-        yield site, ports
+        yield sites, ports
 
 
 def measure(way: str, port: int, seconds: int) -> float:
     """Return requests a second; fail when an answer is not 200."""
     time.sleep(0.2)  # PHP works off what it was asked before
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-H", "Host: bench"]
+    host, _ = SITES[LUA if way in (LUA, LUA_PACKED) else MEMORY]
+    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-H", f"Host: {host}"]
     if "gzip" in way:
         command += ["-H", "Accept-Encoding: gzip"]
     name = "packed" if way == PACKED else "page"
@@ -167,6 +185,7 @@ def section(rates: dict[str, list[float]], visits: int, asked: int) -> Section:
     ]
     targets = [
         Target("memory to fastcgi_cache", ratio(rates, MEMORY, CACHE), 1, at_least=True),
+        Target("memory by Lua to it", ratio(rates, LUA, CACHE), 1.4, at_least=True),
         Target("the same with gzip", ratio(rates, PACKED, ZIPPED), 1, at_least=True),
         Target("memory to PHP-FPM", ratio(rates, MEMORY, PHP), 20, at_least=True),
         Target("visitors of a cold page in 5 s", visits, CROWD, at_least=True),
@@ -187,13 +206,16 @@ def main() -> None:
     options = parser.parse_args()
     if options.seconds < 1 or options.rounds < 1:
         parser.error("--seconds and --rounds are at least 1")
-    with served() as (site, ports):
+    with served() as (sites, ports):
+        site = sites[MEMORY]
+        # What the agent renders; the others are measured without waiting for it.
+        wait_for(lambda: sites[LUA].get("/page/").source == "HIT", "a page by Lua")
         page = site.get_origin("/page/").body
         site.put("/page/", page)
         site.put("/packed/", gzip.compress(page, 9), flags=2)
         measures = {way: partial(measure, way, ports[way], options.seconds) for way in WAYS}
         rates = interleaved(measures, options.rounds)
-        if site.get("/page/").source != "HIT":
+        if any(each.get("/page/").source != "HIT" for each in sites.values()):
             sys.exit("the page did not stay in memory")
         result = section(rates, *crowd(site))
     print(result)

@@ -16,14 +16,21 @@ from support.process import unprivileged
 SITE = "bench"
 
 
-def configure(directory: Path, store: Memcached, root: Path, **settings: int) -> Path:
-    """Write the agent's configuration for one site, as the role has it; return its path."""
+def configure(
+    directory: Path, store: Memcached, root: Path, told: Path | None = None, **settings: int
+) -> Path:
+    """Write the agent's configuration for one site, as the role has it; return its path.
+
+    `told`: the socket of an nginx that reads it by Lua.
+    """
     user = unprivileged()
     lines = [
         f'store = "memcached://{store.socket}"',
         f'runtime_directory = "{directory}/run"',
         *([f'reader = "{user.pw_name}"'] if user else []),
+        *([f'first_level = "{told}"'] if told else []),
         f'[[sites]]\nname = "{SITE}"\nroot = "{root}"',
+        *(['from_memory = "lua"'] if told else []),
         *(f"{name} = {number}" for name, number in settings.items()),
     ]
     path = directory / "memfis.toml"
@@ -36,7 +43,7 @@ class Synced:
 
     def __init__(self, directory: Path, memory: int, root: Path, **settings: int) -> None:
         self.store = Memcached(directory, "-m", str(memory))
-        self.config = configure(directory, self.store, root, **settings)
+        self.config = configure(directory, self.store, root, None, **settings)
 
     def command(self, *flags: str) -> list[str]:
         """Return the command line of `memfis sync`."""
