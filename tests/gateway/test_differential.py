@@ -32,7 +32,12 @@ values = st.one_of(
     st.binary(max_size=40).filter(lambda value: b"MN\r\n" not in value),
     st.sampled_from([b"10", b"0", b"18446744073709551615", b"7 ", b"x" * 5000]),
 )
-exptimes = st.sampled_from([b"0", b"0", b"0", b"100", b"-1", b"2592001", b"4000000"])
+exptimes = st.sampled_from(
+    [
+        *(b"0", b"0", b"0", b"100", b"-1", b"2592001", b"4000000", b"4294967296", b"4294967396"),
+        *(b"2147483648", b"-4294967296", b"9223372036854775807", b"-9223372036854775808"),
+    ]
+)
 flags = st.sampled_from([b"0", b"2", b"4294967295"])
 noreply = st.sampled_from([b"", b"", b"", b" noreply"])
 mistakes = st.sampled_from(
@@ -44,11 +49,23 @@ mistakes = st.sampled_from(
         *(b"incr a x", b"touch", b"touch a", b"touch a x", b"mg a *", b"mg a v v", b"mg a Tx"),
         *(b"mg %b v" % (b"k" * 251), b"mg a O%b" % (b"o" * 32), b"ms", b"ms a", b"ms a x"),
         *(b"md", b"md a *", b"md a q q", b"md a Cx", b"verbosity", b"verbosity x", b"stats foo"),
-        *(b"flush_all x", b"lru_crawler"),
+        *(
+            b"cache_memlimit",
+            b"slabs",
+            b"lru",
+            b"refresh_certs",
+            b"misbehave",
+            b"stats detail dump",
+        ),
+        *(b"stats cachedump", b"stats cachedump x 1", b"stats cachedump 64 0", b"stats sizes"),
+        *(b"stats extstore", b"stats cachedump 1 -1", b"stats proxy", b"extstore x"),
+        *(b"flush_all x", b"lru_crawler", b"touch a 9223372036854775808", b"mg a T-x"),
     ]
 )
 mg_flags = st.lists(
-    st.sampled_from([b"v", b"s", b"f", b"c", b"t", b"u", b"q", b"k", b"Oxy", b"T0", b"T200"]),
+    st.sampled_from(
+        [b"v", b"s", b"f", b"c", b"t", b"u", b"q", b"k", b"Oxy", b"T0", b"T200", b"T4294967496"]
+    ),
     unique_by=lambda flag: flag[:1],
     max_size=7,
 )
@@ -62,7 +79,7 @@ def one_mistake(flags: list[bytes]) -> bool:
 ms_flags = st.lists(
     st.sampled_from(
         [
-            *(b"c", b"q", b"k", b"O7", b"F5", b"T0", b"T100", b"T-1", b"C" + CAS, b"C1"),
+            *(b"c", b"q", b"k", b"O7", b"F5", b"T0", b"T100", b"T-1", b"C" + CAS, b"C1", b"C0"),
             *(b"ME", b"MA", b"MP", b"MR", b"MS", b"MX", b"MAB", b"Fx"),
         ]
     ),
@@ -70,7 +87,7 @@ ms_flags = st.lists(
     max_size=5,
 ).filter(one_mistake)
 md_flags = st.lists(
-    st.sampled_from([b"q", b"k", b"O7", b"C" + CAS, b"C1"]),
+    st.sampled_from([b"q", b"k", b"O7", b"C" + CAS, b"C1", b"C0"]),
     unique_by=lambda flag: flag[:1],
     max_size=3,
 )
@@ -83,7 +100,7 @@ def stored(draw: Callable[..., bytes]) -> bytes:
     verb = draw(
         st.sampled_from([b"set", b"set", b"add", b"replace", b"append", b"prepend", b"cas"])
     )
-    token = b" " + draw(st.sampled_from([CAS, CAS, b"1"])) if verb == b"cas" else b""
+    token = b" " + draw(st.sampled_from([CAS, CAS, b"1", b"0"])) if verb == b"cas" else b""
     line = b"%b %b %b %b %d" % (verb, draw(keys), draw(flags), draw(exptimes), len(value))
     return line + token + draw(noreply) + b"\r\n" + value + b"\r\n"
 

@@ -85,6 +85,11 @@ class Gateway(Memcached):
         return {name: float(figure) for name, _, figure in (line.rpartition(" ") for line in lines)}
 
     @property
+    def over_couchbase(self) -> bool:
+        """Whether the database is CouchbaseMock, which has no listing."""
+        return self._mock is not None
+
+    @property
     def running(self) -> bool:
         """Whether it has not ended."""
         return self._process.running

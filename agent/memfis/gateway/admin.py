@@ -1,16 +1,29 @@
 """Commands about the gateway itself: stats, flush_all, lru_crawler and the like."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 from urllib.parse import quote_from_bytes
 
 from memfis import __version__
-from memfis.gateway.commands import BAD_FORMAT, ERROR, Command, Failure, Stream, signed
+from memfis.gateway.backend import BackendError
+from memfis.gateway.commands import (
+    BAD_FORMAT,
+    ERROR,
+    Command,
+    Failure,
+    Stream,
+    relative,
+    signed,
+    unsigned,
+)
 from memfis.gateway.items import Items
 from memfis.settings.gateway import NAME
 
-VERSION = f"{__version__}-{NAME}"
-"""What `version` says."""
+VERSION = f"1.6.18-{__version__}-{NAME}"
+"""What `version` says: the memcached that it speaks as, which clients look at, and what it is."""
+
+_LARGEST_CLASS = 63
+"""Of memcached's classes of items by size (memcached.h, MAX_NUMBER_OF_SLAB_CLASSES)."""
 
 _LISTED = 500
 """Keys in one part of a listing."""
@@ -54,32 +67,66 @@ class Flush(Command):
 class Listing(Stream):
     """`lru_crawler metadump`: every key, as far as the database can tell."""
 
-    __slots__ = ()
+    __slots__ = ("_limit", "_line")
+
+    def __init__(self, line: Callable[[bytes], bytes], limit: int = 0) -> None:
+        """List each key as `line` makes it, at most `limit` of them; 0: all."""
+        super().__init__()
+        self._line, self._limit = line, limit
 
     async def parts(self, items: Items) -> AsyncIterator[bytes]:
-        """Yield lines as memcached's, which end in a bare newline."""
+        """Yield lines."""
         lines: list[bytes] = []
+        left = self._limit
         async for key in items.reads.keys():
-            name = quote_from_bytes(key, safe="").encode("ascii")
-            lines.append(b"key=%b exp=-1 la=0 cas=0 fetch=no cls=1 size=0\n" % name)
+            lines.append(self._line(key))
+            left -= 1
+            if left == 0:
+                break
             if len(lines) >= _LISTED:
                 yield b"".join(lines)
                 lines.clear()
         yield b"".join(lines) + b"END\r\n"
 
 
+class CacheDump(Listing):
+    """`stats cachedump` of the one class that there is."""
+
+    __slots__ = ()
+
+    async def parts(self, items: Items) -> AsyncIterator[bytes]:
+        """Yield lines; END where none can be told: libmemcached aborts on an error."""
+        try:
+            async for part in super().parts(items):
+                yield part
+        except BackendError as error:
+            items.figures.errors[error.kind] += 1
+            yield b"END\r\n"
+
+
+def _dumped(key: bytes) -> bytes:
+    """Return a line of `lru_crawler metadump`, which in memcached ends in a bare newline."""
+    name = quote_from_bytes(key, safe="").encode("ascii")
+    return b"key=%b exp=-1 la=0 cas=0 fetch=no cls=1 size=0\n" % name
+
+
+def _item(key: bytes) -> bytes:
+    """Return a line of `stats cachedump`."""
+    return b"ITEM %b [0 b; 0 s]\r\n" % key
+
+
 class Stats(Command):
-    """`stats` and `stats settings`."""
+    """`stats`, alone and of a topic."""
 
-    __slots__ = ("_settings",)
+    __slots__ = ("_figures",)
 
-    def __init__(self, *, settings: bool) -> None:
+    def __init__(self, figures: "Figures") -> None:
         super().__init__()
-        self._settings = settings
+        self._figures = figures
 
     def begin(self, items: Items) -> Any:
         """Return the figures."""
-        return _settings(items) if self._settings else _general(items)
+        return self._figures(items)
 
     def answer(self, items: Items, result: Iterator[tuple[str, object]]) -> bytes:
         """Write them as memcached does."""
@@ -141,6 +188,48 @@ def _settings(items: Items) -> Iterator[tuple[str, object]]:
         yield name, getattr(settings, name)
 
 
+def _slabs(_: Items) -> Iterator[tuple[str, object]]:
+    yield "active_slabs", 0
+    yield "total_malloced", 0
+
+
+Figures = Callable[[Items], Iterator[tuple[str, object]]]
+"""What `stats` tells: names and figures."""
+
+_TOPICS: dict[bytes, Figures] = {
+    b"settings": _settings,
+    # All items are of one class, the first.
+    b"items": lambda items: iter([("items:1:number", len(items.seen))]),
+    b"slabs": _slabs,
+    b"sizes": lambda _: iter([("sizes_status", "disabled")]),
+    # Who is connected is nobody's business; there is no second storage.
+    b"conns": lambda _: iter([]),
+    b"extstore": lambda _: iter([]),
+}
+_REFUSED_TOPICS = {
+    b"reset": b"CLIENT_ERROR the gateway's figures cannot be reset\r\n",
+    b"detail": b"CLIENT_ERROR the gateway counts nothing by prefixes of keys\r\n",
+    b"sizes_enable": b"CLIENT_ERROR the gateway counts no sizes\r\n",
+    b"sizes_disable": b"CLIENT_ERROR the gateway counts no sizes\r\n",
+}
+
+REFUSED = {
+    b"cache_memlimit": b"CLIENT_ERROR the bucket's memory is set in Couchbase\r\n",
+    b"slabs": b"CLIENT_ERROR the gateway has no slabs\r\n",
+    b"lru": b"CLIENT_ERROR the gateway has no queues of items\r\n",
+    b"watch": b"CLIENT_ERROR the gateway's log is the system's\r\n",
+    # As memcached says it, which by default does neither.
+    b"shutdown": b"ERROR: shutdown not enabled\r\n",
+    b"refresh_certs": b"Error TLS not enabled\r\n",
+}
+"""Commands about memory and processes that the gateway does not have, with one line each."""
+
+_NEEDS_MORE = (b"cache_memlimit", b"slabs", b"lru")
+"""Those that are an ERROR alone."""
+
+_CRAWLER = (b"enable", b"disable", b"sleep", b"tocrawl", b"crawl")
+
+
 def parse(words: list[bytes], _: int) -> Command:
     """Return the command that `words` are; the first is its name."""
     name = words[0]
@@ -156,20 +245,40 @@ def parse(words: list[bytes], _: int) -> Command:
         return _stats(words)
     if name == b"flush_all" and len(words) <= 3:
         delay = words[1:2] if words[1:] != [b"noreply"] else []
-        if delay and signed(delay[0]) is None:
+        if delay and relative(delay[0]) is None:
             return Failure(b"CLIENT_ERROR invalid exptime argument\r\n", quiet=quiet)
-        if delay and (signed(delay[0]) or 0) > 0:
+        if delay and (relative(delay[0]) or 0) > 0:
             return Failure(b"CLIENT_ERROR the gateway cannot flush later\r\n", quiet=quiet)
         return Flush(quiet=quiet)
     if name == b"lru_crawler" and words[1:2] == [b"metadump"] and len(words) == 3:
-        return Listing()
+        return Listing(_dumped)
+    if name == b"lru_crawler" and words[1:2] and words[1] in _CRAWLER:
+        return Failure(b"CLIENT_ERROR the gateway has no LRU crawler\r\n", quiet=quiet)
+    if name in REFUSED and (len(words) > 1 or name not in _NEEDS_MORE):
+        return Failure(REFUSED[name], quiet=quiet)
     return Failure(ERROR)
 
 
 def _stats(words: list[bytes]) -> Command:
-    topic = words[1:]
-    if not topic or topic[0] == b"settings":
-        return Stats(settings=bool(topic))
-    if topic == [b"reset"]:
-        return Failure(b"CLIENT_ERROR the gateway's figures cannot be reset\r\n")
-    return Failure(ERROR)
+    if len(words) == 1:
+        return Stats(_general)
+    topic = words[1]
+    if topic == b"cachedump":
+        return _cachedump(words[2:])
+    if topic == b"detail" and words[2:] == [b"dump"]:
+        return Stats(lambda _: iter([]))
+    if topic in _REFUSED_TOPICS:
+        return Failure(_REFUSED_TOPICS[topic])
+    return Stats(_TOPICS[topic]) if topic in _TOPICS else Failure(ERROR)
+
+
+def _cachedump(words: list[bytes]) -> Command:
+    """Return the listing of a class; PHP's getAllKeys and memcdump ask for that of each."""
+    if len(words) < 2:
+        return Failure(b"CLIENT_ERROR bad command line\r\n")
+    number, limit = unsigned(words[0], 32), unsigned(words[1], 32)
+    if number is None or limit is None:
+        return Failure(BAD_FORMAT)
+    if number > _LARGEST_CLASS:
+        return Failure(b"CLIENT_ERROR Illegal slab id\r\n")
+    return CacheDump(_item, limit) if number == 1 else Stats(lambda _: iter([]))

@@ -16,6 +16,7 @@ from memfis.gateway.commands import (
     TooLarge,
     expires_at,
     key_fits,
+    relative,
     signed,
     unsigned,
 )
@@ -140,7 +141,7 @@ class Conditional(Set):
         flags: int,
         exptime: int,
         length: int,
-        cas: int,
+        cas: int | None,
         *,
         quiet: bool,
     ) -> None:
@@ -215,7 +216,7 @@ def _get(words: list[bytes], _: int) -> Command:
     keys = words[2:] if touches else words[1:]
     if not keys and not (touches and len(words) == 2):
         return Failure(ERROR)
-    exptime = signed(words[1]) if touches else None
+    exptime = relative(words[1]) if touches else None
     if touches and exptime is None:
         return Failure(b"CLIENT_ERROR invalid exptime argument\r\n")
     if not keys:
@@ -236,9 +237,14 @@ def _set(words: list[bytes], max_item: int) -> Command:
     length = signed(words[4])
     if length is None or not 0 <= length <= LONGEST:
         return Failure(BAD_FORMAT, quiet=quiet)
-    flags, exptime = unsigned(words[2], 32), signed(words[3])
-    cas = unsigned(words[5]) if verb == b"cas" else 0
-    if flags is None or exptime is None or cas is None or not key_fits(words[1]):
+    flags, exptime = unsigned(words[2], 32), relative(words[3])
+    cas = unsigned(words[5]) if verb == b"cas" else None
+    if (
+        flags is None
+        or exptime is None
+        or not key_fits(words[1])
+        or (verb == b"cas" and cas is None)
+    ):
         return Failure(BAD_FORMAT, length, quiet=quiet)
     if length > max_item:
         return TooLarge(words[1], length, quiet=quiet)
@@ -276,7 +282,7 @@ def _touch(words: list[bytes], _: int) -> Command:
         return Failure(ERROR)
     if not key_fits(words[1]):
         return Failure(BAD_FORMAT, quiet=quiet)
-    exptime = signed(words[2])
+    exptime = relative(words[2])
     if exptime is None:
         return Failure(b"CLIENT_ERROR invalid exptime argument\r\n", quiet=quiet)
     return Touch(words[1], exptime, quiet=quiet)

@@ -135,6 +135,19 @@ def signed(word: bytes) -> int | None:
     return number if -(1 << 31) <= number < 1 << 31 else None
 
 
+def relative(word: bytes) -> int | None:
+    """Return the expiry that `word` is, in seconds, or None.
+
+    A number of 64 bits, of which memcached takes the lower 32 (proto_text.c, `exptime_int`).
+    """
+    if len(word) > 20 or not _SIGNED.match(word):
+        return None
+    number = int(word)
+    if not -(1 << 63) <= number < 1 << 63:
+        return None
+    return (number + (1 << 31)) % (1 << 32) - (1 << 31)
+
+
 def expires_at(exptime: int, items: Items) -> int:
     """Return the Unix time that `exptime` means, 0 for never; the past is 1.
 

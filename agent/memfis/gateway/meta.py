@@ -17,6 +17,7 @@ from memfis.gateway.commands import (
     TooLarge,
     expires_at,
     key_fits,
+    relative,
     signed,
     unsigned,
 )
@@ -90,7 +91,7 @@ class Mg(Meta):
 
     async def _touched(self, items: Items) -> Found | Brief:
         """Give it its new time to live; no value is asked for that is not wanted."""
-        exptime = signed(self.flags[b"T"])
+        exptime = relative(self.flags[b"T"])
         there = await items.writes.touch(self.key, expires_at(exptime or 0, items))
         items.figures.done["touch_hits" if there else "touch_misses"] += 1
         if not there:
@@ -157,15 +158,15 @@ class Ms(Meta):
 
     def begin(self, items: Items) -> Any:
         """Write it, in the mode asked for."""
-        cas = int(self.flags.get(b"C", b"0"))
+        cas = int(self.flags[b"C"]) if b"C" in self.flags else None
         if self._mode in (b"A", b"P"):
             return items.writes.extend(self.key, self.value, cas, front=self._mode == b"P")
-        exptime = signed(self.flags.get(b"T", b"0")) or 0
+        exptime = relative(self.flags.get(b"T", b"0")) or 0
         flags = int(self.flags.get(b"F", b"0"))
         write = Write(self.key, self.value, flags, expires_at(exptime, items))
         if self._mode == b"E":
             return items.writes.add(write)
-        if self._mode == b"R" or cas:
+        if self._mode == b"R" or cas is not None:
             return items.writes.replace(write, cas)
         return items.writes.set(write)
 
@@ -285,7 +286,7 @@ def _bad_mode(token: bytes) -> bytes:
 
 def _token_fits(letter: bytes, token: bytes) -> bool:
     if letter == b"T":
-        return signed(token) is not None
+        return relative(token) is not None
     if letter == b"C":
         return unsigned(token) is not None
     if letter == b"F":

@@ -14,7 +14,7 @@ GROUP = 400
 
 _READS = (b"get", b"gets", b"gat", b"gats")
 _META = (b"mg", b"ms", b"md", b"mn", b"ma", b"me")
-_ADMIN = (b"version", b"verbosity", b"stats", b"flush_all", b"lru_crawler")
+_ADMIN = (b"version", b"verbosity", b"stats", b"flush_all", b"lru_crawler", *admin.REFUSED)
 _TOO_LONG = b"CLIENT_ERROR line too long\r\n"
 _COUNTED = {
     **dict.fromkeys((b"get", b"gets"), "get"),

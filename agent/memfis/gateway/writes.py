@@ -87,16 +87,18 @@ class Writes:
         return Outcome.DONE, cas
 
     async def replace(
-        self, write: Write, cas: int = 0, *, keep_expiry: bool = False
+        self, write: Write, cas: int | None = None, *, keep_expiry: bool = False
     ) -> tuple[Outcome, int]:
         """Write where something is, with `cas` only over that very one."""
+        if cas == 0:
+            return await self._other_than_none(write.key), 0
         if self._is_past(write.expires):
             return await self.remove_only(write.key, cas), 0
         try:
             with self._writing(write.key):
                 new = await self._guard.one(
                     "replace",
-                    lambda: self._guard.backend.replace(write, cas, keep_expiry=keep_expiry),
+                    lambda: self._guard.backend.replace(write, cas or 0, keep_expiry=keep_expiry),
                 )
         except MissingError:
             self._seen.forget(write.key)
@@ -108,9 +110,12 @@ class Writes:
         return Outcome.DONE, new
 
     async def extend(
-        self, key: bytes, value: bytes, cas: int = 0, *, front: bool = False
+        self, key: bytes, value: bytes, cas: int | None = None, *, front: bool = False
     ) -> tuple[Outcome, int]:
-        """Append to the item, or prepend; NOT_STORED where none is, or it would grow too large."""
+        """Append to the item, or prepend; NOT_STORED where none is, or it would grow too large.
+
+        A `cas` of 0 is none here, as in memcached.
+        """
         size = self._seen.last_size(key)
         if size is None or size + len(value) > self._max_item // 2:
             found = await self._reads.ask(key)
@@ -121,7 +126,7 @@ class Writes:
             with self._writing(key):
                 new = await self._guard.one(
                     "extend",
-                    lambda: self._guard.backend.extend(key, value, cas, front=front),
+                    lambda: self._guard.backend.extend(key, value, cas or 0, front=front),
                 )
         except MissingError:
             self._seen.forget(key)
@@ -135,9 +140,11 @@ class Writes:
             self._seen.note(key, before._replace(size=size + len(value), cas=version))
         return Outcome.DONE, new
 
-    async def remove_only(self, key: bytes, cas: int = 0) -> Outcome:
+    async def remove_only(self, key: bytes, cas: int | None = None) -> Outcome:
         """Remove the item, with `cas` only that very one."""
-        if not cas:
+        if cas == 0:
+            return await self._other_than_none(key)
+        if cas is None:
             return Outcome.DONE if await self.delete(key) else Outcome.NOT_FOUND
         try:
             with self._writing(key):
@@ -171,6 +178,13 @@ class Writes:
         """Remove everything."""
         await self._guard.one("flush", self._guard.backend.flush, limit=FLUSHING)
         self._reads.forget_all()
+
+    async def _other_than_none(self, key: bytes) -> Outcome:
+        """Return what becomes of a change to the item with CAS 0, which no item has.
+
+        Couchbase takes it for no condition at all.
+        """
+        return Outcome.NOT_FOUND if await self._reads.ask(key) is None else Outcome.EXISTS
 
     def _is_past(self, expires: int) -> bool:
         """Whether what expires at `expires` is already gone."""
