@@ -2,8 +2,10 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 
 import pytest
+from pymemcache.client.base import Client
 
 from memfis.errors import StoreError, StoreRefusedError, UsageError
 from memfis.settings.addresses import StoreAddress
@@ -270,7 +272,7 @@ def test_request_with_an_impossible_key_is_not_sent(store: Store) -> None:
             to.fetch(key)
 
 
-def test_what_was_asked_for_since_it_was_written(store: Store) -> None:
+def test_what_was_asked_for_since_it_was_written(store: Store, address: StoreAddress) -> None:
     store.set_many([Item(b"k%d" % n, b"v", 2) for n in range(3)], 100)
     store.set(b"for-ever", b"v")
     assert [v and v.asked for v in store.visit_many([b"k0", b"absent", b"k1"])] == [
@@ -278,7 +280,8 @@ def test_what_was_asked_for_since_it_was_written(store: Store) -> None:
         None,
         False,
     ]
-    store.get(b"k1")
+    with closing(Client(address.path or (address.host, address.port))) as nginx:
+        assert nginx.get(b"k1") == b"v"
     store.states([b"k2"])
     store.touch_many([b"k2"], 200)
     first, second, third, last = store.visit_many([b"k0", b"k1", b"k2", b"for-ever"])

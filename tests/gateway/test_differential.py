@@ -1,8 +1,8 @@
 """The gateway answers as memcached does, byte for byte.
 
 Left out, as docs/gateway.md says: what memcached itself does with the body after a line that it
-refuses (it takes it for commands), flags over 32 bits, words after `version` and `quit`, `ma`,
-`me`, `h` and `l`.
+refuses (it takes it for commands), flags over 32 bits, `ma`, `me`, `h` and `l`; and what
+`version` says.
 """
 
 import os

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGUSR2
 
 import pytest
 
@@ -48,6 +49,35 @@ def gateway(request: pytest.FixtureRequest, directory: Path) -> Iterator[Gateway
     yield gateway
     gateway.end()
     assert "Traceback" not in gateway.log.read_text()
+
+
+def test_too_slow_for_visitors_is_not_away_for_a_sync(directory: Path) -> None:
+    gateway = Gateway(directory, timeout=0.1, write_timeout=2.5)
+    gateway.start()
+    root = directory / "slow"
+    fill(root)
+    try:
+        gateway.signal(SIGUSR2)  # each answer takes 0.15 s
+        with Raw(gateway.socket) as visitor:
+            for _ in range(3):
+                assert visitor.ask(b"get k\r\n").startswith(b"SERVER_ERROR ")
+            assert visitor.ask(b"get k\r\n").startswith(b"SERVER_ERROR Couchbase is away")
+            flags = ("--root", root, "--name", SITE, "--store", f"memcached://{gateway.socket}")
+            done = memfis("sync", *flags)
+            assert done.returncode == 0, done.stderr
+            assert memfis("verify", *flags).returncode == 0
+            figures = gateway.stats()
+            assert figures[b"breaker"] == b"open"
+            assert (figures[b"patient_breaker"], figures[b"patient_breaker_opened"]) == (
+                b"closed",
+                0,
+            )
+            gateway.signal(SIGUSR2)
+            wait_for(lambda: gateway.stats()[b"breaker"] == b"closed", "the breaker to close")
+            page = visitor.ask(b"get %b\r\n" % page_key(SITE, b"/"))
+            assert page.startswith(b"VALUE ")
+    finally:
+        gateway.end()
 
 
 def fill(root: Path) -> dict[str, bytes]:

@@ -246,8 +246,8 @@ def test_what_is_large_may_come_slowly_while_the_database_answers_others() -> No
         scene.backend.slow[b"large"].clear()
         scene.backend.answers.clear()  # now it answers nobody
         mount = asyncio.ensure_future(_awaited(scene.items.reads.ask(b"large")))
-        for _ in range(6):
-            scene.clock.now += 0.05
+        for _ in range(12):
+            scene.clock.now += 0.1
             await asyncio.sleep(0.1)
         assert isinstance((await asyncio.gather(mount, return_exceptions=True))[0], TimedOutError)
 

@@ -52,9 +52,8 @@ class SiteFlags:
 
         A site that the configuration does not have is made of the flags alone, with that `source`,
         or with `ask_store` with the one that its item has. It may do without a web root unless
-        `need_root`: with one it has heads where its pages in the store have them. There may be
-        none, where that is said on purpose, if it `may_be_empty`. Raises UsageError,
-        ConfigurationError, and StoreError when the store cannot be asked.
+        `need_root`. There may be none, where that is said on purpose, if it `may_be_empty`. Raises
+        UsageError, ConfigurationError, and StoreError when the store cannot be asked.
         """
         path = configuration.configuration_path(self.config)
         settings = Settings()
@@ -82,7 +81,7 @@ class SiteFlags:
             filled = {"root": NOWHERE} if source is Source.ROOT else {"source": source.value}
             table = {"name": self.name, "store": settings.store} | filled | over
             [made] = configuration.settings_from({"sites": [table]}, "flags").sites
-            if ask_store or (need_root and self.root):
+            if ask_store and not self.root:
                 made = self._as_stored(made)
             if need_root and not self.root and declared_source(made) is Source.ROOT:
                 place = f"is not in {path}" if path else f"is unknown ({_why_none()})"
@@ -124,17 +123,15 @@ class SiteFlags:
         return not (self.name or self.root or self.store)
 
     def _as_stored(self, site: Site) -> Site:
-        """Return `site` as its own item has it: with the store for a source, or with heads."""
+        """Return `site` as its own item has it, if that says that the store is its source."""
         store = open_store(site)
         try:
             item = Catalog(store, site.name).site_item()
         finally:
             store.close()
-        if item is None:
+        if item is None or source_of(site, item) is not Source.STORE:
             return site
-        if not self.root and source_of(site, item) is Source.STORE:
-            return replace(site, source="store", root="", index=self.index or item.index)
-        return replace(site, from_memory="lua") if item.heads else site
+        return replace(site, source="store", root="", index=self.index or item.index)
 
     def site(self, source: Source = Source.ROOT) -> Site:
         """Return the one site meant, see `settings`; raises UsageError when there are several."""

@@ -83,6 +83,7 @@ def sync(
                 jobs=jobs or len(os.sched_getaffinity(0)),
                 exact_jobs=jobs is not None,
                 installation=settings.installation,
+                keep_heads=not settings.installation,
                 progress=progress,
                 seen=_print_change(site) if dry_run and not as_json else _quiet,
             )

@@ -170,6 +170,8 @@ def _general(items: Items) -> Iterator[tuple[str, object]]:
         yield f"errors_{kind}", number
     yield "breaker", "open" if breaker.is_open else "closed"
     yield "breaker_opened", breaker.opened
+    yield "patient_breaker", "open" if items.guard.patient.is_open else "closed"
+    yield "patient_breaker_opened", items.guard.patient.opened
     yield "breaker_rejected", figures.rejected_by_breaker
     yield "slow_clients", figures.slow_clients
 
@@ -234,7 +236,7 @@ def parse(words: list[bytes], _: int) -> Command:
     """Return the command that `words` are; the first is its name."""
     name = words[0]
     quiet = words[-1] == b"noreply"
-    if name == b"version" and len(words) == 1:
+    if name == b"version":
         return Say(f"VERSION {VERSION}\r\n".encode())
     if name == b"verbosity":
         if not 2 <= len(words) <= 3:

@@ -20,7 +20,7 @@ def parse(line: bytes, max_item: int) -> Command | None:
     found = _WRITE(line)
     if found is None:
         return None
-    length, flags, exptime = int(found[2]), int(found[3]), int(found[4])
-    if length > max_item or flags >= 1 << 32 or exptime >= 1 << 31:
+    length, flags = int(found[2]), int(found[3])
+    if length > max_item or flags >= 1 << 32:
         return None
     return Ms(found[1], {b"F": found[3], b"T": found[4], b"q": b""}, length, b"S")

@@ -94,8 +94,7 @@ class Gateway:
         guard = self.items.guard
         while True:
             await asyncio.sleep(PROBING)
-            if guard.breaker.probe_due:
-                await guard.probe()
+            await guard.probe()
 
     async def _tend(self) -> None:
         while True:

@@ -24,6 +24,9 @@ from memfis.settings.values import GatewaySettings
 Job = TypeVar("Job")
 T = TypeVar("T")
 
+SILENCE = 5
+"""Times `timeout` that those who can wait do so without any answer of the database."""
+
 RATE = 20 * 1024 * 1024
 """Bytes a second that a large value may take longer: a fifth of what 1 Gbit/s carries."""
 
@@ -37,11 +40,13 @@ log = logging.getLogger("memfis.gateway")
 
 
 class Guard:
-    """A Backend that gives up in time, and does not try while the breaker is open.
+    """A Backend that gives up in time, and does not try while a breaker is open.
 
     A visitor's read is given up after `timeout`. What the agent and the mount read and write is
-    given up when the database has answered nothing at all for `timeout`, and in any case after
-    `write_timeout`: what is large, or one of many, may well take longer than a visitor would wait.
+    given up when the database has answered nothing at all for five times that, and in any case
+    after `write_timeout`: what is large, or one of many, may well take longer than a visitor would
+    wait. A breaker each judges what visitors and what the patient wait for: a database that is too
+    slow for the former is not away for the latter.
     """
 
     def __init__(
@@ -53,7 +58,11 @@ class Guard:
     ) -> None:
         self.backend = backend
         self.breaker = Breaker(settings.breaker_failures, settings.breaker_retry, clock)
+        """For visitors."""
+        self.patient = Breaker(settings.breaker_failures, settings.breaker_retry, clock)
+        """For those who can wait."""
         self._timeout, self._write_timeout = settings.timeout, settings.write_timeout
+        self._silence = max(self._timeout, min(SILENCE * self._timeout, self._write_timeout))
         self._figures, self._clock = figures, clock
         self._answered = 0.0
 
@@ -61,7 +70,7 @@ class Guard:
         self, keys: Sequence[bytes], size: int, *, patient: bool
     ) -> Sequence[Document | BackendError | None]:
         """Return documents as Backend.fetch; `size`: bytes that they took when seen last."""
-        limit = self._timeout + size / RATE
+        limit = (self._silence if patient else self._timeout) + size / RATE
         most = self._write_timeout + limit if patient else limit
 
         def fetch(some: Sequence[bytes]) -> Awaitable[Sequence[Document | BackendError | None]]:
@@ -71,62 +80,69 @@ class Guard:
 
     async def store(self, writes: Sequence[Write]) -> Sequence[int | BackendError]:
         """Write as Backend.store."""
-        return await self._many("store", self.backend.store, writes, self._timeout)
+        return await self._many("store", self.backend.store, writes, self._silence)
 
     async def remove(self, keys: Sequence[bytes]) -> Sequence[bool | BackendError]:
         """Remove as Backend.remove."""
-        return await self._many("remove", self.backend.remove, keys, self._timeout)
+        return await self._many("remove", self.backend.remove, keys, self._silence)
 
     async def versions(self, keys: Sequence[bytes]) -> Sequence[int | BackendError | None]:
         """Return versions as Backend.versions."""
-        return await self._many("look", self.backend.versions, keys, self._timeout)
+        return await self._many("look", self.backend.versions, keys, self._silence)
 
     async def touch(self, touches: Sequence[tuple[bytes, int]]) -> Sequence[bool | BackendError]:
         """Touch as Backend.touch."""
-        return await self._many("touch", self.backend.touch, touches, self._timeout)
+        return await self._many("touch", self.backend.touch, touches, self._silence)
 
     async def one(self, operation: str, call: Callable[[], Awaitable[T]], *, limit: float = 0) -> T:
         """Return what `call` does; raises what Backend says.
 
         `limit`: seconds that it may take at least.
         """
-        self._check()
+        self._check(patient=True)
         started = self._clock()
         try:
-            done = await self._limited(call(), max(limit, self._timeout))
+            done = await self._limited(call(), max(limit, self._silence))
         except (MissingError, MismatchError):
             self._succeeded(operation, started, 1)
             raise
         except BackendError as error:
-            self._failed(error)
+            self._failed(error, patient=True)
             raise
         self._succeeded(operation, started, 1)
         return done
 
     async def probe(self) -> None:
-        """Ask the database once, although the breaker is open."""
-        [found] = await self._ask("probe", self._fetch_probe, [PROBE], self._timeout, False)
-        if not self.breaker.is_open:
-            log.info("Couchbase answers again")
+        """Ask the database once where a breaker is open and was left alone for long enough."""
+        for breaker in (self.patient, self.breaker):
+            if breaker.probe_due:
+                await self._try(breaker)
+
+    async def _try(self, breaker: Breaker) -> None:
+        patient = breaker is self.patient
+        limit = self._silence if patient else self._timeout
+
+        def fetch(keys: Sequence[bytes]) -> Awaitable[Sequence[Document | BackendError | None]]:
+            return self.backend.fetch(keys, limit)
+
+        [found] = await self._ask("probe", fetch, [PROBE], limit, patient)
+        if not breaker.is_open:
+            log.info("Couchbase answers %s again", "those who can wait" if patient else "visitors")
         elif isinstance(found, Exception):
             log.debug("Couchbase is still away: %s", found)
-
-    def _fetch_probe(
-        self, keys: Sequence[bytes]
-    ) -> Awaitable[Sequence[Document | BackendError | None]]:
-        return self.backend.fetch(keys, self._timeout)
 
     async def _listen(self) -> None:
         """Find out whether the database answers anything, for those who wait for much."""
         with suppress(BackendError):
-            [found] = await self._fetch_probe([PROBE])
+            [found] = await self.backend.fetch([PROBE], self._silence)
             if not isinstance(found, BackendError):
                 self._answered = self._clock()
 
-    def _check(self) -> None:
-        if self.breaker.is_open:
+    def _check(self, *, patient: bool) -> None:
+        breaker = self.patient if patient else self.breaker
+        if breaker.is_open:
             self._figures.rejected_by_breaker += 1
-            raise UnavailableError(f"Couchbase is away: {self.breaker.reason}")
+            raise UnavailableError(f"Couchbase is away: {breaker.reason}")
 
     async def _many(
         self,
@@ -137,7 +153,7 @@ class Guard:
         patient: bool = True,
     ) -> Sequence[T | BackendError]:
         try:
-            self._check()
+            self._check(patient=patient)
         except UnavailableError as error:
             return [error] * len(jobs)
         return await self._ask(operation, call, jobs, limit, patient)
@@ -154,29 +170,40 @@ class Guard:
         try:
             results = await self._limited(call(jobs), limit, patient=patient)
         except BackendError as error:
-            self._failed(error)
+            self._failed(error, patient=patient)
             return [error] * len(jobs)
         answered = [each for each in results if not isinstance(each, UnavailableError)]
         answered = [each for each in answered if not isinstance(each, ForbiddenError)]
         if answered:
-            self._succeeded(operation, started, len(answered))
+            self._succeeded(operation, started, len(answered), soon=not patient)
         else:
-            self._failed(next(each for each in results if isinstance(each, BackendError)))
+            first = next(each for each in results if isinstance(each, BackendError))
+            self._failed(first, patient=patient)
         return results
 
-    def _succeeded(self, operation: str, started: float, number: int) -> None:
+    def _succeeded(
+        self, operation: str, started: float, number: int, *, soon: bool = False
+    ) -> None:
+        """Note an answer; `soon`: as a visitor wants it, however long that was."""
         now = self._answered = self._clock()
         self._figures.took(operation, now - started, number)
-        self.breaker.succeeded()
+        self.patient.succeeded()
+        if soon or now - started <= self._timeout:
+            self.breaker.succeeded()
 
-    def _failed(self, error: BackendError) -> None:
+    def _failed(self, error: BackendError, *, patient: bool) -> None:
         if not isinstance(error, UnavailableError | ForbiddenError):
-            self.breaker.succeeded()  # it said no, so it is there
+            self.patient.succeeded()  # it said no, so it is there
+            self.breaker.succeeded()
             return
-        was_open = self.breaker.is_open
+        before = self.breaker.is_open, self.patient.is_open
         self.breaker.failed(str(error))
-        if self.breaker.is_open and not was_open:
+        if patient or not isinstance(error, TimedOutError):
+            self.patient.failed(str(error))
+        if self.patient.is_open and not before[1]:
             log.warning("Couchbase is away, nobody waits for it until it is back: %s", error)
+        elif self.breaker.is_open and not any(before):
+            log.warning("Couchbase is too slow, no visitor waits for it until it is not: %s", error)
 
     async def _limited(self, job: Awaitable[T], limit: float, *, patient: bool = True) -> T:
         """Return what `job` returns; raises TimedOutError as the class says."""

@@ -51,6 +51,11 @@ class Collected(Collector):
         for name, number, text in (
             ("misses", figures.misses, "Items asked for that are certainly not there."),
             ("breaker_opened", self._items.guard.breaker.opened, "Times Couchbase went away."),
+            (
+                "patient_breaker_opened",
+                self._items.guard.patient.opened,
+                "Times it did so for syncs and mounts.",
+            ),
             ("breaker_rejected", figures.rejected_by_breaker, "Questions not asked meanwhile."),
             ("hot_evictions", self._items.hot.evictions, "Pages that had to go for others."),
             ("connections_rejected", figures.rejected_connections, "Over max_connections."),
@@ -65,7 +70,12 @@ class Collected(Collector):
     def _gauges(self) -> Iterator[Metric]:
         items = self._items
         for name, number, text in (
-            ("breaker_open", items.guard.breaker.is_open, "1 while Couchbase is not asked."),
+            ("breaker_open", items.guard.breaker.is_open, "1 while visitors do not ask Couchbase."),
+            (
+                "patient_breaker_open",
+                items.guard.patient.is_open,
+                "1 while syncs and mounts do not.",
+            ),
             ("connections", items.figures.connections, "Open connections."),
             ("hot_items", len(items.hot), "Pages in the hot cache."),
             ("hot_bytes", items.hot.bytes, "Bytes that they take."),

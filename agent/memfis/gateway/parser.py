@@ -163,7 +163,7 @@ class Parser:
             return meta.parse(words, self._max_item)
         if verb in _ADMIN:
             return admin.parse(words, self._max_item)
-        if verb == b"quit" and len(words) == 1:
+        if verb == b"quit":
             raise Quit
         if words[-1].startswith(b"HTTP/"):
             raise Quit  # a browser that was told to come here: its body must not become commands

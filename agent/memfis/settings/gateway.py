@@ -109,7 +109,8 @@ GATEWAY = Table(
         Setting(
             "timeout",
             Number("a number of seconds, 0.01 to 60", 0.01, 60),
-            "seconds without an answer of Couchbase that anybody waits",
+            "seconds without an answer of Couchbase that a visitor waits; syncs and mounts wait"
+            " five times as long",
             0.2,
             read_by=BY_GATEWAY,
         ),

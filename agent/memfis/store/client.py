@@ -120,9 +120,11 @@ class Store:
         return nullcontext() if self._teller is None else self._teller.together()
 
     def get(self, key: bytes) -> Value | None:
-        """Return the item at `key`, or None."""
-        found: Value | None = self._ask(self._client.get, check_key(key))
-        return found
+        """Return the item at `key`, or None.
+
+        By `gets`: a `get` of one key is a visitor's to a gateway, which has him wait for less.
+        """
+        return self.gets(key)[0]
 
     def gets(self, key: bytes) -> tuple[Value | None, bytes | None]:
         """Return the item at `key` and its CAS token, or None twice."""
@@ -134,7 +136,10 @@ class Store:
         found: dict[bytes, Value] = {}
         for start in range(0, len(keys), GET_WINDOW):
             window = [check_key(key) for key in keys[start : start + GET_WINDOW]]
-            found |= self._ask(self._client.get_many, window)
+            if len(window) > 1:
+                found |= self._ask(self._client.get_many, window)
+            elif (value := self.get(window[0])) is not None:
+                found[window[0]] = value
         return found
 
     def set(self, key: bytes, value: bytes, flags: int = 0, ttl: int = 0) -> None:

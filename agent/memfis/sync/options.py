@@ -50,6 +50,8 @@ class Options:
     """Whether there are to be no more of them where the store is a gateway."""
     installation: str | None = ""
     """Whose configuration the site is of, as its item says (service/installation.py)."""
+    keep_heads: bool = False
+    """Whether pages keep the heads that the store has: nobody said what reads the site."""
     writing: Mapping[bytes, bool] = field(default_factory=dict)
     """Files that are being written, by URL path: True for how long already that their page goes."""
     keep: Keep | None = None

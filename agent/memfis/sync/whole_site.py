@@ -4,7 +4,10 @@ import logging
 import secrets
 import time
 from collections.abc import Generator
+from dataclasses import replace
 from typing import Self
+
+from msgspec.structs import replace as replace_settings
 
 from memfis.catalog.orphans import orphans
 from memfis.catalog.site_item import SiteItem
@@ -78,6 +81,8 @@ class Sync:
         target = Target.of(site, WebRoot(site, even_missing=even_missing), store)
         item = target.catalog.site_item()
         check_filled_from_root(item, site.name)
+        if options.keep_heads and item is not None and item.heads:
+            target = replace(target, site=replace_settings(site, from_memory="lua"))
         reader = target.webroot.reader.numbers
         target.webroot.trusts_records = item is not None and item.reader == reader
         forgotten = item is None and store.statistics().items > 0

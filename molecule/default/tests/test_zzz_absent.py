@@ -44,6 +44,10 @@ def test_packages_stay_that_others_need(host):
 
 def test_all_is_gone_but_what_is_somebodys(host, fetch, play, sites):
     added = {"server_names": ["added.example.org"], "root": "/srv/www/added"}
+    host.check_output(
+        "mkdir -p /srv/www/added && cd /srv/www/added && touch upload.txt"
+        " && printf '<p>second</p>' >index.html"
+    )
     variables = f"memfis_state=absent memfis_absent_stored=true {SITES}"
     done = play([sites[0], added], f"--extra-vars={variables}")
     assert done.returncode == 0, done.stdout
