@@ -52,12 +52,13 @@ def gateway(request: pytest.FixtureRequest, directory: Path) -> Iterator[Gateway
 
 
 def test_too_slow_for_visitors_is_not_away_for_a_sync(directory: Path) -> None:
-    gateway = Gateway(directory, timeout=0.1, write_timeout=2.5)
+    gateway = Gateway(directory, slow=0.5, timeout=0.4, write_timeout=20.0)
     gateway.start()
     root = directory / "slow"
-    fill(root)
+    root.mkdir()
+    (root / "index.html").write_bytes(b"front page")
     try:
-        gateway.signal(SIGUSR2)  # each answer takes 0.15 s
+        gateway.signal(SIGUSR2)
         with Raw(gateway.socket) as visitor:
             for _ in range(3):
                 assert visitor.ask(b"get k\r\n").startswith(b"SERVER_ERROR ")
@@ -65,7 +66,6 @@ def test_too_slow_for_visitors_is_not_away_for_a_sync(directory: Path) -> None:
             flags = ("--root", root, "--name", SITE, "--store", f"memcached://{gateway.socket}")
             done = memfis("sync", *flags)
             assert done.returncode == 0, done.stderr
-            assert memfis("verify", *flags).returncode == 0
             figures = gateway.stats()
             assert figures[b"breaker"] == b"open"
             assert (figures[b"patient_breaker"], figures[b"patient_breaker_opened"]) == (

@@ -23,8 +23,14 @@ class Gateway(Memcached):
     """A gateway in `directory`, over a database in memory or over CouchbaseMock."""
 
     def __init__(
-        self, directory: Path, mock: CouchbaseMock | None = None, **settings: object
+        self,
+        directory: Path,
+        mock: CouchbaseMock | None = None,
+        *,
+        slow: float = 0.15,
+        **settings: object,
     ) -> None:
+        """Prepare it; `slow`: seconds of an answer of the database in memory after SIGUSR2."""
         self.socket = directory / "gateway.sock"
         given: dict[str, object] = {
             "connection": "couchbase://nowhere" if mock is None else mock.connection,
@@ -39,7 +45,7 @@ class Gateway(Memcached):
         if mock is None:
             checked = msgspec.convert(given, GatewaySettings)
             encoded = msgspec.json.encode(checked).decode()
-            command = [sys.executable, "-m", "support.memory_backend", encoded]
+            command = [sys.executable, "-m", "support.memory_backend", encoded, str(slow)]
         else:
             config = directory / "gateway.toml"
             config.write_text("[gateway]\n" + toml(given, []))

@@ -148,15 +148,18 @@ def away() -> UnavailableError:
     return UnavailableError("it is gone")
 
 
-def _serve(settings: GatewaySettings) -> None:
-    """Serve a database that SIGUSR1 takes away and brings back, and SIGUSR2 makes slow and fast."""
+def _serve(settings: GatewaySettings, slow: float) -> None:
+    """Serve a database that SIGUSR1 takes away and brings back, and SIGUSR2 makes slow and fast.
+
+    `slow`: seconds that each answer takes then.
+    """
     backend = MemoryBackend()
 
     def turn(number: int, frame: object) -> None:
         if number == signal.SIGUSR1:
             backend.gone = None if backend.gone else away()
         else:
-            backend.delay = 0.0 if backend.delay else 0.15
+            backend.delay = 0.0 if backend.delay else slow
 
     for number in (signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, turn)
@@ -164,4 +167,4 @@ def _serve(settings: GatewaySettings) -> None:
 
 
 if __name__ == "__main__":
-    _serve(msgspec.json.decode(sys.argv[1], type=GatewaySettings))
+    _serve(msgspec.json.decode(sys.argv[1], type=GatewaySettings), float(sys.argv[2]))
