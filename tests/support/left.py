@@ -29,11 +29,12 @@ NOT_OURS = (
     "/usr/lib/python3",
     "/usr/local/lib/python3",
     "/usr/share/",
+    "/var/backups/",
     "/var/lib/",
     "/var/www",
 )
-"""How files begin that apt, systemd, nginx, pip or Ansible leave and no package lists, or that the
-tests of a host have put there."""
+"""How files begin that apt, dpkg's backup at midnight, systemd, nginx, pip or Ansible leave and no
+package lists, or that the tests of a host have put there."""
 
 
 def left(host: Any, kind: str) -> set[str]:
