@@ -114,7 +114,7 @@ class Guard:
 
     async def probe(self) -> None:
         """Ask the database once where a breaker is open and was left alone for long enough."""
-        for breaker in (self.patient, self.breaker):
+        for breaker in (self.breaker, self.patient):
             if breaker.probe_due:
                 await self._try(breaker)
 
