@@ -32,7 +32,7 @@ IN_SHORT = ("lua", "gateway", "couchbase", "php", "upgrade")
 # Fewer random requests and histories than `./check` makes, some of the interruptions, and no plays
 # that remove a gateway and a host with PHP, or that go back to the settings before.
 SHORTER = {
-    "MEMFIS_REQUESTS": "1200",
+    "MEMFIS_REQUESTS": "2000",
     "MEMFIS_PARITY": "120",
     "MEMFIS_HISTORIES": "30",
     "MEMFIS_INTERRUPTED_EVERY": "12",

@@ -32,6 +32,7 @@ def described(command: Command) -> list[object]:
 @example(b"ms k 00000005 F0 T0 q")
 @example(b"ms k 5 F4294967295 T2147483647 q")
 @example(b"ms k 5 F0 T4294967296 q")
+@example(b"ms k 5 F0 T10000000000 q")
 def test_a_command_is_the_same_by_either_way(line: bytes) -> None:
     command = bulk.parse(line, MAX)
     other = meta.parse([word for word in line.split(b" ") if word], MAX)

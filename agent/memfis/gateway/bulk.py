@@ -9,7 +9,7 @@ from memfis.gateway.commands import Command
 from memfis.gateway.meta import Mg, Ms
 
 _LOOK = re.compile(rb"mg ([^ \0]{1,250}) (f u|s f u|s f t u)\Z").match
-_WRITE = re.compile(rb"ms ([^ \0]{1,250}) ([0-9]{1,8}) F([0-9]{1,10}) T([0-9]{1,10}) q\Z").match
+_WRITE = re.compile(rb"ms ([^ \0]{1,250}) ([0-9]{1,8}) F([0-9]{1,10}) T([0-9]{1,18}) q\Z").match
 
 
 def parse(line: bytes, max_item: int) -> Command | None:
