@@ -19,9 +19,10 @@ from support.couchbase_rest import Servers
 ROOT = Path(__file__).parents[2]
 ROLE = "memfis.memfis.memfis_couchbase"
 PASSWORDS = {
-    "memfis_couchbase_admin_password": "correct horse",
-    "memfis_couchbase_password": "battery staple",
+    "memfis_couchbase_admin_password": "correct horse of the plays",
+    "memfis_couchbase_password": "battery staple of the plays",
 }
+"""Nobody else's: other tests may run a document's commands beside these."""
 
 
 @dataclass
