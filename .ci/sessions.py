@@ -33,8 +33,8 @@ IN_SHORT = ("lua", "gateway", "couchbase", "php", "upgrade")
 # that remove a gateway and a host with PHP, or that go back to the settings before.
 SHORTER = {
     "MEMFIS_REQUESTS": "2000",
-    "MEMFIS_PARITY": "120",
-    "MEMFIS_HISTORIES": "30",
+    "MEMFIS_PARITY": "200",
+    "MEMFIS_HISTORIES": "40",
     "MEMFIS_INTERRUPTED_EVERY": "12",
     "PYTEST_ADDOPTS": "-k 'not test_zzz_gateway and not test_zzz_php and not test_zz_settings'",
 }
