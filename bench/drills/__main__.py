@@ -180,7 +180,7 @@ def run(name: str, drill: Drill, length: Length) -> Result:
         whole = stage.seconds_until_whole(over, length.whole)
         seen = stage.end()
     if drill.reconnects:
-        remarks += f", {seen.lost} asked once more"
+        remarks += f", {seen.lost} asked again"
     return Result(
         name,
         seen.requests,
