@@ -35,7 +35,7 @@ SHORTER = {
     "MEMFIS_REQUESTS": "2000",
     "MEMFIS_PARITY": "200",
     "MEMFIS_HISTORIES": "40",
-    "MEMFIS_INTERRUPTED_EVERY": "12",
+    "MEMFIS_INTERRUPTED_EVERY": "8",
     "PYTEST_ADDOPTS": "-k 'not test_zzz_gateway and not test_zzz_php and not test_zz_settings'",
 }
 SESSIONS: dict[str, list[str]] = {session: [] for session in nox.options.sessions} | {

@@ -45,8 +45,9 @@ class Length(NamedTuple):
 FULL = Length(down=3, frozen=5, filling=15, kills=50, killing=300, whole=60, turns=20)
 SHORT = Length(down=1, frozen=2, filling=5, kills=5, killing=10, whole=5, turns=5)
 
-TURN = 0.5
-"""Seconds between two ends of nginx's workers."""
+TURN = 1.0
+"""Seconds between two ends of nginx's workers. With Lua whoever asks for what a killed one was
+fetching waits for its lock, half a second (lua/memfis/first_level.lua, WAIT)."""
 
 BURST = 100
 """Pages that change at once before the agent is killed."""

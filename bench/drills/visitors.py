@@ -21,9 +21,6 @@ PAUSE = 0.002
 POPULAR = 0.95
 """The part of the requests that goes to a quarter of the pages. memcached evicts the others."""
 
-AGAIN = 3
-"""How often a page is asked for again whose connections end without an answer."""
-
 _REQUESTS = 500
 """Requests over one connection; nginx closes it after 1,000."""
 
@@ -38,7 +35,7 @@ class Tally:
     oldest: float = 0.0
     """Seconds since the replacement of the oldest page that came, when it was asked for."""
     lost: int = 0
-    """Connections that ended instead of an answer, where visitors may ask again."""
+    """Connections that ended instead of an answer, where visitors may ask once more."""
     failures: list[str] = field(default_factory=list)
 
     def add(self, other: "Tally") -> None:
@@ -61,7 +58,7 @@ class Visitors:
 
     `kept_since` returns since when an agent keeps the site (`time.monotonic`), None while none
     does: a page counts as stale only for the time that an agent had to put it right. Whoever
-    `reconnects` asks again, three times at most, when a connection ends without an answer.
+    `reconnects` asks once more when a connection ends without an answer, as browsers do.
     """
 
     def __init__(
@@ -99,23 +96,22 @@ class Visitors:
         choice = random.Random(number)
         popular = len(self._pages) // 4
         headers = {"Accept-Encoding": "gzip"} if number % 2 else {}
-        lost = 0
+        again = False
         while not self._stopped.is_set():
             try:
                 with Connection(self._address) as connection:
                     for _ in range(_REQUESTS):
                         if self._stopped.is_set():
                             return
-                        if not lost:
+                        if not again:
                             often = choice.random() < POPULAR
                             page = choice.randrange(popular if often else len(self._pages))
                             tally.requests += 1
                         self._ask(connection, page, headers, tally)
-                        lost = 0
+                        again = False
                         self._stopped.wait(PAUSE)
             except Exception as error:  # whatever a client sees is what is to be told
-                again = self.reconnects and lost < AGAIN and isinstance(error, ConnectionError)
-                lost = lost + 1 if again else 0
+                again = self.reconnects and not again and isinstance(error, ConnectionError)
                 tally.lost += again
                 if not again:
                     tally.failures.append(f"{self._pages.path(page)}: {error!r}")

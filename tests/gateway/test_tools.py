@@ -1,7 +1,6 @@
 """Tools and clients as people have them, and what the gateway has not: each answer ends."""
 
 import json
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -82,7 +81,6 @@ def run(*command: str) -> str:
     return done.stdout
 
 
-@pytest.mark.skipif(not shutil.which("memcstat"), reason="needs libmemcached-tools")
 def test_tools_of_libmemcached(served: tuple[Gateway, int]) -> None:
     gateway, port = served
     server = f"--servers=127.0.0.1:{port}"

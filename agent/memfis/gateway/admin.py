@@ -12,7 +12,7 @@ from memfis.gateway.commands import (
     Command,
     Failure,
     Stream,
-    relative,
+    exptime_of,
     signed,
     unsigned,
 )
@@ -170,8 +170,8 @@ def _general(items: Items) -> Iterator[tuple[str, object]]:
         yield f"errors_{kind}", number
     yield "breaker", "open" if breaker.is_open else "closed"
     yield "breaker_opened", breaker.opened
-    yield "patient_breaker", "open" if items.guard.patient.is_open else "closed"
-    yield "patient_breaker_opened", items.guard.patient.opened
+    yield "patient_breaker", "open" if items.guard.patient_breaker.is_open else "closed"
+    yield "patient_breaker_opened", items.guard.patient_breaker.opened
     yield "breaker_rejected", figures.rejected_by_breaker
     yield "slow_clients", figures.slow_clients
 
@@ -247,9 +247,9 @@ def parse(words: list[bytes], _: int) -> Command:
         return _stats(words)
     if name == b"flush_all" and len(words) <= 3:
         delay = words[1:2] if words[1:] != [b"noreply"] else []
-        if delay and relative(delay[0]) is None:
+        if delay and exptime_of(delay[0]) is None:
             return Failure(b"CLIENT_ERROR invalid exptime argument\r\n", quiet=quiet)
-        if delay and (relative(delay[0]) or 0) > 0:
+        if delay and (exptime_of(delay[0]) or 0) > 0:
             return Failure(b"CLIENT_ERROR the gateway cannot flush later\r\n", quiet=quiet)
         return Flush(quiet=quiet)
     if name == b"lru_crawler" and words[1:2] == [b"metadump"] and len(words) == 3:

@@ -15,8 +15,8 @@ from memfis.gateway.commands import (
     Stream,
     TooLarge,
     expires_at,
+    exptime_of,
     key_fits,
-    relative,
     signed,
     unsigned,
 )
@@ -216,7 +216,7 @@ def _get(words: list[bytes], _: int) -> Command:
     keys = words[2:] if touches else words[1:]
     if not keys and not (touches and len(words) == 2):
         return Failure(ERROR)
-    exptime = relative(words[1]) if touches else None
+    exptime = exptime_of(words[1]) if touches else None
     if touches and exptime is None:
         return Failure(b"CLIENT_ERROR invalid exptime argument\r\n")
     if not keys:
@@ -237,7 +237,7 @@ def _set(words: list[bytes], max_item: int) -> Command:
     length = signed(words[4])
     if length is None or not 0 <= length <= LONGEST:
         return Failure(BAD_FORMAT, quiet=quiet)
-    flags, exptime = unsigned(words[2], 32), relative(words[3])
+    flags, exptime = unsigned(words[2], 32), exptime_of(words[3])
     cas = unsigned(words[5]) if verb == b"cas" else None
     if (
         flags is None
@@ -282,7 +282,7 @@ def _touch(words: list[bytes], _: int) -> Command:
         return Failure(ERROR)
     if not key_fits(words[1]):
         return Failure(BAD_FORMAT, quiet=quiet)
-    exptime = relative(words[2])
+    exptime = exptime_of(words[2])
     if exptime is None:
         return Failure(b"CLIENT_ERROR invalid exptime argument\r\n", quiet=quiet)
     return Touch(words[1], exptime, quiet=quiet)

@@ -127,25 +127,21 @@ def unsigned(word: bytes, bits: int = 64) -> int | None:
     return number if number < 1 << bits else None
 
 
-def signed(word: bytes) -> int | None:
-    """Return the number of up to 32 bits that `word` is, or None."""
+def signed(word: bytes, bits: int = 32) -> int | None:
+    """Return the number of up to `bits` bits, one of them its sign, that `word` is, or None."""
     if len(word) > 20 or not (word.isdigit() or _SIGNED.match(word)):
         return None
     number = int(word)
-    return number if -(1 << 31) <= number < 1 << 31 else None
+    return number if -(1 << (bits - 1)) <= number < 1 << (bits - 1) else None
 
 
-def relative(word: bytes) -> int | None:
-    """Return the expiry that `word` is, in seconds, or None.
+def exptime_of(word: bytes) -> int | None:
+    """Return the exptime that `word` is, as `expires_at` takes it, or None.
 
     A number of 64 bits, of which memcached takes the lower 32 (proto_text.c, `exptime_int`).
     """
-    if len(word) > 20 or not _SIGNED.match(word):
-        return None
-    number = int(word)
-    if not -(1 << 63) <= number < 1 << 63:
-        return None
-    return (number + (1 << 31)) % (1 << 32) - (1 << 31)
+    number = signed(word, 64)
+    return None if number is None else (number + (1 << 31)) % (1 << 32) - (1 << 31)
 
 
 def expires_at(exptime: int, items: Items) -> int:

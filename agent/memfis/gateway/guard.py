@@ -59,7 +59,7 @@ class Guard:
         self.backend = backend
         self.breaker = Breaker(settings.breaker_failures, settings.breaker_retry, clock)
         """For visitors."""
-        self.patient = Breaker(settings.breaker_failures, settings.breaker_retry, clock)
+        self.patient_breaker = Breaker(settings.breaker_failures, settings.breaker_retry, clock)
         """For those who can wait."""
         self._timeout, self._write_timeout = settings.timeout, settings.write_timeout
         self._silence = max(self._timeout, min(SILENCE * self._timeout, self._write_timeout))
@@ -114,12 +114,12 @@ class Guard:
 
     async def probe(self) -> None:
         """Ask the database once where a breaker is open and was left alone for long enough."""
-        for breaker in (self.breaker, self.patient):
+        for breaker in (self.breaker, self.patient_breaker):
             if breaker.probe_due:
                 await self._try(breaker)
 
     async def _try(self, breaker: Breaker) -> None:
-        patient = breaker is self.patient
+        patient = breaker is self.patient_breaker
         limit = self._silence if patient else self._timeout
 
         def fetch(keys: Sequence[bytes]) -> Awaitable[Sequence[Document | BackendError | None]]:
@@ -139,7 +139,7 @@ class Guard:
                 self._answered = self._clock()
 
     def _check(self, *, patient: bool) -> None:
-        breaker = self.patient if patient else self.breaker
+        breaker = self.patient_breaker if patient else self.breaker
         if breaker.is_open:
             self._figures.rejected_by_breaker += 1
             raise UnavailableError(f"Couchbase is away: {breaker.reason}")
@@ -187,20 +187,20 @@ class Guard:
         """Note an answer; `soon`: as a visitor wants it, however long that was."""
         now = self._answered = self._clock()
         self._figures.took(operation, now - started, number)
-        self.patient.succeeded()
+        self.patient_breaker.succeeded()
         if soon or now - started <= self._timeout:
             self.breaker.succeeded()
 
     def _failed(self, error: BackendError, *, patient: bool) -> None:
         if not isinstance(error, UnavailableError | ForbiddenError):
-            self.patient.succeeded()  # it said no, so it is there
+            self.patient_breaker.succeeded()  # it said no, so it is there
             self.breaker.succeeded()
             return
-        before = self.breaker.is_open, self.patient.is_open
+        before = self.breaker.is_open, self.patient_breaker.is_open
         self.breaker.failed(str(error))
         if patient or not isinstance(error, TimedOutError):
-            self.patient.failed(str(error))
-        if self.patient.is_open and not before[1]:
+            self.patient_breaker.failed(str(error))
+        if self.patient_breaker.is_open and not before[1]:
             log.warning("Couchbase is away, nobody waits for it until it is back: %s", error)
         elif self.breaker.is_open and not any(before):
             log.warning("Couchbase is too slow, no visitor waits for it until it is not: %s", error)

@@ -16,8 +16,8 @@ from memfis.gateway.commands import (
     Found,
     TooLarge,
     expires_at,
+    exptime_of,
     key_fits,
-    relative,
     signed,
     unsigned,
 )
@@ -91,7 +91,7 @@ class Mg(Meta):
 
     async def _touched(self, items: Items) -> Found | Brief:
         """Give it its new time to live; no value is asked for that is not wanted."""
-        exptime = relative(self.flags[b"T"])
+        exptime = exptime_of(self.flags[b"T"])
         there = await items.writes.touch(self.key, expires_at(exptime or 0, items))
         items.figures.done["touch_hits" if there else "touch_misses"] += 1
         if not there:
@@ -161,7 +161,7 @@ class Ms(Meta):
         cas = int(self.flags[b"C"]) if b"C" in self.flags else None
         if self._mode in (b"A", b"P"):
             return items.writes.extend(self.key, self.value, cas, front=self._mode == b"P")
-        exptime = relative(self.flags.get(b"T", b"0")) or 0
+        exptime = exptime_of(self.flags.get(b"T", b"0")) or 0
         flags = int(self.flags.get(b"F", b"0"))
         write = Write(self.key, self.value, flags, expires_at(exptime, items))
         if self._mode == b"E":
@@ -286,7 +286,7 @@ def _bad_mode(token: bytes) -> bytes:
 
 def _token_fits(letter: bytes, token: bytes) -> bool:
     if letter == b"T":
-        return relative(token) is not None
+        return exptime_of(token) is not None
     if letter == b"C":
         return unsigned(token) is not None
     if letter == b"F":

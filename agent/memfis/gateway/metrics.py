@@ -53,7 +53,7 @@ class Collected(Collector):
             ("breaker_opened", self._items.guard.breaker.opened, "Times Couchbase went away."),
             (
                 "patient_breaker_opened",
-                self._items.guard.patient.opened,
+                self._items.guard.patient_breaker.opened,
                 "Times it did so for syncs and mounts.",
             ),
             ("breaker_rejected", figures.rejected_by_breaker, "Questions not asked meanwhile."),
@@ -73,7 +73,7 @@ class Collected(Collector):
             ("breaker_open", items.guard.breaker.is_open, "1 while visitors do not ask Couchbase."),
             (
                 "patient_breaker_open",
-                items.guard.patient.is_open,
+                items.guard.patient_breaker.is_open,
                 "1 while syncs and mounts do not.",
             ),
             ("connections", items.figures.connections, "Open connections."),
