@@ -44,7 +44,7 @@ ELSEWHERE = {
     r"ansible-playbook .* --ask-vault-pass": "asks for a password; molecule runs the play",
     r"memfis check": "asks this machine's own nginx; plays of molecule end with it",
     r"(sudo )?memfis (off|on) .*": "is about this machine's own nginx; molecule/default runs it",
-    r"(python3 -m venv|\.venv/bin/|ansible-galaxy|\(umask 077|--name memfis_).*": (
+    r"(python3 -m venv|(printf .* \| )?\.venv/bin/|ansible-galaxy|\(umask 077|--stdin-name ).*": (
         "tests/collection and tests/hosts run docs/collection.md"
     ),
     r"ansible-playbook site\.yml -e memfis_state=absent": "molecule/default runs it",
