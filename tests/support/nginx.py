@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import cache
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from memfis.settings.nginx_lines import has_types
 from memfis.settings.site import MAX_PAGE, SITE, runs_scripts
 from support.http import Answer, Connection
 from support.memcached import Memcached
+from support.ports import answers
 from support.process import Daemon, Process, listening, unprivileged, wait_for
 from support.reader import READER
 
@@ -207,14 +209,24 @@ class Nginx:
         )
 
     def start(self) -> None:
-        """Start it, and wait until every site answers."""
+        """Start it, and wait until every site answers.
+
+        At its ports, too: nginx listens elsewhere while it waits for one that somebody has.
+        """
         sockets = [
             site.origin if not site.stored and site.in_memory else site.public
             for site in self.sites
         ]
         if self.reads_by_lua:
             sockets.append(self.told)
-        self._process.start(lambda: all(map(listening, sockets)))
+        lists = [
+            given.get("listen", [])
+            for site in self.sites
+            for given in (site.settings, site.settings.get("tls") or {})
+        ]
+        found = [re.match(r"127\.0\.0\.1:(\d+)", each) for each in chain(*lists)]
+        ports = [int(each[1]) for each in found if each]
+        self._process.start(lambda: all(map(listening, sockets)) and all(map(answers, ports)))
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
         """End it: SIGTERM fast, SIGQUIT when every request is answered, SIGKILL all at once."""
