@@ -16,9 +16,14 @@ SYNCED = re.compile(r": \d+ pages, ")
 Settings = Mapping[str, object]
 
 
-def toml(settings: Settings, sites: Sequence[Settings]) -> str:
+def toml(
+    settings: Settings, sites: Sequence[Settings], fleet: Settings | None = None
+) -> str:
     """Return a configuration; strings, numbers and lists are the same in JSON and TOML."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
+    if fleet is not None:
+        lines.append("[fleet]")
+        lines += [f"{key} = {json.dumps(value)}" for key, value in fleet.items()]
     for site in sites:
         for header, table in (("[[sites]]", site), ("[sites.php]", site.get("php"))):
             if isinstance(table, Mapping):
@@ -40,7 +45,9 @@ class Agent:
         name: str = "agent",
         prefix: Sequence[str | Path] = (),
         env: Mapping[str, str] | None = None,
+        fleet: Settings | None = None,
     ) -> None:
+        self.fleet = fleet
         self.runtime = directory / "run"
         self.settings = {"runtime_directory": str(self.runtime), **settings}
         self.sites = [dict(site) for site in sites]
@@ -56,7 +63,7 @@ class Agent:
 
     def configure(self) -> None:
         """Write the configuration as it is now."""
-        self.config.write_text(toml(self.settings, self.sites))
+        self.config.write_text(toml(self.settings, self.sites, self.fleet))
 
     def reload(self) -> None:
         """Write the configuration and let the agent read it again, and wait until it did."""

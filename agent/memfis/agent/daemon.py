@@ -8,7 +8,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence, Set
 from functools import partial
 
 from memfis.agent.apart import SiteApart
@@ -18,8 +18,12 @@ from memfis.catalog.source import Source, declared_source
 from memfis.control.messages import SOCKET
 from memfis.control.server import answer_requests
 from memfis.errors import ConfigurationError, MemfisError, UsageError
+from memfis.fleet.fleet import Fleet
+from memfis.fleet.followed import FollowedSite
 from memfis.keeper import Kept, SiteKeeper, StoredSite
 from memfis.layout.paths import shown
+from memfis.render.figures import Purged
+from memfis.render.patterns import Pattern
 from memfis.service.listening import Listeners
 from memfis.service.mount_table import MountTable
 from memfis.service.runtime import runtime_directory
@@ -27,7 +31,7 @@ from memfis.service.signals import Signals
 from memfis.service.sockets import listen_unix, passed_sockets
 from memfis.service.systemd import notify
 from memfis.service.trust import own_directory
-from memfis.settings.addresses import ListenAddress
+from memfis.settings.addresses import ListenAddress, StoreAddress
 from memfis.settings.values import Settings, Site
 from memfis.watch.mounts import Mount, waiting_on
 
@@ -66,7 +70,11 @@ class Daemon:
         self._stored: dict[str, StoredSite] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._listeners = Listeners(log)
-        self._web = WebSockets(self._keepers.get, self._listeners, passed)
+        self._web = WebSockets(self._keepers.get, self._purge, self._listeners, passed)
+        self._fleet: Fleet | None = None
+        """None: no other host fills the store."""
+        if (fleet := settings.fleet) is not None:
+            self._fleet = Fleet(fleet, StoreAddress.parse(settings.store), lambda: self._keepers)
         self._mounts = MountTable()
         self._remounted = asyncio.Event()
         self._removal: asyncio.Task[None] | None = None
@@ -81,6 +89,8 @@ class Daemon:
                 stack.push_async_callback(self._listeners.close)
                 await self._listen(stack)
                 stack.enter_context(self._mounts.telling(self._mounted))
+                if self._fleet is not None:
+                    await stack.enter_async_context(_running(self._fleet))
                 for site in self._settings.kept:
                     self._begin(site)
                 await self._web.listen(self._settings.kept)
@@ -94,6 +104,9 @@ class Daemon:
                     if self._remounted.is_set():
                         self._remounted.clear()
                         await self._move()
+                    if self._fleet is not None and self._fleet.changed.is_set():
+                        self._fleet.changed.clear()
+                        await self._change_sides()
                     await self._listeners.try_again()
                     self._tell_systemd()
                     await self._wait(signals)
@@ -102,7 +115,9 @@ class Daemon:
 
     async def _wait(self, signals: Signals) -> None:
         """Wait for a signal, a mount, a site that ends, or the next word to systemd."""
-        awaited = (signals.stop, signals.reload, self._remounted)
+        awaited = [signals.stop, signals.reload, self._remounted]
+        if self._fleet is not None:
+            awaited.append(self._fleet.changed)
         events = [asyncio.ensure_future(each.wait()) for each in awaited]
         try:
             await asyncio.wait(
@@ -129,7 +144,7 @@ class Daemon:
             ) from error
 
         async def control(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await answer_requests(reader, writer, self._keepers.get, self._listeners)
+            await answer_requests(reader, writer, self._keepers.get, self._purge, self._listeners)
 
         path = self._runtime / SOCKET
         stack.push_async_callback(_close, await listen_unix(path, 0o600, control))
@@ -152,6 +167,10 @@ class Daemon:
         keeper: Kept | StoredSite
         if declared_source(site) is Source.STORE:
             keeper = self._stored[site.name] = StoredSite(site)
+        elif self._fleet is not None and not self._fleet.publishes:
+            keeper = self._keepers[site.name] = FollowedSite(
+                site, self._fleet.publisher, self._fleet.hinted
+            )
         elif mount := self._waiting_on(site):
             keeper = self._keepers[site.name] = SiteApart(
                 site,
@@ -184,18 +203,36 @@ class Daemon:
 
     async def _move(self) -> None:
         """Give sites processes of their own, or take them back, by what is mounted now."""
-        moved = [
+        await self._begin_again(
             keeper.site
             for keeper in self._keepers.values()
-            if isinstance(keeper, SiteApart) != bool(self._waiting_on(keeper.site))
-        ]
-        await self._end(site.name for site in moved)
-        for site in moved:
+            if not isinstance(keeper, FollowedSite)
+            and isinstance(keeper, SiteApart) != bool(self._waiting_on(keeper.site))
+        )
+
+    async def _change_sides(self) -> None:
+        """Keep the sites from now on, or leave that to another host of the fleet."""
+        await self._end_removal()
+        await self._begin_again(keeper.site for keeper in self._keepers.values())
+        self._begin_removal(self._settings)
+
+    async def _begin_again(self, sites: Iterable[Site]) -> None:
+        again = list(sites)
+        await self._end(site.name for site in again)
+        for site in again:
             self._begin(site)
+
+    async def _purge(self, keeper: Kept, patterns: Sequence[Pattern], *, dry_run: bool) -> Purged:
+        """See `Purger`."""
+        if self._fleet is not None:
+            return await self._fleet.purge(keeper, patterns, dry_run=dry_run)
+        return await keeper.purge(patterns, dry_run=dry_run)
 
     def _sites(self) -> str:
         """Return what is done to which site, for people."""
-        done = [f"keeping {', '.join(self._keepers)}"] if self._keepers else []
+        follows = self._fleet is not None and not self._fleet.publishes
+        word = f"leaving to {self._fleet.publisher()}" if self._fleet and follows else "keeping"
+        done = [f"{word} {', '.join(self._keepers)}"] if self._keepers else []
         if self._stored:
             done.append(f"leaving {', '.join(self._stored)} to a mount")
         if off := self._settings.switched_off:
@@ -212,8 +249,11 @@ class Daemon:
     def _begin_removal(self, settings: Settings, before: Settings | None = None) -> None:
         """Remove sites that `settings` do not keep, when those that they do were looked at.
 
-        `before`: the settings that were in use until now.
+        `before`: the settings that were in use until now. Of hosts that share a store the one that
+        fills it does so.
         """
+        if self._fleet is not None and not self._fleet.publishes:
+            return
         self._removal = asyncio.create_task(
             remove_leftovers(
                 stores_of([settings, before] if before else [settings]),
@@ -228,6 +268,7 @@ class Daemon:
         if self._removal is not None:
             self._removal.cancel()
             await asyncio.gather(self._removal, return_exceptions=True)
+            self._removal = None
 
     async def _reload(self) -> None:
         settings, problems = self._read_again()
@@ -247,7 +288,7 @@ class Daemon:
             if name not in self._tasks:
                 self._begin(site)
         await self._web.listen(settings.kept)
-        for key in ("metrics", "runtime_directory", "mime_types"):
+        for key in ("metrics", "runtime_directory", "mime_types", "fleet"):
             if getattr(settings, key) != getattr(self._settings, key):
                 log.warning("%s changed: restart the agent to use it", key)
         self._begin_removal(settings, self._settings)
@@ -269,6 +310,8 @@ class Daemon:
         down = [site.site.name for site in watched if site.health.is_down]
         begun = [site for site in sites if site.begun.is_set()]
         status = f"{sum(site.pages for site in sites)} pages of {_sites(len(sites))}"
+        if self._fleet is not None and not self._fleet.publishes:
+            status = f"{_sites(len(sites))}, filled by {self._fleet.publisher()}"
         if not watched and not self._settings.switched_off:
             status = IDLE
         rendering = [each for site in sites if (each := site.rendering_status()) is not None]
@@ -306,6 +349,17 @@ class Daemon:
 
 def _sites(number: int) -> str:
     return "1 site" if number == 1 else f"{number} sites"
+
+
+@contextlib.asynccontextmanager
+async def _running(fleet: Fleet) -> AsyncIterator[None]:
+    """Let `fleet` run within."""
+    async with asyncio.TaskGroup() as tasks:
+        task = tasks.create_task(fleet.run())
+        try:
+            yield
+        finally:
+            task.cancel()
 
 
 async def _close(server: asyncio.Server) -> None:

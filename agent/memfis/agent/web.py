@@ -12,7 +12,7 @@ from email.parser import BytesParser
 from functools import partial
 
 from memfis.errors import MemfisError, StoreError, UsageError
-from memfis.keeper import Kept
+from memfis.keeper import Kept, Purger
 from memfis.nginx import hints
 from memfis.render.patterns import parse_target
 from memfis.service.listening import Listeners
@@ -37,15 +37,21 @@ class WebSockets:
     """The sockets that the sites' settings `hints` and `purge` name."""
 
     def __init__(
-        self, keepers: Keepers, listeners: Listeners, passed: Sequence[socket.socket] = ()
+        self,
+        keepers: Keepers,
+        purge: Purger,
+        listeners: Listeners,
+        passed: Sequence[socket.socket] = (),
     ) -> None:
         """Take `passed`, which systemd holds for us; `keepers` returns the keeper of a site.
 
+        `purge` does what a `PURGE` asks for.
         The sockets are among `listeners`: without them files are kept all the same.
         """
         self.malformed: Counter[str] = Counter()
         """Datagrams that were dropped: not a hint, or one of no site of ours."""
         self._keepers = keepers
+        self._purge = purge
         self._passed = passed
         self._listeners = listeners
         self._ours: set[str] = set()
@@ -159,7 +165,7 @@ class WebSockets:
             return b"404 Not Found", "no such site"
         try:
             pattern = parse_target(words[1], str(fields.get("X-Purge-Method", "")))
-            done = await keeper.purge([pattern], dry_run=False)
+            done = await self._purge(keeper, [pattern], dry_run=False)
         except UsageError as error:
             return b"400 Bad Request", str(error)
         except StoreError as error:

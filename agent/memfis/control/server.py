@@ -21,7 +21,7 @@ from memfis.control.messages import (
     encode,
 )
 from memfis.errors import MemfisError, UsageError
-from memfis.keeper import Kept
+from memfis.keeper import Kept, Purger
 from memfis.render.patterns import parse
 from memfis.service.listening import Listeners
 from memfis.sync import Report
@@ -34,9 +34,10 @@ async def answer_requests(
     reader: asyncio.StreamReader,
     writer: asyncio.StreamWriter,
     keeper: Callable[[str], Kept | None],
+    purge: Purger,
     listeners: Listeners,
 ) -> None:
-    """Serve one client: do what it asks with the `keeper` of its site.
+    """Serve one client: do what it asks with the `keeper` of its site; `purge` purges.
 
     `listeners`: those of the agent, of which it is told too.
     """
@@ -54,7 +55,7 @@ async def answer_requests(
             case PurgeRequest(site=site, patterns=texts, dry_run=dry_run):
                 keeper_of_site = _keeper_of(site, keeper)
                 patterns = [parse(text) for text in texts]
-                say(await keeper_of_site.purge(patterns, dry_run=dry_run))
+                say(await purge(keeper_of_site, patterns, dry_run=dry_run))
             case SyncRequest():
                 report = await _sync(request, _keeper_of(request.site.name, keeper), say)
                 say(Finished(report))

@@ -1,6 +1,6 @@
 """Commands about the gateway itself: stats, flush_all, lru_crawler and the like."""
 
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote_from_bytes
 
@@ -62,6 +62,31 @@ class Flush(Command):
     def answer(self, items: Items, result: bytes) -> bytes:
         """Return the answer."""
         return result
+
+
+class Forget(Command):
+    """`forget [KEY...]`, which memcached has not: what was read is asked for anew.
+
+    Nothing changes in the database. A host asks so for what another one has removed.
+    """
+
+    __slots__ = ("_keys",)
+
+    def __init__(self, keys: Sequence[bytes], *, quiet: bool = False) -> None:
+        """Forget the items at `keys`; without any: all."""
+        super().__init__(quiet=quiet)
+        self._keys = keys
+
+    def begin(self, items: Items) -> None:
+        """Forget them."""
+        for key in self._keys:
+            items.reads.forget(key)
+        if not self._keys:
+            items.reads.forget_all()
+
+    def answer(self, items: Items, result: None) -> bytes:
+        """Return the answer."""
+        return b"OK\r\n"
 
 
 class Listing(Stream):
@@ -245,6 +270,8 @@ def parse(words: list[bytes], _: int) -> Command:
         return Say(b"OK\r\n" if is_level else BAD_FORMAT, quiet=quiet)
     if name == b"stats":
         return _stats(words)
+    if name == b"forget":
+        return Forget(words[1 : -1 if quiet else None], quiet=quiet)
     if name == b"flush_all" and len(words) <= 3:
         delay = words[1:2] if words[1:] != [b"noreply"] else []
         if delay and exptime_of(delay[0]) is None:

@@ -172,7 +172,7 @@ class Delete(Command):
 
     __slots__ = ()
     lane = "delete"
-    writes = True
+    writes = removes = True
 
     def begin(self, items: Items) -> Any:
         """Remove it."""

@@ -36,6 +36,8 @@ class Command:
     lane: str | None = None
     writes = False
     """Whether it may change something."""
+    removes = False
+    """Whether that is all that it may do: remove the item at `key`."""
 
     def __init__(self, key: bytes = b"", length: int = -1, *, quiet: bool = False) -> None:
         self.key = key

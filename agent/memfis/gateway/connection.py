@@ -66,7 +66,10 @@ class Connection(asyncio.BufferedProtocol):
         self._transport: asyncio.Transport
         settings = self._items.settings
         self._parser = Parser(
-            settings.max_item, self._items.figures.commands, read_only=settings.read_only
+            settings.max_item,
+            self._items.figures.commands,
+            read_only=settings.read_only,
+            boxes=settings.boxes,
         )
         self._allowed = 0
         """Bytes taken of the budget for what is kept of this client's commands."""

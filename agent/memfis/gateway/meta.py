@@ -192,7 +192,7 @@ class Md(Meta):
     """`md`: remove an item."""
 
     __slots__ = ("lane",)
-    writes = True
+    writes = removes = True
 
     def __init__(self, key: bytes, flags: Flags) -> None:
         super().__init__(key, flags)

@@ -2,6 +2,7 @@
 
 from memfis.gateway import admin, bulk, classic, meta
 from memfis.gateway.commands import BAD_CHUNK, ERROR, READ_ONLY, Command, Failure
+from memfis.layout.keys import BODY, BOX, HEAD, PAGE
 
 LINE = 2048
 """Longest line in bytes of most commands: as in memcached (proto_text.c)."""
@@ -14,7 +15,10 @@ GROUP = 400
 
 _READS = (b"get", b"gets", b"gat", b"gats")
 _META = (b"mg", b"ms", b"md", b"mn", b"ma", b"me")
-_ADMIN = (b"version", b"verbosity", b"stats", b"flush_all", b"lru_crawler", *admin.REFUSED)
+_ADMIN = (
+    *(b"version", b"verbosity", b"stats", b"flush_all", b"lru_crawler", b"forget"),
+    *admin.REFUSED,
+)
 _TOO_LONG = b"CLIENT_ERROR line too long\r\n"
 _COUNTED = {
     **dict.fromkeys((b"get", b"gets"), "get"),
@@ -25,6 +29,9 @@ _COUNTED = {
 }
 
 
+_PAGES = (PAGE, HEAD, BODY)
+
+
 class Quit(Exception):
     """The client wants to go, or is none of ours."""
 
@@ -32,13 +39,21 @@ class Quit(Exception):
 class Parser:
     """Bytes that came and were not understood yet, and the command that waits for its value."""
 
-    def __init__(self, max_item: int, count: dict[str, int], *, read_only: bool = False) -> None:
+    def __init__(
+        self,
+        max_item: int,
+        count: dict[str, int],
+        *,
+        read_only: bool = False,
+        boxes: bool = False,
+    ) -> None:
         """Refuse values over `max_item` bytes, `read_only`: whatever changes something.
 
-        Commands are counted in `count`.
+        With `boxes` hosts' boxes may be written all the same, and pages be removed. Commands are
+        counted in `count`.
         """
         self._max_item, self._count = max_item, count
-        self._read_only = read_only
+        self._read_only, self._boxes = read_only, boxes
         self._bytes = bytearray()
         self._at = 0
         self._open: Command | None = None
@@ -100,7 +115,7 @@ class Parser:
             if line is None:
                 return None
             command = line if isinstance(line, Command) else self._parse(line)
-            if self._read_only and command.writes:
+            if command.writes and self._is_refused(command):
                 command = Failure(READ_ONLY, command.length, quiet=command.quiet)
             if command.length < 0:
                 return command
@@ -127,6 +142,13 @@ class Parser:
         if not whole:
             return Failure(BAD_CHUNK, quiet=command.quiet)
         return command
+
+    def _is_refused(self, command: Command) -> bool:
+        """Whether `command`, which writes, is none of those that may here."""
+        if not self._read_only:
+            return False
+        allowed = _PAGES if command.removes else BOX
+        return not (self._boxes and command.key.startswith(allowed))
 
     def _line(self) -> bytes | Command | None:
         end = self._bytes.find(b"\n", self._at)

@@ -3,8 +3,8 @@
 A site without a web root is left alone.
 """
 
-from memfis.keeper.kept import Kept
+from memfis.keeper.kept import Kept, Purger
 from memfis.keeper.site import SiteKeeper
 from memfis.keeper.stored import StoredSite
 
-__all__ = ["Kept", "SiteKeeper", "StoredSite"]
+__all__ = ["Kept", "Purger", "SiteKeeper", "StoredSite"]

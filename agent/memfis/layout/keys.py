@@ -23,6 +23,8 @@ HEAD = b"memfis-head://"
 BODY = b"memfis-body://"
 DIRECTORY = b"memfis-dir://"
 SITE = b"memfis-site://"
+BOX = b"memfis-box://"
+TURN = b"memfis-publisher://"
 
 COUNTERS = 4096
 """How many counters nginx has for pages that it keeps in memory of its own."""
@@ -159,3 +161,13 @@ def page_path(directory: bytes, name: bytes, index: bytes | None) -> bytes:
     The page of a directory URL is stored once, under that URL, when `name` is its `index` name.
     """
     return directory if name == index else directory + name
+
+
+def box_key(host: str) -> bytes:
+    """Return the key of what `host` says to the others that share its store (see `boxes`)."""
+    return BOX + host.encode("ascii")
+
+
+def turn_key() -> bytes:
+    """Return the key of the item that says which host publishes, where several may."""
+    return TURN + b"turn"

@@ -177,6 +177,30 @@ def parse_target(target: bytes, method: str) -> Pattern:
     return exactly(normal_path(os.fsdecode(path)))
 
 
+def as_text(pattern: Pattern) -> str:
+    """Return `pattern` as a text that `from_text` reads: paths are their bytes as ISO-8859-1."""
+    if pattern.exact:
+        return "=" + "\0".join(path.decode("latin-1") for path in sorted(pattern.exact))
+    if not pattern.is_slow:
+        return "<" + pattern.prefix.decode("latin-1")
+    return ("~" if pattern.is_regex else "*") + os.fsencode(pattern.text).decode("latin-1")
+
+
+def from_text(text: str) -> Pattern:
+    """Return the pattern that `as_text` wrote; raises UsageError for any other text."""
+    try:
+        raw = text[1:].encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise UsageError(f"{_named(text)}: is no pattern") from error
+    if text.startswith("=") and all(path.startswith(b"/") for path in raw.split(b"\0")):
+        return exactly(*raw.split(b"\0"))
+    if text.startswith("</"):
+        return below(raw)
+    if text.startswith(("~", "*")):
+        return (parse_regex if text[0] == "~" else parse)(os.fsdecode(raw))
+    raise UsageError(f"{_named(text)}: is no pattern")
+
+
 def _check_length(text: str, raw: bytes) -> None:
     if len(raw) > LONGEST:
         raise UsageError(f"{_named(text)}: longer than {LONGEST} bytes")

@@ -125,10 +125,12 @@ class Purge:
         *,
         dry_run: bool,
         shelf: Shelf | None = None,
+        files: bool = True,
         rewrite_files: Callable[[bytes], None] = lambda _: None,
     ) -> None:
         """Prepare to remove what `patterns` fit, or with `dry_run` to say what that would be.
 
+        Without `files` pages of files stay: they are another host's to write again, and to remove.
         `rewrite_files` is called with each directory (URL path) whose files' pages went.
         """
         self.done = Purged()
@@ -137,8 +139,10 @@ class Purge:
         self._patterns = [as_kept(pattern, site) for pattern in patterns]
         self._dry_run = dry_run
         self._shelf = shelf
+        self._files = files
         self._rewrite_files = rewrite_files
         self._paths: set[bytes] = set()
+        self._of_files: set[bytes] = set()
         self._directories: set[bytes] = set()
         """Where pages of files went."""
 
@@ -194,11 +198,12 @@ class Purge:
         rendered = self._in_store(left)
         files = self._in_store([path for path in batch.files if path not in self._paths])
         if not self._dry_run:
-            self._remove([*rendered, *files])
+            self._remove([*rendered, *(files if self._files else ())])
             self._directories.update(batch.directories)
         self.done.rendered += len(rendered)
         self.done.files += len(files)
         self._paths.update(rendered, files)
+        self._of_files.update(files)
 
     def _is_newer(self, path: bytes, began: float) -> bool:
         """Whether the page was rendered since the purge `began`; an older one leaves the shelf."""
@@ -213,7 +218,8 @@ class Purge:
     def _purge_unrecorded(self, pattern: Pattern) -> Iterator[None]:
         """Remove what no record names: the page itself, and what nginx has without an agent."""
         site = self._site
-        unknown = [path for path in pattern.exact if not self._is_on_shelf(path)]
+        left = set[bytes]() if self._files else self._of_files
+        unknown = [path for path in pattern.exact - left if not self._is_on_shelf(path)]
         self._remove(unknown)
         if self._shelf is None and site.php is not None and site.php.microcache is not None:
             names = file_names(site.name, pattern.exact, time.time())

@@ -196,5 +196,14 @@ GATEWAY = Table(
             False,
             read_by=BY_GATEWAY,
         ),
+        Setting(
+            "boxes",
+            Flag(),
+            "with `read_only`: whether hosts' boxes (`memfis-box://…`) may be written all the same,"
+            " and items be removed, as what tells the publishing host and purges needs",
+            False,
+            read_by=BY_GATEWAY,
+            since="0.2.0",
+        ),
     ),
 )

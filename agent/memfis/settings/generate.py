@@ -17,6 +17,7 @@ import yaml
 from memfis.settings.agent import AGENT, SITE_IN_TOML
 from memfis.settings.couchbase import COUCHBASE
 from memfis.settings.declare import Setting, Table
+from memfis.settings.fleet import FLEET
 from memfis.settings.gateway import GATEWAY
 from memfis.settings.host import HOST
 from memfis.settings.kinds import ListOf
@@ -50,6 +51,7 @@ TABLES = {
     "mount": MOUNT,
     "gateway": GATEWAY,
     "memfis.toml": AGENT,
+    "fleet": FLEET,
     "sites of memfis.toml": SITE_IN_TOML,
     "php of memfis.toml": PHP.in_toml(),
     "couchbase": COUCHBASE,

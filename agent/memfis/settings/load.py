@@ -10,12 +10,13 @@ from typing import Any
 from memfis import __version__
 from memfis.errors import ConfigurationError
 from memfis.settings.agent import AGENT, INHERITED, SITE_IN_TOML
+from memfis.settings.fleet import FLEET, fleet_problems
 from memfis.settings.follow import follow_problems
 from memfis.settings.gateway import GATEWAY
 from memfis.settings.php import PHP
 from memfis.settings.site import source_problems
 from memfis.settings.sites import names_twice
-from memfis.settings.values import GatewaySettings, PhpSettings, Settings, Site
+from memfis.settings.values import FleetSettings, GatewaySettings, PhpSettings, Settings, Site
 
 DEFAULT_PATH = Path("/etc/memfis/memfis.toml")
 
@@ -54,8 +55,9 @@ def settings_from(table: Mapping[str, Any], source: str) -> Settings:
     inherited = {key: values[key] for key in INHERITED if key in values}
     sites = tuple(_site(each, inherited) for each in table.get("sites", ()))
     gateway = GatewaySettings(**GATEWAY.read(table["gateway"])) if "gateway" in table else None
+    fleet = FleetSettings(**FLEET.read(table["fleet"])) if "fleet" in table else None
     none = table.get("sites") == []
-    return Settings(**values, gateway=gateway, sites=sites, has_none=none)
+    return Settings(**values, gateway=gateway, fleet=fleet, sites=sites, has_none=none)
 
 
 def _site(table: Mapping[str, Any], inherited: dict[str, Any]) -> Site:
@@ -81,12 +83,15 @@ def _of_newer_version(version: object) -> Iterator[str]:
 def _problems(table: Mapping[str, Any]) -> Iterator[str]:
     """Yield a line for everything that is wrong with the configuration."""
     yield from AGENT.problems(
-        {key: value for key, value in table.items() if key not in ("sites", "gateway")},
+        {key: value for key, value in table.items() if key not in ("sites", "gateway", "fleet")},
         "",
         as_text=False,
     )
     if "gateway" in table:
         yield from GATEWAY.problems(table["gateway"], "gateway", as_text=False)
+    if "fleet" in table:
+        wrong = list(FLEET.problems(table["fleet"], "fleet", as_text=False))
+        yield from wrong or fleet_problems(table["fleet"])
     sites = table.get("sites", [])
     if not isinstance(sites, list) or not all(isinstance(each, dict) for each in sites):
         yield "sites: write each site as a [[sites]] table"

@@ -14,6 +14,7 @@ from memfis.errors import UsageError
 from memfis.layout.compression import Compression
 from memfis.settings.agent import AGENT, SITE_IN_TOML
 from memfis.settings.declare import Table
+from memfis.settings.fleet import FLEET
 from memfis.settings.gateway import GATEWAY
 from memfis.settings.php import PHP
 from memfis.settings.server_names import fitness
@@ -79,6 +80,22 @@ class GatewaySettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_timeout: float = _default(GATEWAY, "drain_timeout")
     allow_flush: bool = _default(GATEWAY, "allow_flush")
     read_only: bool = _default(GATEWAY, "read_only")
+    boxes: bool = _default(GATEWAY, "boxes")
+
+
+class FleetSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The table `[fleet]`: hosts that share the store."""
+
+    host: str
+    """This one, among `hosts`."""
+    hosts: tuple[str, ...]
+    publisher: str
+    takeover: bool = _default(FLEET, "takeover")
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        """The hosts but this one."""
+        return tuple(each for each in self.hosts if each != self.host)
 
 
 class Site(msgspec.Struct, frozen=True, kw_only=True):
@@ -178,6 +195,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     has_none: bool = False
     """There is no site on purpose: it says `sites = []`."""
     gateway: GatewaySettings | None = None
+    fleet: FleetSettings | None = None
+    """None: no other host fills the store."""
     installation: str | None = ""
     """Whose configuration this is, as sites are marked in the store; empty: flags', None: it cannot
     be told (service/installation.py)."""

@@ -23,6 +23,9 @@ TIMEOUT = 5.0
 GET_WINDOW = 100
 """Values asked for in one command."""
 
+FORGET_WINDOW = 7
+"""Keys in one `forget`: a line of a command that reads nothing has 2,048 bytes at most."""
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -189,6 +192,24 @@ class Store:
         """Remove `keys`; one that is absent is no error."""
         with self._telling(keys):
             self._wire.delete(keys)
+
+    def forget(self, keys: Sequence[bytes]) -> None:
+        """Let nothing near answer what it has of `keys`, or without any of whatever there is.
+
+        A gateway's own pages, and nginx's: somebody else has removed the items. Raises StoreError.
+        """
+        for key in keys:
+            check_key(key)
+        if self.is_gateway():
+            for start in range(0, max(1, len(keys)), FORGET_WINDOW):
+                window = keys[start : start + FORGET_WINDOW]
+                self._wire.send(b" ".join([b"forget", *window]), b"\r\n")
+                if (line := self._wire.line()) != b"OK":
+                    raise self._wire.nonsense(line)
+        if self._teller is not None and keys:
+            self._teller.tell(keys)
+        elif self._teller is not None:
+            self._teller.tell_all()
 
     def touch_many(self, keys: Sequence[bytes], ttl: int) -> None:
         """Set the expiry of `keys` to `ttl` seconds from now."""

@@ -44,9 +44,15 @@ def state(key: bytes) -> Request:
     return (b"mg %b s f c u\r\n" % check_key(key),)
 
 
-def put(key: bytes, value: bytes, flags: int = 0, *, cas: int = 0, new: bool = False) -> Request:
-    """Write the item: with `cas` only over that very one, if `new` only where there is none."""
+def put(
+    key: bytes, value: bytes, flags: int = 0, *, cas: int = 0, new: bool = False, ttl: int = 0
+) -> Request:
+    """Write the item: with `cas` only over that very one, if `new` only where there is none.
+
+    `ttl`: seconds that it lives, up to 30 days; 0: for ever.
+    """
     condition = b" C%d" % cas if cas else b" ME" if new else b""
+    condition += b" T%d" % ttl if ttl else b""
     return (
         b"ms %b %d F%d c%b\r\n" % (check_key(key), len(value), flags, condition),
         value,

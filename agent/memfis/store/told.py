@@ -52,6 +52,11 @@ class Teller:
         if time.monotonic() >= self._put_off:
             self._tell()
 
+    def tell_all(self) -> None:
+        """Tell that any item may have changed."""
+        self._untold.update(range(COUNTERS))
+        self._tell()
+
     @contextmanager
     def together(self) -> Iterator[None]:
         """Tell of many changes with few messages: at the end, however it went, and now and then."""
