@@ -16,9 +16,7 @@ SYNCED = re.compile(r": \d+ pages, ")
 Settings = Mapping[str, object]
 
 
-def toml(
-    settings: Settings, sites: Sequence[Settings], fleet: Settings | None = None
-) -> str:
+def toml(settings: Settings, sites: Sequence[Settings], fleet: Settings | None = None) -> str:
     """Return a configuration; strings, numbers and lists are the same in JSON and TOML."""
     lines = [f"{key} = {json.dumps(value)}" for key, value in settings.items()]
     if fleet is not None:

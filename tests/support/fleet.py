@@ -18,7 +18,7 @@ from support.ports import free_port
 
 # Says what the application has now, for all hosts, and notes that it was asked.
 APPLICATION = """<?php
-header('Content-Type: text/html');
+header('Content-Type: text/html; charset=utf-8');
 $host = basename(dirname($_SERVER['DOCUMENT_ROOT']));
 file_put_contents('%(asked)s', "$host {$_SERVER['REQUEST_URI']}\\n", FILE_APPEND | LOCK_EX);
 $now = file_get_contents('%(database)s');
@@ -135,6 +135,7 @@ class Host:
             listen=[f"unix:{self.directory}/site.example.public", f"127.0.0.1:{self.port}"],
             index=["index.php", "index.html"],
             default_type="text/html",
+            charset="utf-8",
             php=settings(self.directory, php, **sockets),
         )
         self.site.write("index.php", (APPLICATION % _of(directory)).encode())
@@ -143,7 +144,10 @@ class Host:
         table = {
             **{"name": "site.example", "root": os.fspath(self.site.root)},
             "origin": os.fspath(self.site.origin),
-            **{key: self.site.settings[key] for key in ("index", "from_memory", "default_type")},
+            **{
+                key: self.site.settings[key]
+                for key in ("index", "from_memory", "default_type", "charset")
+            },
             **({"first_level": os.fspath(self.site.told)} if self.site.told else {}),
             "php": {key: self.site.settings["php"][key] for key in TOLD},
         }
@@ -203,7 +207,9 @@ class Hosts:
     def asked(self, target: str) -> list[str]:
         """Return at which host PHP was asked for `target`, each time."""
         lines = (self.directory / "asked").read_text().splitlines()
-        return [host for host, _, asked in (line.partition(" ") for line in lines) if asked == target]
+        return [
+            host for host, _, asked in (line.partition(" ") for line in lines) if asked == target
+        ]
 
 
 @contextmanager

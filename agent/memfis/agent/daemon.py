@@ -169,7 +169,7 @@ class Daemon:
             keeper = self._stored[site.name] = StoredSite(site)
         elif self._fleet is not None and not self._fleet.publishes:
             keeper = self._keepers[site.name] = FollowedSite(
-                site, self._fleet.publisher, self._fleet.hinted
+                site, self._runtime, self._fleet.publisher, self._fleet.hinted
             )
         elif mount := self._waiting_on(site):
             keeper = self._keepers[site.name] = SiteApart(

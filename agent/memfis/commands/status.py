@@ -6,6 +6,7 @@ from typing import Any
 import click
 import msgspec
 
+from memfis.commands.fleet import show_fleet
 from memfis.commands.options import SiteFlags, json_option, print_json, site_options
 from memfis.commands.situation import look
 from memfis.errors import StoreError
@@ -23,9 +24,11 @@ COOKIES = 10
 
 @click.command()
 @site_options
+@click.option("--fleet", "of_fleet", is_flag=True, help="Show the hosts that share the store.")
 @json_option
 def status(
     flags: SiteFlags,
+    of_fleet: bool,
     as_json: bool,
 ) -> int:
     """Show how the stores and the sites are: health, fill, hit ratio, evictions, last sync, agent.
@@ -45,7 +48,13 @@ def status(
     memory, whole or as "not modified" (304), and what the fallback answered, by reason; and whether
     the first level, nginx's own memory, had room for all of it. Exit code 3 when a store cannot be
     reached.
+
+    With --fleet: of each host that shares the store (table [fleet] of the configuration) whether it
+    fills it, when it last said something, and what it keeps, as its agent tells the others through
+    the store. Exit code 1 when one is silent, or none or several fill the store.
     """
+    if of_fleet:
+        return show_fleet(flags.settings(), as_json=as_json)
     documents = look(flags.settings())
     if as_json:
         print_json({"sites": documents})

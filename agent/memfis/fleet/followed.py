@@ -4,11 +4,13 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from memfis.errors import UsageError
 from memfis.fleet.near import PATIENCE, Near
 from memfis.keeper.health import Health, StoreEvent
 from memfis.keeper.journal import Journal
+from memfis.keeper.locked import locked
 from memfis.keeper.problems import Problems
 from memfis.keeper.times import now
 from memfis.layout.keys import site_key
@@ -27,9 +29,13 @@ class FollowedSite:
     """See `Kept`; nothing is watched or rendered here, and only a purge changes the store."""
 
     def __init__(
-        self, site: Site, publisher: Callable[[], str], hinted: Callable[[str, bytes], None]
+        self,
+        site: Site,
+        locks: Path,
+        publisher: Callable[[], str],
+        hinted: Callable[[str, bytes], None],
     ) -> None:
-        """Prepare it.
+        """Prepare it; `locks` is the directory of lock files.
 
         `publisher` returns the host that fills the store; `hinted` is called with the site's name
         and the path of a page that PHP answered for, and that is not in memory.
@@ -44,7 +50,7 @@ class FollowedSite:
         self.last_sync: float | None = None
         self.held: Held | None = None
         self.visitors = Visitors()
-        self._publisher, self._hinted = publisher, hinted
+        self._locks, self._publisher, self._hinted = locks, publisher, hinted
         self._near = Near(site)
         self._store = Store.of(site, PATIENCE)
         self._one_at_a_time = asyncio.Lock()
@@ -92,10 +98,11 @@ class FollowedSite:
         self._near.forget(patterns)
 
     async def keep(self) -> None:
-        """Look whether the store is there, until cancelled."""
+        """Look whether the store is there, until cancelled, and let nobody else fill it here."""
         self.begun.set()
         try:
-            await self.health.watch(self._happened, lambda: None)
+            async with locked(self._locks, self.site.name, self.journal):
+                await self.health.watch(self._happened, lambda: None)
         finally:
             self._near.close()
             self._store.close()

@@ -43,7 +43,7 @@ class Sayings:
             self.purge(each.site, each.patterns)
 
     def purge(self, site: str, patterns: Iterable[str]) -> None:
-        """Say that `patterns` of `site` were purged; one that is too long to be said fits no page."""
+        """Say that `patterns` of `site` were purged; a very long one fits no page."""
         said = tuple(each for each in patterns if len(each) <= LONGEST_WORD)
         self._purged += 1
         self._purges = purges_that_fit([*self._purges, Purge(site, said)])

@@ -2,8 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 from memfis.errors import MemfisError, StoreError
@@ -11,6 +10,7 @@ from memfis.keeper.dynamic import DynamicPages
 from memfis.keeper.health import Health, StoreEvent
 from memfis.keeper.holding import Holding
 from memfis.keeper.journal import Journal
+from memfis.keeper.locked import locked
 from memfis.keeper.problems import Problems
 from memfis.keeper.schedule import Schedule
 from memfis.keeper.syncing import Syncing
@@ -24,7 +24,7 @@ from memfis.service.mount_table import MountTable
 from memfis.settings.addresses import StoreAddress
 from memfis.settings.agent import MIME_TYPES
 from memfis.settings.values import Site
-from memfis.sync import Held, Options, Report, try_lock
+from memfis.sync import Held, Options, Report
 from memfis.watch import Changes
 
 EVICTED = 30.0
@@ -141,7 +141,8 @@ class SiteKeeper:
     async def keep(self) -> None:
         """Keep the site until cancelled."""
         try:
-            async with self._locked(), asyncio.TaskGroup() as tasks:
+            lock = locked(self._locks, self.site.name, self.journal)
+            async with lock, asyncio.TaskGroup() as tasks:
                 tasks.create_task(self.health.watch(self._fill_again, self._evicted))
                 tasks.create_task(self._dynamic.run())
                 while True:
@@ -159,16 +160,6 @@ class SiteKeeper:
     def watch_no_more(self) -> None:
         """Hear of no more changes; `keep` is about to be cancelled."""
         self._watching.stop()
-
-    @asynccontextmanager
-    async def _locked(self) -> AsyncIterator[None]:
-        while True:
-            with try_lock(self._locks, self.site.name) as held:
-                if held:
-                    yield
-                    return
-            self.journal.once(logging.WARNING, "another memfis is at work on this site; waiting")
-            await asyncio.sleep(RETRY)
 
     async def _turn(self) -> None:
         """Do the one thing that is most due, or wait for something to be."""

@@ -154,6 +154,13 @@ HOST = Table(
             usually="this host; with Couchbase the first of `memfis_web`",
         ),
         _play(
+            "takeover",
+            _FLAG,
+            False,
+            "with Couchbase, whether another host of `memfis_web` fills the bucket when the"
+            " publisher is gone for 15 seconds: for web roots that are equal",
+        ),
+        _play(
             "couchbase_connection",
             Text(
                 f"{CONNECTION.expected}; by default it is made of the hosts of the group"
@@ -324,6 +331,8 @@ def store_problems(values: Mapping[str, Any], *, publishes: bool) -> Iterator[st
     `values` are the variables as programs get them; `publishes`: this host's agent fills the store.
     """
     embedded = values["memfis_store_embedded"]
+    if values["memfis_takeover"] and values["memfis_store"] != "couchbase":
+        yield "memfis_takeover: only hosts that share a bucket (memfis_store: couchbase) have it"
     address = values["memfis_store_address"]
     if embedded and address != f"unix:{STORE_SOCKET}":
         yield (
