@@ -70,10 +70,38 @@ def test_services_run_now_and_at_boot(name):
     assert not host(name).package("memcached").is_installed
 
 
-def test_one_host_publishes():
-    agents = [host(name).service("memfis-agent") for name in WEB]
-    assert [agent.is_running for agent in agents] == [True, False]
-    assert [agent.is_enabled for agent in agents] == [True, False]
+def fleet(name):
+    return json.loads(host(name).run("memfis status --fleet --json").stdout)
+
+
+def test_one_host_publishes_and_the_others_tell_it():
+    for name in WEB:
+        agent = host(name).service("memfis-agent")
+        assert (agent.is_running, agent.is_enabled) == (True, True)
+        assert eventually(lambda name=name: not fleet(name)["problems"]), fleet(name)
+        assert [each["publishes"] for each in fleet(name)["hosts"]] == [True, False]
+    refused = host(WEB[1]).run("memfis sync")
+    assert refused.rc == 2
+    assert f"{WEB[0]} fills the store" in refused.stderr
+
+
+@pytest.mark.parametrize("at", [0, 1], ids=WEB)
+def test_a_purge_at_one_host_holds_at_both(at):
+    key = "memfis://pages.example.org/ghost"
+    send = (
+        "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]);"
+        " s.sendall(sys.argv[2].encode().decode('unicode_escape').encode());"
+        " print(s.recv(200).decode())"
+    )
+    path = "/run/memfis-gateway/gateway.sock"
+    command = f"set {key} 0 0 5\\r\\nghost\\r\\n"
+    assert host(WEB[0]).check_output("python3 -c %s %s %s", send, path, command) == "STORED"
+    for name in WEB:
+        assert eventually(lambda name=name: fetch(name, "/ghost").body == "ghost")
+    host(WEB[at]).check_output("memfis purge /ghost")
+    time.sleep(1)
+    for name in WEB:
+        assert fetch(name, "/ghost").status == 404
 
 
 def test_only_that_host_writes():
@@ -85,6 +113,9 @@ def test_only_that_host_writes():
     said = [host(name).check_output("python3 -c %s %s", send, path) for name in WEB]
     assert said[0].strip() == "STORED"
     assert said[1].startswith("CLIENT_ERROR this gateway is read-only")
+    refused = send.replace("set x 0 1 1\\r\\nx", "md memfis-site://pages.example.org")
+    said = host(WEB[1]).check_output("python3 -c %s %s", refused, path)
+    assert said.startswith("CLIENT_ERROR this gateway is read-only")
 
 
 @pytest.mark.parametrize("name", WEB)
