@@ -157,6 +157,7 @@ class Daemon:
             lambda: list(self._keepers.values()),
             lambda: list(self._stored.values()),
             self._web.malformed,
+            self._fleet,
         )
         address = self._settings.metrics
         place = ListenAddress.parse(address)

@@ -8,6 +8,7 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from memfis.errors import ProgramError
+from memfis.fleet.fleet import Fleet
 from memfis.keeper import Kept, StoredSite
 from memfis.keeper.holding import REASONS
 from memfis.nginx.first_level import Answers, FirstLevel, counted_by, socket_of
@@ -48,7 +49,9 @@ class _Sites(Collector):
         sites: Callable[[], Sequence[Kept]],
         stored: Callable[[], Sequence[StoredSite]],
         malformed: Mapping[str, int],
+        fleet: Fleet | None,
     ) -> None:
+        self._fleet = fleet
         self._sites = sites
         self._stored = stored
         self._malformed = malformed
@@ -76,6 +79,8 @@ class _Sites(Collector):
         if self._first_levels:
             yield _of_visitors(self._served(), self._first_levels)
             yield from _of_first_levels(self._first_levels)
+        if self._fleet is not None:
+            yield from _of_fleet(self._fleet)
         if self._malformed:
             malformed = CounterMetricFamily(
                 "memfis_hints_malformed_total",
@@ -260,14 +265,31 @@ def _of_first_levels(first_levels: Mapping[str, FirstLevel]) -> Iterator[Metric]
     yield from (size, free, evicted)
 
 
+def _of_fleet(fleet: Fleet) -> Iterator[Metric]:
+    yield GaugeMetricFamily(
+        "memfis_fleet_publishes",
+        "Whether this host fills the store that several share.",
+        value=fleet.publishes,
+    )
+    heard = GaugeMetricFamily(
+        "memfis_fleet_host_up",
+        "Whether another host that shares the store was heard of lately.",
+        labels=["host"],
+    )
+    for host, is_here in fleet.hosts.items():
+        heard.add_metric([host], is_here)
+    yield heard
+
+
 def metrics(
     sites: Callable[[], Sequence[Kept]],
     stored: Callable[[], Sequence[StoredSite]],
     malformed: Mapping[str, int],
+    fleet: Fleet | None = None,
 ) -> Exposition:
     """Return what answers with the figures of `sites`; of `stored`, their stores'.
 
-    `malformed`: datagrams that were no hints, by reason.
+    `malformed`: datagrams that were no hints, by reason. `fleet`: the hosts that share the store.
     """
-    collector = _Sites(sites, stored, malformed)
+    collector = _Sites(sites, stored, malformed, fleet)
     return Exposition(collector, collector.ask_nginx)

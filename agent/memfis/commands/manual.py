@@ -19,6 +19,7 @@ from memfis.commands import COMMANDS, EXIT_CODES, memfis
 from memfis.commands.gateway import default_of
 from memfis.settings.agent import AGENT, SITE_IN_TOML
 from memfis.settings.declare import Table
+from memfis.settings.fleet import FLEET
 from memfis.settings.gateway import GATEWAY
 from memfis.settings.php import PHP
 
@@ -29,6 +30,7 @@ TABLES = (
     ("Before the first table", "", AGENT),
     ("[[sites]]", "One table for each site.", SITE_IN_TOML),
     ("[sites.php]", "Below a site: PHP makes its pages. docs/php.md says more.", PHP.in_toml()),
+    ("[fleet]", "Where several hosts share the store.", FLEET),
     ("[gateway]", "What memfis gateway reads alone, from a file of its own.", GATEWAY),
 )
 
