@@ -313,6 +313,44 @@ def test_a_read_only_gateway_changes_nothing(directory: Path, mock: CouchbaseMoc
         writer.end()
 
 
+def test_a_gateway_with_boxes_lets_its_host_tell_others_and_remove_pages(
+    directory: Path, mock: CouchbaseMock
+) -> None:
+    for name in ("other", "with boxes"):
+        (directory / name).mkdir()
+    other = Gateway(directory / "other", mock, hot_ttl=60)
+    reader = Gateway(directory / "with boxes", mock, read_only=True, boxes=True, hot_ttl=60)
+    other.start()
+    reader.start()
+    page, box, site = b"memfis://a/p", b"memfis-box://web2", b"memfis-site://a"
+    refused = b"CLIENT_ERROR this gateway is read-only: another host writes\r\n"
+    there = b"VALUE memfis://a/p 0 3\r\nold\r\nEND\r\n"
+    try:
+        with Raw(other.socket) as writer, Raw(reader.socket) as client:
+            assert writer.ask(b"set %b 0 0 3\r\nold\r\n" % page) == b"STORED\r\n"
+            assert writer.ask(b"set %b 0 0 3\r\nold\r\n" % site) == b"STORED\r\n"
+            assert client.ask(b"set %b 0 60 1\r\nx\r\n" % box) == b"STORED\r\n"
+            assert client.ask(b"ms %b 1 T60\r\ny\r\n" % box) == b"HD\r\n"
+            for change in (
+                *(b"set %b 0 0 1\r\ny\r\n" % page, b"append %b 0 0 1\r\ny\r\n" % page),
+                *(b"md %b\r\n" % site, b"delete %b\r\n" % site, b"touch %b 1\r\n" % page),
+                *(b"incr %b 1\r\n" % page, b"mg %b T1\r\n" % page, b"flush_all\r\n"),
+            ):
+                assert client.ask(change) == refused, change
+            assert writer.ask(b"get %b\r\n" % page) == there
+            assert client.ask(b"md %b\r\n" % page) == b"HD\r\n"
+            assert client.ask(b"get %b\r\n" % page) == b"END\r\n"
+            # The other one has it hot, and asks anew once it is told.
+            assert writer.ask(b"get %b\r\n" % page) == there
+            for forget in (b"forget %b\r\n" % page, b"forget\r\n"):
+                assert writer.ask(forget) == b"OK\r\n"
+                assert writer.ask(b"get %b\r\n" % page) == b"END\r\n"
+            assert client.ask(b"get %b\r\n" % box) == b"VALUE %b 0 1\r\ny\r\nEND\r\n" % box
+    finally:
+        reader.end()
+        other.end()
+
+
 def test_looks_at_what_was_seen_let_no_value_travel(gateway: Gateway) -> None:
     value = os.urandom(MIB)
     with Raw(gateway.socket) as client:

@@ -47,6 +47,7 @@ def rendered(**variables: Any) -> dict[str, Any]:
             **{"memfis_couchbase_certificate": "", "memfis_gateway": {}},
             "__memfis_gateway_settings": "/etc/memfis-gateway",
             "__memfis_gateway_read_only": False,
+            "__memfis_fleet": ["web1", "web2"],
             "__memfis_gateway": complete_gateway(variables.get("memfis_gateway", {})),
             "__memfis_gateway_socket": "/run/memfis-gateway/gateway.sock",
             **variables,
@@ -75,7 +76,12 @@ def test_other_settings_are_passed_on_with_their_types() -> None:
 
 def test_a_host_that_does_not_publish_writes_nothing() -> None:
     assert "read_only" not in rendered()
-    assert rendered(__memfis_gateway_read_only=True)["read_only"] is True
+    reads = rendered(__memfis_gateway_read_only=True)
+    assert (reads["read_only"], reads["boxes"]) == (True, True)
+    alone = rendered(__memfis_gateway_read_only=True, __memfis_fleet=[])
+    assert (alone["read_only"], alone.get("boxes")) == (True, None)
+    own = {"boxes": False}
+    assert rendered(__memfis_gateway_read_only=True, memfis_gateway=own)["boxes"] is False
 
 
 def test_what_fits_is_not_refused() -> None:

@@ -87,6 +87,7 @@ def test_the_agent_reads_what_the_role_writes() -> None:
         **{"__memfis_nginx_user": "www-data", "__memfis_run_directory": "/run/memfis"},
         **{"memfis_metrics": "", "memfis_max_delete": "50%", "__memfis_couchbase": False},
         __memfis_lua=False,
+        __memfis_fleet=[],
         __memfis_sites=[site],
     )
     [found] = settings_from(tomllib.loads(text), "memfis.toml").sites

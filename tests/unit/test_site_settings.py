@@ -2,6 +2,7 @@
 
 import json
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from memfis.errors import ConfigurationError
 from memfis.layout.compression import Compression
 from memfis.nginx.site import site_variables
 from memfis.settings.agent import AGENT, MAX_DELETE, SITE_IN_TOML
+from memfis.settings.fleet import FLEET
 from memfis.settings.gateway import GATEWAY
 from memfis.settings.load import settings_from
 from memfis.settings.php import PHP
@@ -22,7 +24,7 @@ from memfis.settings.play import complete_sites, for_agent, site_problems, store
 from memfis.settings.play import mount_problems as role_mount_problems
 from memfis.settings.site import MAX_PAGE, SITE
 from memfis.settings.sites import defaults_twice, server_names_twice
-from memfis.settings.values import GatewaySettings, PhpSettings, Settings, Site
+from memfis.settings.values import FleetSettings, GatewaySettings, PhpSettings, Settings, Site
 
 ROOT = Path(__file__).parents[2]
 HOST_MAKES: dict[str, Any] = {
@@ -64,11 +66,12 @@ def test_the_agents_fields_are_those_that_are_declared() -> None:
         (Settings, AGENT),
         (PhpSettings, PHP.in_toml()),
         (GatewaySettings, GATEWAY),
+        (FleetSettings, FLEET),
     ):
         fields = {field.name: field for field in msgspec.structs.fields(struct)}
         # `installation` is made of where the file lies, `has_none` of whether there are sites
-        tables = {"sites", "gateway", "installation", "has_none"} if struct is Settings else set()
-        assert set(fields) - tables == set(table.names)
+        tables = {"sites", "gateway", "fleet", "installation", "has_none"}
+        assert set(fields) - (tables if struct is Settings else set()) == set(table.names)
         for setting in table.settings:
             field = fields[setting.name]
             if setting.is_required:
@@ -80,7 +83,12 @@ def test_the_agents_fields_are_those_that_are_declared() -> None:
 
 
 def toml_of_the_role(
-    metrics: str = "", max_delete: str | int = "50%", couchbase: bool = False, **site: Any
+    metrics: str = "",
+    max_delete: str | int = "50%",
+    couchbase: bool = False,
+    fleet: Sequence[str] = (),
+    takeover: str | bool = False,
+    **site: Any,
 ) -> Settings:
     """Return what the agent reads from the role's memfis.toml."""
     place = {} if site.get("source") == "store" else {"root": "/srv/a"}
@@ -89,6 +97,7 @@ def toml_of_the_role(
     environment.filters["memfis.memfis.store_url"] = store_url
     environment.filters["memfis.memfis.for_agent"] = for_agent
     environment.filters["to_json"] = json.dumps
+    environment.filters["bool"] = bool
     text = environment.from_string((ROOT / "templates/etc/memfis.toml.j2").read_text()).render(
         ansible_managed="",
         __memfis_version=__version__,
@@ -104,6 +113,10 @@ def toml_of_the_role(
             "__memfis_lease"
         ],
         __memfis_sites=[complete],
+        __memfis_fleet=list(fleet),
+        inventory_hostname="web2",
+        memfis_publisher="web1",
+        memfis_takeover=takeover,
     )
     return settings_from(tomllib.loads(text), "memfis.toml")
 
@@ -118,6 +131,32 @@ def test_the_agent_reads_how_to_compress_from_the_role() -> None:
     ).sites
     assert site.compression == Compression(0, frozenset(["html", ""]), 0, 25)
     assert toml_of_the_role(compress_types=[]).sites[0].compression.types == frozenset()
+
+
+def test_the_agent_reads_who_shares_the_store_from_the_role() -> None:
+    assert toml_of_the_role().fleet is None
+    hosts = ("web1", "web2")
+    fleet = FleetSettings(host="web2", hosts=hosts, publisher="web1", takeover=False)
+    assert toml_of_the_role(fleet=hosts).fleet == fleet
+    assert fleet.others == ("web1",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"host": "c"}, "fleet.host: 'c' is not one of 'hosts'"),
+        ({"publisher": "c"}, "fleet.publisher: 'c' is not one of 'hosts'"),
+        ({"hosts": ["a", "b", "a"]}, "fleet.hosts: 'a' is there twice"),
+        ({"hosts": []}, "fleet.hosts: []: expected a list of names of hosts, at least 1"),
+        ({"host": "a b"}, "fleet.host: 'a b': expected a host's name"),
+        ({"hots": "a"}, "fleet.hots: no such setting"),
+    ],
+)
+def test_a_fleet_that_cannot_be_is_refused(changes: dict[str, Any], line: str) -> None:
+    table = {"host": "a", "hosts": ["a", "b"], "publisher": "b", **changes}
+    with pytest.raises(ConfigurationError) as caught:
+        settings_from({"sites": [], "fleet": table}, "memfis.toml")
+    assert [line in problem for problem in caught.value.problems] == [True]
 
 
 def test_the_agent_reads_where_to_answer_and_what_to_delete_from_the_role() -> None:
