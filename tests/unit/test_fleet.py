@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from memfis.errors import UsageError
@@ -125,6 +125,7 @@ def test_every_purge_is_heard_and_every_hint_taken(steps: Sequence[tuple[str, in
     assert {f"/{each}" for each in range(1, hinted + 1)} <= set(hearer.hints)
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(min_size=1, max_size=4000), max_size=30), st.integers(0, 10_000))
 def test_a_box_is_bounded_and_can_be_read(paths: Sequence[bytes], more: int) -> None:
     sayings = Sayings("web2")

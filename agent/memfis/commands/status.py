@@ -6,7 +6,6 @@ from typing import Any
 import click
 import msgspec
 
-from memfis.commands.fleet import show_fleet
 from memfis.commands.options import SiteFlags, json_option, print_json, site_options
 from memfis.commands.situation import look
 from memfis.errors import StoreError
@@ -54,6 +53,8 @@ def status(
     the store. Exit code 1 when one is silent, or none or several fill the store.
     """
     if of_fleet:
+        from memfis.commands.fleet import show_fleet  # others need none of it
+
         return show_fleet(flags.settings(), as_json=as_json)
     documents = look(flags.settings())
     if as_json:
