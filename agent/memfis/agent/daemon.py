@@ -13,6 +13,7 @@ from functools import partial
 
 from memfis.agent.apart import SiteApart
 from memfis.agent.leftovers import remove_leftovers, stores_of
+from memfis.agent.peers import Peers
 from memfis.agent.web import WebSockets
 from memfis.catalog.source import Source, declared_source
 from memfis.control.messages import SOCKET
@@ -26,7 +27,7 @@ from memfis.render.figures import Purged
 from memfis.render.patterns import Pattern
 from memfis.service.listening import Listeners
 from memfis.service.mount_table import MountTable
-from memfis.service.runtime import runtime_directory
+from memfis.service.runtime import runtime_directory, state_directory
 from memfis.service.signals import Signals
 from memfis.service.sockets import listen_unix, passed_sockets
 from memfis.service.systemd import notify
@@ -75,6 +76,7 @@ class Daemon:
         """None: no other host fills the store."""
         if (fleet := settings.fleet) is not None:
             self._fleet = Fleet(fleet, StoreAddress.parse(settings.store), lambda: self._keepers)
+        self._peers = Peers(state_directory(self._runtime))
         self._mounts = MountTable()
         self._remounted = asyncio.Event()
         self._removal: asyncio.Task[None] | None = None
@@ -93,6 +95,8 @@ class Daemon:
                     await stack.enter_async_context(_running(self._fleet))
                 for site in self._settings.kept:
                     self._begin(site)
+                stack.push_async_callback(self._peers.close)
+                self._peers.begin(self._settings.kept)
                 await self._web.listen(self._settings.kept)
                 log.info("%s", self._sites())
                 stack.push_async_callback(self._end_removal)
@@ -225,6 +229,8 @@ class Daemon:
 
     async def _purge(self, keeper: Kept, patterns: Sequence[Pattern], *, dry_run: bool) -> Purged:
         """See `Purger`."""
+        if not dry_run:
+            self._peers.tell(keeper.site, patterns)
         if self._fleet is not None:
             return await self._fleet.purge(keeper, patterns, dry_run=dry_run)
         return await keeper.purge(patterns, dry_run=dry_run)

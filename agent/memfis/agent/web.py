@@ -11,10 +11,13 @@ from collections.abc import Callable, Iterable, Sequence
 from email.parser import BytesParser
 from functools import partial
 
+import msgspec
+
+from memfis.agent.peers import patterns_in
 from memfis.errors import MemfisError, StoreError, UsageError
 from memfis.keeper import Kept, Purger
 from memfis.nginx import hints
-from memfis.render.patterns import parse_target
+from memfis.render.patterns import from_text, parse_target
 from memfis.service.listening import Listeners
 from memfis.service.sockets import reason_of, take_over
 from memfis.settings.values import Site
@@ -164,9 +167,13 @@ class WebSockets:
         if keeper is None:
             return b"404 Not Found", "no such site"
         try:
-            pattern = parse_target(words[1], str(fields.get("X-Purge-Method", "")))
-            done = await self._purge(keeper, [pattern], dry_run=False)
-        except UsageError as error:
+            if (told := patterns_in(dict(fields))) is not None:
+                # By another host's agent, which tells all others, too.
+                done = await keeper.purge([from_text(each) for each in told], dry_run=False)
+            else:
+                pattern = parse_target(words[1], str(fields.get("X-Purge-Method", "")))
+                done = await self._purge(keeper, [pattern], dry_run=False)
+        except (UsageError, msgspec.MsgspecError) as error:
             return b"400 Bad Request", str(error)
         except StoreError as error:
             log.error("%s: purge: %s", keeper.site.name, error)  # noqa: TRY400

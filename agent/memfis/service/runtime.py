@@ -32,3 +32,12 @@ def runtime_directory(configured: str | None) -> Path:
             )
         return Path(own) / "memfis"
     return Path(tempfile.gettempdir()) / f"memfis-{os.getuid()}"
+
+
+def state_directory(runtime: Path) -> Path:
+    """Return where is kept what outlives the host's next start: systemd's StateDirectory=.
+
+    Without that it is `runtime`.
+    """
+    given = os.environ.get("STATE_DIRECTORY", "").partition(":")[0]
+    return Path(given) if given else runtime

@@ -1,5 +1,6 @@
 """Settings of a host: the variables of the role memfis. A default may be Jinja."""
 
+import ipaddress
 from collections.abc import Collection, Iterator, Mapping
 from functools import partial
 from typing import Any
@@ -22,6 +23,16 @@ FIRST_LEVEL = 64
 
 BY_THE_ROLE = ("connection", "bucket", "user", "password_file", "certificate", "listen")
 """Settings of the gateway that the role writes, from variables of their own."""
+
+
+def _no_address(text: str) -> str | None:
+    """Return why `text` is no IP address, None where it is one."""
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return "expected an IP address, without a port"
+    return None
+
 
 _FLAG = Flag(in_words=True)
 _TEXT = Text("text")
@@ -86,6 +97,13 @@ HOST = Table(
             [],
             "addresses and networks of load balancers and proxies in front of all sites, see"
             " `proxies` of a site",
+        ),
+        _play(
+            "peers",
+            ListOf(Text("an IP address", also=_no_address), "a list of IP addresses"),
+            [],
+            "addresses of hosts that serve the same sites of PHP from stores of their own, this one"
+            " may be among them: a purge at one is told to all others",
         ),
         _play(
             "max_page",

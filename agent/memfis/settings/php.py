@@ -251,6 +251,22 @@ PHP = Table(
             read_by=BY_NGINX,
         ),
         Setting(
+            "peers",
+            ListOf(
+                Text(
+                    "http://HOST[:PORT] or https://HOST[:PORT]", rf"https?://{_HOST}(?::\d{{1,5}})?"
+                ),
+                "a list of URLs without a path",
+            ),
+            "nginx of other hosts with stores of their own, as `https://10.0.0.2`: a purge here is"
+            " told to each until it has done it. They ask for the `canonical` host, by TLS too, and"
+            " must be in the others' `purge_from`",
+            [],
+            usually="by `memfis_peers`",
+            read_by=BY_AGENT,
+            since="0.2.0",
+        ),
+        Setting(
             "hints",
             _SOCKET_OR_NONE,
             "where nginx tells the agent what PHP was asked, a socket for datagrams; empty:"

@@ -170,7 +170,7 @@ def complete_sites(
     `http2_directive`, whether its nginx has `http2 on`, and warns of a `listen` that says http2
     (from 1.25.1);
     and of PHP, as the key `php`: backends, hints, purge, microcache (a directory, below which each
-    site has its own) and access_log.
+    site has its own) and access_log; `peers`, addresses of other hosts with stores of their own.
     """
     return [_complete(site, defaults) for site in sites]
 
@@ -200,7 +200,20 @@ def _complete(site: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str,
             "microcache": f"{defaults['php']['microcache']}/{name}",
         }
         given["php"] = PHP.defaults() | of_host | _told_apart(_plain(PHP, given["php"]))
+        _add_peers(given["php"], defaults.get("peers", ()), SITE.defaults() | usual | given)
     return SITE.defaults() | usual | given
+
+
+def _add_peers(php: dict[str, Any], peers: Sequence[str], site: Mapping[str, Any]) -> None:
+    """Let `php` of the complete `site` tell `peers` what is purged, and hear it from them."""
+    php["purge_from"] = [*php["purge_from"], *peers]
+    scheme, listen = ("https", site["tls"]["listen"]) if site["tls"] else ("http", site["listen"])
+    ports = [str(each).split()[0].rpartition(":")[2] for each in listen]
+    port = next((each for each in ports if each.isdigit()), None)
+    if not php["peers"] and port is not None:
+        usual = port == {"http": "80", "https": "443"}[scheme]
+        hosts = [f"[{peer}]" if ":" in peer else peer for peer in peers]
+        php["peers"] = [f"{scheme}://{host}{'' if usual else f':{port}'}" for host in hosts]
 
 
 def _told_apart(php: dict[str, Any]) -> dict[str, Any]:

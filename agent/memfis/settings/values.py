@@ -43,6 +43,8 @@ class PhpSettings(msgspec.Struct, frozen=True, kw_only=True):
     timeout: float = _default(PHP, "timeout")
     max_pages: int = _default(PHP, "max_pages")
     purge_on_change: tuple[str, ...] = ()
+    peers: tuple[str, ...] = ()
+    """Other hosts, as URLs, that are told what is purged here."""
     page_end: str | None = None
     """What every page of HTML ends with; None: what begins with `<html` ends with `</html>`."""
     hints: str | None = None
