@@ -1,7 +1,7 @@
 """The gateway answers as memcached does, byte for byte.
 
 Left out, as docs/gateway.md says: what memcached itself does with the body after a line that it
-refuses (it takes it for commands), flags over 32 bits, `ma`, `me`, `h` and `l`; and what
+refuses (it takes it for commands), flags over 32 bits, `me`, `h` and `l`; and what
 `version` says.
 """
 
@@ -48,7 +48,19 @@ mistakes = st.sampled_from(
         *(b"delete", b"delete a 1", b"delete a 0", b"delete a b c", b"incr", b"incr a"),
         *(b"incr a x", b"touch", b"touch a", b"touch a x", b"mg a *", b"mg a v v", b"mg a Tx"),
         *(b"mg %b v" % (b"k" * 251), b"mg a O%b" % (b"o" * 32), b"ms", b"ms a", b"ms a x"),
-        *(b"md", b"md a *", b"md a q q", b"md a Cx", b"verbosity", b"verbosity x", b"stats foo"),
+        *(
+            b"ma",
+            b"ma a *",
+            b"ma a v v",
+            b"ma %b" % (b"k" * 251),
+            b"md",
+            b"md a *",
+            b"md a q q",
+            b"md a Cx",
+            b"verbosity",
+            b"verbosity x",
+            b"stats foo",
+        ),
         *(
             b"cache_memlimit",
             b"slabs",
@@ -91,6 +103,17 @@ md_flags = st.lists(
     unique_by=lambda flag: flag[:1],
     max_size=3,
 )
+ma_flags = st.lists(
+    st.sampled_from(
+        [
+            *(b"q", b"k", b"O7", b"c", b"t", b"v", b"N0", b"N100", b"N-1", b"T0", b"T200", b"T-1"),
+            *(b"J5", b"J18446744073709551615", b"D3", b"D18446744073709551615", b"C" + CAS, b"C1"),
+            *(b"C0", b"MI", b"M+", b"MD", b"M-", b"MX", b"MII", b"Dx", b"Jx", b"Nx"),
+        ]
+    ),
+    unique_by=lambda flag: flag[:1],
+    max_size=6,
+)
 
 
 @st.composite
@@ -129,6 +152,7 @@ commands = st.one_of(
     line(b"touch ", keys, b" ", exptimes, noreply),
     line(b"mg ", keys, b" ", mg_flags.map(b" ".join)),
     line(b"md ", keys, b" ", md_flags.map(b" ".join)),
+    line(b"ma ", keys, b" ", ma_flags.map(b" ".join)),
     line(mistakes),
 )
 

@@ -35,7 +35,6 @@ REFUSED = {
         f"stats {word}": "the gateway counts no sizes" for word in ("sizes_enable", "sizes_disable")
     },
     "flush_all 5": "the gateway cannot flush later",
-    "ma k": "ma is not supported by the gateway",
     "me k": "me is not supported by the gateway",
 }
 

@@ -208,6 +208,8 @@ def _settings(items: Items) -> Iterator[tuple[str, object]]:
     yield "item_size_max", settings.max_item
     yield "evictions", "off"
     yield "cas_enabled", "yes"
+    yield "auth_enabled_sasl", "no"
+    yield "shutdown_command", "no"
     yield "read_only", "yes" if settings.read_only else "no"
     yield "flush_enabled", "yes" if settings.allow_flush else "no"
     yield "backend", f"{settings.connection} {settings.bucket}"

@@ -1,4 +1,4 @@
-"""The meta commands mg, ms, md and mn (memcached doc/protocol.txt, "Meta Commands").
+"""The meta commands mg, ms, md, ma and mn (memcached doc/protocol.txt, "Meta Commands").
 
 Of the flags those are obeyed that the agent and the mount send, and some that cost nothing. Others
 are refused: a flag that is not obeyed must not be answered as if it were.
@@ -6,6 +6,7 @@ are refused: a flag that is not obeyed must not be answered as if it were.
 
 from typing import Any
 
+from memfis.gateway.arithmetic import MODES, Ma
 from memfis.gateway.backend import Document, Write
 from memfis.gateway.commands import (
     BAD_FORMAT,
@@ -23,7 +24,8 @@ from memfis.gateway.commands import (
 )
 from memfis.gateway.hot import HotItem
 from memfis.gateway.items import Items
-from memfis.gateway.seen import UNKNOWN, Brief
+from memfis.gateway.metaline import Flags, Meta, seconds_left
+from memfis.gateway.seen import Brief
 from memfis.gateway.writes import Outcome
 
 OPAQUE_LIMIT = 31
@@ -31,33 +33,12 @@ OPAQUE_LIMIT = 31
 
 _UNKNOWN = b"CLIENT_ERROR invalid flag\r\n"
 _DUPLICATE = b"CLIENT_ERROR duplicate flag\r\n"
-_MD_FLAG = b"CLIENT_ERROR invalid or duplicate flag\r\n"
+_FLAG = b"CLIENT_ERROR invalid or duplicate flag\r\n"
+_ONE_ERROR = (b"md", b"ma")
+"""Commands of which memcached says the same of everything that is wrong with a flag."""
+
+_MODE_LENGTH = b"CLIENT_ERROR incorrect length for M token\r\n"
 _BAD_TOKEN = b"CLIENT_ERROR bad token in command line format\r\n"
-
-Flags = dict[bytes, bytes]
-"""Flags by letter, each with its token, in the order that they came."""
-
-
-class Meta(Command):
-    """A meta command: its flags, and how those of the answer are written."""
-
-    __slots__ = ("flags",)
-
-    def __init__(self, key: bytes, flags: Flags, length: int = -1) -> None:
-        super().__init__(key, length)
-        self.flags = flags
-
-    def line(self, code: bytes, told: Flags) -> bytes:
-        """Return a line with `code` and what was asked for, as far as it is `told`."""
-        parts = [code]
-        for letter, token in self.flags.items():
-            if letter == b"O":
-                parts.append(b"O" + token)
-            elif letter == b"k":
-                parts.append(b"k" + self.key)
-            elif letter in told:
-                parts.append(letter + told[letter])
-        return b" ".join(parts) + b"\r\n"
 
 
 class Mg(Meta):
@@ -132,8 +113,7 @@ class Mg(Meta):
         return told
 
     def _ttl(self, items: Items) -> int:
-        expires = items.seen.expires(self.key)
-        return -1 if expires in (0, UNKNOWN) else max(expires - int(items.wall()), 0)
+        return seconds_left(items.seen.expires(self.key), items)
 
     def _access(self, items: Items, letter: bytes) -> bytes:
         if letter == b"h":
@@ -226,7 +206,12 @@ class Mn(Command):
         return b"MN\r\n"
 
 
-_OBEYED = {b"mg": b"csftvhlukqOT", b"ms": b"cCFTMqkO", b"md": b"CqkO"}
+_OBEYED = {
+    b"mg": b"csftvhlukqOT",
+    b"ms": b"cCFTMqkO",
+    b"md": b"CqkO",
+    b"ma": b"NJDTMCqtcvkO",
+}
 _MODES = (b"S", b"E", b"A", b"P", b"R")
 
 
@@ -251,9 +236,9 @@ def parse(words: list[bytes], max_item: int) -> Command:
     for word in words[3 if name == b"ms" else 2 :]:
         letter, token = word[:1], word[1:]
         if letter in flags:
-            return Failure(_DUPLICATE if name != b"md" else _MD_FLAG, length)
+            return Failure(_FLAG if name in _ONE_ERROR else _DUPLICATE, length)
         if letter not in _OBEYED[name]:
-            return Failure(_UNKNOWN if name != b"md" else _MD_FLAG, length)
+            return Failure(_FLAG if name in _ONE_ERROR else _UNKNOWN, length)
         if not _token_fits(letter, token):
             return Failure(_bad_token(name, letter), length)
         flags[letter] = token
@@ -261,9 +246,13 @@ def parse(words: list[bytes], max_item: int) -> Command:
         return Mg(words[1], flags)
     if name == b"md":
         return Md(words[1], flags)
+    if name == b"ma":
+        if flags.get(b"M", b"I") not in MODES:
+            return Failure(_FLAG if len(flags[b"M"]) != 1 else _bad_mode(name))
+        return Ma(words[1], flags)
     mode = flags.get(b"M", b"S")
     if mode not in _MODES:
-        return Failure(_bad_mode(flags[b"M"]), length)
+        return Failure(_bad_mode(name) if len(mode) == 1 else _MODE_LENGTH, length)
     if length > max_item:
         return TooLarge(words[1], length)
     return Ms(words[1], flags, length, mode)
@@ -273,21 +262,19 @@ def _bad_token(name: bytes, letter: bytes) -> bytes:
     """Return what memcached says of a token that cannot be."""
     if letter == b"O":
         return b"CLIENT_ERROR opaque token too long\r\n"
-    if name == b"md":
-        return _MD_FLAG
+    if name in _ONE_ERROR:
+        return _FLAG
     return BAD_FORMAT if letter == b"F" else _BAD_TOKEN
 
 
-def _bad_mode(token: bytes) -> bytes:
-    if len(token) != 1:
-        return b"CLIENT_ERROR incorrect length for M token\r\n"
-    return b"CLIENT_ERROR invalid mode for ms M token\r\n"
+def _bad_mode(name: bytes) -> bytes:
+    return b"CLIENT_ERROR invalid mode for %b M token\r\n" % name
 
 
 def _token_fits(letter: bytes, token: bytes) -> bool:
-    if letter == b"T":
+    if letter in (b"T", b"N"):
         return exptime_of(token) is not None
-    if letter == b"C":
+    if letter in (b"C", b"J", b"D"):
         return unsigned(token) is not None
     if letter == b"F":
         return unsigned(token, 32) is not None

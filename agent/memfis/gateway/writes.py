@@ -156,22 +156,31 @@ class Writes:
         self._seen.forget(key)
         return Outcome.DONE
 
-    async def count(self, key: bytes, change: Callable[[bytes], bytes]) -> bytes | None:
-        """Replace the value by what `change` makes of it; return that, None where no item is.
+    async def count(
+        self,
+        key: bytes,
+        change: Callable[[bytes], bytes],
+        cas: int = 0,
+        expires: int | None = None,
+    ) -> tuple[Outcome, bytes, int]:
+        """Replace the value by what `change` makes of it; return what became of it, value and CAS.
 
+        With a `cas` that is not 0 only that very one's; `expires` is its new expiry, if any.
         Raises what `change` raises.
         """
         for _ in range(TRIES):
             found = await self._reads.ask(key)
             if found is None:
-                return None
+                return Outcome.NOT_FOUND, b"", 0
+            if cas not in (0, found.cas):
+                return Outcome.EXISTS, b"", 0
             value = change(found.value)
-            expires = self._seen.expires(key)
-            keep = expires == UNKNOWN  # which Couchbase can since 7.0, and no mock
-            write = Write(key, value, found.flags, 0 if keep else expires)
-            outcome, _ = await self.replace(write, found.cas, keep_expiry=keep)
-            if outcome is not Outcome.EXISTS:
-                return value if outcome is Outcome.DONE else None
+            until = self._seen.expires(key) if expires is None else expires
+            keep = until == UNKNOWN  # which Couchbase can since 7.0, and no mock
+            write = Write(key, value, found.flags, 0 if keep else until)
+            outcome, new = await self.replace(write, found.cas, keep_expiry=keep)
+            if outcome is not Outcome.EXISTS or cas:
+                return outcome, value, new
         raise RefusedError("too many others change this item")
 
     async def flush(self) -> None:
