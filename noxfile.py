@@ -20,6 +20,9 @@ PYTHONS = ("ubuntu:24.04", "debian:13", "ubuntu:26.04")
 SUITES = ("pjdfstest@0.2.2", "fsx@0.3.2")
 """Public suites for file systems, on crates.io."""
 
+QUICK = "not long and not test_memcached_passes"
+"""What of tests/protocol takes half a minute: memcached passes its own tests in every run."""
+
 SANITY = ("validate-modules", "ansible-doc", "compile", "replace-urlopen", "use-argspec-type-path")
 """Ansible's own tests for modules and filters, but for those of style, which ruff looks at."""
 
@@ -115,9 +118,12 @@ def tests(session: nox.Session) -> None:
 def gateway(session: nox.Session) -> None:
     """Compare the gateway with memcached for longer, and put it in memcached's place.
 
-    `-- short` does only the latter, which the session `tests` does not.
+    `-- short` does only the latter, which the session `tests` does not, and the quick ones of
+    memcached's own tests.
     """
     install(session, "test")
+    own = ("tests/protocol", *(("-k", QUICK) if "short" in session.posargs else ()))
+    session.run("pytest", "-n", "auto", *own)
     if "short" not in session.posargs:
         tests = ("tests/gateway/test_differential.py", "tests/gateway/test_clients.py")
         more = {"MEMFIS_GATEWAY_EXAMPLES": "2000"}
