@@ -118,12 +118,18 @@ def tests(session: nox.Session) -> None:
 def gateway(session: nox.Session) -> None:
     """Compare the gateway with memcached for longer, and put it in memcached's place.
 
-    `-- short` does only the latter, which the session `tests` does not, and the quick ones of
-    memcached's own tests.
+    `-- short` does only the latter, which the session `tests` does not, the quick ones of
+    memcached's own tests, and the contract of stores over Couchbase's newer mock.
     """
     install(session, "test")
     own = ("tests/protocol", *(("-k", QUICK) if "short" in session.posargs else ()))
     session.run("pytest", "-n", "auto", *own)
+    # Couchbase's newer mock in the place of the other.
+    suites = ("tests/contract", "tests/gateway/test_tools.py", "tests/gateway/test_differential.py")
+    if "short" not in session.posargs:
+        suites = ("tests/contract", "tests/gateway")
+    newer = {"MEMFIS_TEST_COUCHBASE": "gocaves"}
+    session.run("pytest", "-n", "auto", *suites, "-k", "couchbase or outage", env=newer)
     if "short" not in session.posargs:
         tests = ("tests/gateway/test_differential.py", "tests/gateway/test_clients.py")
         more = {"MEMFIS_GATEWAY_EXAMPLES": "2000"}

@@ -1,5 +1,6 @@
 """Every store that the suite runs against."""
 
+import os
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -9,9 +10,9 @@ from pymemcache.client.base import Client
 
 from memfis.settings.addresses import StoreAddress
 from memfis.store import Store
-from support.couchbase_mock import CouchbaseMock, jar
 from support.directory import reachable_directory
 from support.gateway import Gateway
+from support.gocaves import mock_under_test
 from support.memcached import Memcached
 from support.ports import answers, free_port
 from support.process import Process, unprivileged, wait_for
@@ -34,14 +35,12 @@ def address(kind: str) -> Iterator[StoreAddress]:
         elif kind == "gateway":
             yield from _started(Gateway(directory, allow_flush=True))
         else:
-            if jar() is None:
-                pytest.skip("needs Java and CouchbaseMock")
-            mock = CouchbaseMock(directory)
+            mock = mock_under_test(directory)
             mock.start()
             try:
                 yield from _started(Gateway(directory, mock, allow_flush=True))
             finally:
-                mock.end()
+                mock.close()
 
 
 def _started(memcached: Memcached) -> Iterator[StoreAddress]:
@@ -80,3 +79,10 @@ def lists_keys(kind: str) -> None:
     """Leave out what needs a list of all keys where no mock can make one."""
     if kind == "gateway-couchbase":
         pytest.skip("CouchbaseMock has no scans")
+
+
+@pytest.fixture
+def large_values(kind: str) -> None:
+    """Leave out what needs more than 2 MB/s of reads."""
+    if kind == "gateway-couchbase" and os.environ.get("MEMFIS_TEST_COUCHBASE") == "gocaves":
+        pytest.skip("gocaves sends 2 MB/s")

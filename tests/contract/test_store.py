@@ -72,6 +72,7 @@ def test_small_values_are_confirmed_in_their_order(store: Store) -> None:
     assert store.states([b"absent"]) == [None]  # nothing is left to be read
 
 
+@pytest.mark.usefixtures("large_values")
 def test_windows_hold_large_values_too(store: Store) -> None:
     items = [Item(b"large%d" % n, os.urandom(1) * (WINDOW_BYTES // 2 + n), n) for n in range(5)]
     assert store.set_many(items) == []
@@ -133,6 +134,7 @@ def test_append_needs_an_item_to_append_to(store: Store) -> None:
     assert found.value == b"ab"
 
 
+@pytest.mark.usefixtures("large_values")
 def test_append_over_the_limit_is_refused_and_keeps_the_item(store: Store) -> None:
     limit = store.statistics().item_limit
     store.set(b"log", b"x" * (limit // 2))

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from support.couchbase_mock import CouchbaseMock, jar
+from support.couchbase_mock import CouchbaseMock
 from support.directory import reachable_directory
 from support.gateway import Gateway
+from support.gocaves import mock_under_test
 from support.memcached import Memcached
 
 
@@ -27,12 +28,10 @@ def memcached(directory: Path) -> Iterator[Memcached]:
 
 @pytest.fixture(scope="module")
 def mock(directory: Path) -> Iterator[CouchbaseMock]:
-    if jar() is None:
-        pytest.skip("needs Java and CouchbaseMock")
-    mock = CouchbaseMock(directory)
+    mock = mock_under_test(directory)
     mock.start()
     yield mock
-    mock.end()
+    mock.close()
 
 
 @pytest.fixture(scope="module", params=["memory", "couchbase"])

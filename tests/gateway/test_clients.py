@@ -65,7 +65,10 @@ def test_memccapable_finds_nothing(
     gateway.start()
     try:
         said = subprocess.run(
-            ["memccapable", "-h", "127.0.0.1", "-p", str(port), "-a", "-t", "20", "-v"],
+            [
+                *(*gateway.inside, "memccapable", "-h", "127.0.0.1", "-p", str(port)),
+                *("-a", "-t", "20", "-v"),
+            ],
             capture_output=True,
             text=True,
             timeout=120,

@@ -74,8 +74,8 @@ def served(request: pytest.FixtureRequest, directory: Path) -> Iterator[tuple[Ga
         yield gateway, port
 
 
-def run(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30)
+def run(gateway: Gateway, *command: str) -> str:
+    done = subprocess.run((*gateway.inside, *command), capture_output=True, text=True, timeout=30)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -83,19 +83,19 @@ def run(*command: str) -> str:
 def test_tools_of_libmemcached(served: tuple[Gateway, int]) -> None:
     gateway, port = served
     server = f"--servers=127.0.0.1:{port}"
-    run("memcping", server)
-    said = run("memcstat", server)
+    run(gateway, "memcping", server)
+    said = run(gateway, "memcstat", server)
     assert f"version: {VERSION}" in said
     assert "curr_items: 3" in said
-    assert run("memccat", server, "b") == "x\n"
-    assert "1:number: 3" in run("memcstat", server, "--args=items").replace("items:", "")
+    assert run(gateway, "memccat", server, "b") == "x\n"
+    assert "1:number: 3" in run(gateway, "memcstat", server, "--args=items").replace("items:", "")
     if not gateway.over_couchbase:
-        assert set(run("memcdump", server).split()) == {"a", "b", "memfis://site.example/"}
+        assert set(run(gateway, "memcdump", server).split()) == {"a", "b", "memfis://site.example/"}
 
 
 def test_clients_of_php(served: tuple[Gateway, int]) -> None:
     gateway, port = served
-    said = json.loads(run("php", "-r", PHP, str(port)))
+    said = json.loads(run(gateway, "php", "-r", PHP, str(port)))
     assert said["version"].startswith("1.6.18")
     assert said["figures"]["curr_items"] == 3
     assert said["a"] == "of PHP"

@@ -34,6 +34,13 @@ def jar() -> Path | None:
 class CouchbaseMock:
     """A cluster of one node with one bucket; may be frozen, killed and started again, empty."""
 
+    inside: tuple[str, ...] = ()
+    """Put before the command of whatever asks it."""
+    is_current = False
+    """Whether it has `exists`, and checks passwords."""
+    tells_what_is_missing = True
+    """Whether it says of a bucket that there is none; else the SDK gives up in time."""
+
     def __init__(self, directory: Path) -> None:
         self.port = free_port()
         found = jar()
@@ -52,6 +59,10 @@ class CouchbaseMock:
     def end(self) -> None:
         """End it, also when it is frozen."""
         self._process.end(signal.SIGKILL)
+
+    def close(self) -> None:
+        """End it, and what it needed."""
+        self.end()
 
     def freeze(self) -> None:
         """Let it accept connections and answer nothing; return when every thread has stopped."""

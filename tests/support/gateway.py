@@ -49,7 +49,9 @@ class Gateway(Memcached):
         else:
             config = directory / "gateway.toml"
             config.write_text("[gateway]\n" + toml(given, []))
-            command = [*COMMAND, "gateway", "--config", os.fspath(config), "-v"]
+            command = [*mock.inside, *COMMAND, "gateway", "--config", os.fspath(config), "-v"]
+        self.inside = () if mock is None else mock.inside
+        """Put before the command of whatever asks it by TCP."""
         self.metrics = str(given.get("metrics", ""))
         self.log = directory / "gateway.log"
         self._mock = mock
