@@ -45,6 +45,12 @@ def filters() -> Any:
 
 
 @pytest.fixture(scope="session")
+def fingerprints() -> Any:
+    """What tells whose key a text has."""
+    return load(PLUGINS / "filter" / "openpgp.py").fingerprints
+
+
+@pytest.fixture(scope="session")
 def role_filters() -> Any:
     """Filters of the role memfis that are no settings."""
     changes = load(PLUGINS / "filter" / "changes.py")

@@ -81,22 +81,37 @@ COUCHBASE = Table(
         _play(
             "repository",
             _TEXT,
-            "{{ __memfis_couchbase_releases }}/{{ memfis_couchbase_edition }}/deb/",
+            "{{ __memfis_couchbase_vendor }}",
             "the apt repository: the vendor's, or a mirror's",
             usually="the vendor's",
         ),
-        _play("repository_suite", _TEXT, "", "its distribution; empty for the host's release"),
+        _play(
+            "repository_suite",
+            _TEXT,
+            "",
+            "its distribution; empty for `linux` of the vendor's, the host's release of another",
+        ),
         _play(
             "repository_component",
             _TEXT,
             "",
-            "its component; empty for `SUITE/main`, as the vendor has it",
+            "its component; empty for `main` of the vendor's, and `SUITE/main` of another",
         ),
         _play(
             "repository_key",
             _TEXT,
-            "https://packages.couchbase.com/ubuntu/couchbase.key",
-            "the key that signs it: a URL, or a path on the controller",
+            "{{ __memfis_couchbase_release }}",
+            "the key that signs it, or a package (.deb) that has it as the vendor's: a URL, or a"
+            " path on the controller",
+            usually="the vendor's",
+        ),
+        _play(
+            "repository_key_fingerprint",
+            Text("a fingerprint of 40 hexadecimal digits, or empty", r"([0-9A-F]{40})?"),
+            "{{ __memfis_couchbase_fingerprint\nif memfis_couchbase_repository_key =="
+            " __memfis_couchbase_release else '' }}",
+            "the fingerprint that the key must have, in capitals; empty to take any",
+            usually="the vendor's, for the vendor's key",
         ),
         _play(
             "repository_key_checksum",
