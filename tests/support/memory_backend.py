@@ -42,6 +42,8 @@ class MemoryBackend:
         """What it fails with."""
         self.delay = 0.0
         """Seconds that each answer takes."""
+        self.copies = False
+        """Whether each answer has bytes of its own, as those that come over a network."""
 
     async def _ready(self) -> None:
         await asyncio.sleep(self.delay)
@@ -71,7 +73,10 @@ class MemoryBackend:
             await self.slow[key].wait()
         await self._ready()
         found = map(self._find, keys)
-        return [None if each is None else each[0] for each in found]
+        documents = [None if each is None else each[0] for each in found]
+        if self.copies:
+            return await asyncio.to_thread(_copies, documents)  # as the SDK does
+        return documents
 
     async def store(self, writes: Sequence[Write]) -> Sequence[int | BackendError]:
         await self._ready()
@@ -143,17 +148,25 @@ class MemoryBackend:
         self._documents.clear()
 
 
+def _copies(documents: Sequence[Document | None]) -> Sequence[Document | None]:
+    """Return the same documents, their bytes elsewhere."""
+    return [
+        each and Document(b"".join((each.value, b"")), each.flags, each.cas) for each in documents
+    ]
+
+
 def away() -> UnavailableError:
     """Return what a database that is not there fails with."""
     return UnavailableError("it is gone")
 
 
-def _serve(settings: GatewaySettings, slow: float) -> None:
+def _serve(settings: GatewaySettings, slow: float, *, copies: bool) -> None:
     """Serve a database that SIGUSR1 takes away and brings back, and SIGUSR2 makes slow and fast.
 
     `slow`: seconds that each answer takes then.
     """
     backend = MemoryBackend()
+    backend.copies = copies
 
     def turn(number: int, frame: object) -> None:
         if number == signal.SIGUSR1:
@@ -167,4 +180,8 @@ def _serve(settings: GatewaySettings, slow: float) -> None:
 
 
 if __name__ == "__main__":
-    _serve(msgspec.json.decode(sys.argv[1], type=GatewaySettings), float(sys.argv[2]))
+    _serve(
+        msgspec.json.decode(sys.argv[1], type=GatewaySettings),
+        float(sys.argv[2]),
+        copies="copies" in sys.argv[3:],
+    )

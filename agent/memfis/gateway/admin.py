@@ -1,6 +1,6 @@
 """Commands about the gateway itself: stats, flush_all, lru_crawler and the like."""
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote_from_bytes
 
@@ -99,7 +99,7 @@ class Listing(Stream):
         super().__init__()
         self._line, self._limit = line, limit
 
-    async def parts(self, items: Items) -> AsyncIterator[bytes]:
+    async def parts(self, items: Items) -> AsyncGenerator[bytes, None]:
         """Yield lines."""
         lines: list[bytes] = []
         left = self._limit
@@ -119,7 +119,7 @@ class CacheDump(Listing):
 
     __slots__ = ()
 
-    async def parts(self, items: Items) -> AsyncIterator[bytes]:
+    async def parts(self, items: Items) -> AsyncGenerator[bytes, None]:
         """Yield lines; END where none can be told: libmemcached aborts on an error."""
         try:
             async for part in super().parts(items):
@@ -199,6 +199,9 @@ def _general(items: Items) -> Iterator[tuple[str, object]]:
     yield "patient_breaker_opened", items.guard.patient_breaker.opened
     yield "breaker_rejected", figures.rejected_by_breaker
     yield "slow_clients", figures.slow_clients
+    for name, budget in (("outgoing", items.loans.budget), ("incoming", items.incoming)):
+        yield f"{name}_bytes", budget.used
+        yield f"{name}_limit_bytes", budget.limit
 
 
 def _settings(items: Items) -> Iterator[tuple[str, object]]:

@@ -1,10 +1,13 @@
 """The classic commands: get, set and their like (memcached doc/protocol.txt)."""
 
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable
 from typing import Any
 
+from memfis.gateway.answers import Answer, with_value
 from memfis.gateway.arithmetic import Count
 from memfis.gateway.backend import BackendError, Document, UnavailableError, Write
+from memfis.gateway.budget import LARGE
 from memfis.gateway.commands import (
     BAD_FORMAT,
     ERROR,
@@ -41,11 +44,15 @@ class Get(Command):
     __slots__ = ()
     lane = "read"
 
+    def size(self, items: Items) -> int:
+        """Return how many bytes its page may take."""
+        return items.seen.size(self.key)
+
     def begin(self, items: Items) -> Any:
         """Look into the hot cache, or ask the database."""
         return items.reads.get(self.key)
 
-    def answer(self, items: Items, result: Found) -> bytes:
+    def answer(self, items: Items, result: Found) -> Answer:
         """Return the page."""
         if isinstance(result, HotItem):
             return result.answer
@@ -53,12 +60,10 @@ class Get(Command):
             items.figures.misses += 1
             return b"END\r\n"
         items.figures.hits_backend += 1
-        return b"VALUE %b %d %d\r\n%b\r\nEND\r\n" % (
-            *(self.key, result.flags, len(result.value)),
-            result.value,
-        )
+        head = b"VALUE %b %d %d\r\n" % (self.key, result.flags, len(result.value))
+        return with_value(head, result.value, b"\r\nEND\r\n")
 
-    def failed(self, items: Items, error: BackendError) -> bytes:
+    def failed(self, items: Items, error: BackendError) -> Answer:
         """Return an old page if that is allowed."""
         entry = items.reads.rescue(self.key) if isinstance(error, UnavailableError) else None
         return super().failed(items, error) if entry is None else entry.answer
@@ -74,34 +79,50 @@ class GetMany(Stream):
         self._keys, self._cas, self._exptime = keys, cas, exptime
         self.writes = exptime is not None
 
-    async def parts(self, items: Items) -> AsyncIterator[bytes]:
-        """Yield each value that is there."""
-        for start in range(0, len(self._keys), MANY):
-            keys = self._keys[start : start + MANY]
-            found = [
-                items.reads.ask(key) if self._cas else items.reads.peek(key)
-                for key in dict.fromkeys(keys)
-            ]
-            answers: dict[bytes, Document | None] = {}
-            for key, result in zip(dict.fromkeys(keys), found, strict=True):
-                document = result.document() if isinstance(result, HotItem) else await result
-                if self._exptime is not None and document is not None:
-                    expires = expires_at(self._exptime, items)
-                    items.figures.done["touch_hits"] += await items.writes.touch(key, expires)
-                answers[key] = document
-            for key in keys:
-                document = answers[key]
-                if document is None:
-                    items.figures.misses += 1
-                    continue
-                items.figures.hits_backend += 1
-                yield b"VALUE %b %d %d%b\r\n" % (
-                    *(key, document.flags, len(document.value)),
-                    b" %d" % document.cas if self._cas else b"",
-                )
-                yield document.value
-                yield b"\r\n"
+    async def parts(self, items: Items) -> AsyncGenerator[Answer, None]:
+        """Yield each value that is there; as many are asked for at a time as one client may."""
+        left = deque(self._keys)
+        while left:
+            sizes: dict[bytes, int] = {}
+            keys: list[bytes] = []
+            while left and len(keys) < MANY:
+                size = sizes.get(left[0]) or items.seen.size(left[0])
+                if keys and sum(sizes.values()) + size > items.loans.share:
+                    break
+                keys.append(left.popleft())
+                sizes[keys[-1]] = size
+            large = {key: size for key, size in sizes.items() if size > LARGE}
+            with items.loans.loan(sum(sizes.values()) - sum(large.values()), large) as loan:
+                await loan.take(items.settings.timeout)
+                found = [pair async for pair in self._found(items, sizes)]
+                documents = {key: document for key, document in found if document is not None}
+                loan.came(documents.items())
+                for key in keys:
+                    document = documents.get(key)
+                    if document is None:
+                        items.figures.misses += 1
+                        continue
+                    items.figures.hits_backend += 1
+                    head = b"VALUE %b %d %d%b\r\n" % (
+                        *(key, document.flags, len(document.value)),
+                        b" %d" % document.cas if self._cas else b"",
+                    )
+                    yield with_value(head, document.value, b"\r\n")
         yield b"END\r\n"
+
+    async def _found(
+        self, items: Items, keys: Iterable[bytes]
+    ) -> AsyncGenerator[tuple[bytes, Document | None], None]:
+        """Yield what is there, all of it asked for at once."""
+        asked = [
+            (key, items.reads.ask(key) if self._cas else items.reads.peek(key)) for key in keys
+        ]
+        for key, result in asked:
+            document = result.document() if isinstance(result, HotItem) else await result
+            if self._exptime is not None and document is not None:
+                expires = expires_at(self._exptime, items)
+                items.figures.done["touch_hits"] += await items.writes.touch(key, expires)
+            yield key, document
 
 
 class Set(Command):

@@ -1,9 +1,10 @@
 """What every command of the protocol has in common (memcached doc/protocol.txt)."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import Any
 
+from memfis.gateway.answers import Answer
 from memfis.gateway.backend import BackendError, Document
 from memfis.gateway.hot import HotItem
 from memfis.gateway.items import Items
@@ -51,11 +52,15 @@ class Command:
         """Return what `answer` needs, or an awaitable of it; raises BackendError."""
         raise NotImplementedError
 
-    def answer(self, items: Items, result: Any) -> bytes:
+    def size(self, items: Items) -> int:
+        """Return how many bytes of values its answer may take."""
+        return 0
+
+    def answer(self, items: Items, result: Any) -> Answer:
         """Return the answer."""
         raise NotImplementedError
 
-    def failed(self, items: Items, error: BackendError) -> bytes:
+    def failed(self, items: Items, error: BackendError) -> Answer:
         """Return the answer when the database did not do it."""
         items.figures.errors[error.kind] += 1
         return server_error(error)
@@ -66,7 +71,7 @@ class Stream(Command):
 
     __slots__ = ()
 
-    def parts(self, items: Items) -> AsyncIterator[bytes]:
+    def parts(self, items: Items) -> AsyncGenerator[Answer, None]:
         """Yield the answer; raises BackendError."""
         raise NotImplementedError
 

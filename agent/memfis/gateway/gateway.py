@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from memfis.gateway.backend import Backend
-from memfis.gateway.connection import Connections
+from memfis.gateway.connections import Connections
 from memfis.gateway.figures import Figures
 from memfis.gateway.items import Items
 from memfis.gateway.listeners import accept
@@ -98,7 +98,7 @@ class Gateway:
 
     async def _tend(self) -> None:
         while True:
-            self.connections.close_hung()
+            await self.connections.close_hung()
             await self._listeners.try_again()
             breaker, figures = self.items.guard.breaker, self.items.figures
             away = f"; Couchbase is away: {breaker.reason}" if breaker.is_open else ""

@@ -4,7 +4,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from math import inf
 
+from memfis.gateway.answers import Answer, with_value
 from memfis.gateway.backend import Document
+from memfis.gateway.budget import LARGE
 
 OVERHEAD = 400
 """Bytes that an entry takes besides key and value (measured with tracemalloc, CPython 3.11)."""
@@ -18,12 +20,17 @@ _TAIL = b"\r\nEND\r\n"
 class HotItem:
     """A document as it was at `since`, with the answer to `get` ready to be sent."""
 
-    __slots__ = ("accessed", "answer", "cas", "ends", "flags", "fresh", "key", "size", "start")
+    __slots__ = (
+        *("accessed", "answer", "cas", "ends", "flags", "fresh", "key", "large", "size"),
+        "start",
+    )
 
     def __init__(self, key: bytes, document: Document, fresh: float, ends: float) -> None:
         head = b"VALUE %b %d %d\r\n" % (key, document.flags, len(document.value))
         self.key = key
-        self.answer = b"".join((head, document.value, _TAIL))
+        self.answer: Answer = with_value(head, document.value, _TAIL)
+        self.large = document if len(document.value) > LARGE else None
+        """The document itself, when its value is large."""
         self.start = len(head)
         self.size = len(document.value)
         self.flags = document.flags
@@ -37,13 +44,16 @@ class HotItem:
 
     def document(self) -> Document:
         """Return what it holds."""
+        if self.large is not None:
+            return self.large
+        assert isinstance(self.answer, bytes)
         value = self.answer[self.start : self.start + self.size]
         return Document(value, self.flags, self.cas)
 
     @property
     def weight(self) -> int:
         """Bytes that it takes."""
-        return len(self.answer) + len(self.key) + OVERHEAD
+        return self.start + self.size + len(_TAIL) + len(self.key) + OVERHEAD
 
 
 class HotCache:

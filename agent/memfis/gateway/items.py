@@ -5,9 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from memfis.gateway.backend import Backend
+from memfis.gateway.budget import Budget
 from memfis.gateway.figures import Figures
 from memfis.gateway.guard import Guard
 from memfis.gateway.hot import HotCache
+from memfis.gateway.loans import Loans
 from memfis.gateway.reads import Reads
 from memfis.gateway.seen import Seen
 from memfis.gateway.writes import Writes
@@ -23,6 +25,10 @@ class Items:
     guard: Guard
     hot: HotCache
     seen: Seen
+    loans: Loans
+    """Of the bytes that clients may be sent."""
+    incoming: Budget
+    """Of the bytes that clients may send: however many hang there, pages are still answered."""
     reads: Reads
     writes: Writes
     clock: Callable[[], float]
@@ -43,6 +49,10 @@ class Items:
         guard = Guard(backend, settings, figures, clock)
         hot = HotCache(settings.hot_bytes, settings.hot_ttl, settings.stale_if_error, clock)
         seen = Seen()
-        reads = Reads(guard, hot, seen, figures, clock, wall)
+        half = settings.buffer_bytes // 2
+        loans, incoming = Loans(half), Budget(half)
+        reads = Reads(guard, hot, seen, loans, figures, clock, wall)
         writes = Writes(guard, reads, seen, wall, settings.max_item)
-        return cls(settings, figures, guard, hot, seen, reads, writes, clock, wall)
+        return cls(
+            *(settings, figures, guard, hot, seen, loans, incoming, reads, writes), clock, wall
+        )

@@ -13,6 +13,9 @@ from memfis.settings.addresses import ListenAddress
 BACKLOG = 1024
 """Connections that may wait to be accepted."""
 
+PORT_BUFFER = 104 * 1024
+"""Bytes of the buffer of a client at a port, which the kernel doubles; else they grow to 4 MiB."""
+
 MODE = 0o660
 """Of a unix socket: its group may use it."""
 
@@ -85,4 +88,5 @@ async def accept(
     loop = asyncio.get_running_loop()
     if listener.family == socket.AF_UNIX:
         return await loop.create_unix_server(new, sock=listener, backlog=BACKLOG)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, PORT_BUFFER)  # clients' have it too
     return await loop.create_server(new, sock=listener, backlog=BACKLOG)

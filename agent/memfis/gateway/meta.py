@@ -6,6 +6,7 @@ are refused: a flag that is not obeyed must not be answered as if it were.
 
 from typing import Any
 
+from memfis.gateway.answers import Answer, with_value
 from memfis.gateway.arithmetic import MODES, Ma
 from memfis.gateway.backend import Document, Write
 from memfis.gateway.commands import (
@@ -53,6 +54,12 @@ class Mg(Meta):
         self._before = 0.0
         self._ttl_before: int | None = None
 
+    def size(self, items: Items) -> int:
+        """Return how many bytes its answer may take."""
+        if b"v" in self.flags:
+            return items.seen.size(self.key)
+        return items.reads.size_of_look(self.key)
+
     def begin(self, items: Items) -> Any:
         """Ask for it; what tells a CAS value comes from the database itself."""
         entry = items.hot.get(self.key)
@@ -80,7 +87,7 @@ class Mg(Meta):
         wanted = self.flags.keys() - {b"T", b"q", b"u", b"O", b"k", b"t"}
         return await items.reads.ask(self.key) if wanted else _NOTHING
 
-    def answer(self, items: Items, result: Found | Brief) -> bytes:
+    def answer(self, items: Items, result: Found | Brief) -> Answer:
         """Return what was asked for."""
         visitor = b"u" not in self.flags
         quiet = b"q" in self.flags
@@ -91,7 +98,7 @@ class Mg(Meta):
         if b"v" in self.flags and not isinstance(result, Brief):
             document = result.document() if isinstance(result, HotItem) else result
             head = self.line(b"VA %d" % len(document.value), self._told(items, result))
-            return head + document.value + b"\r\n"
+            return with_value(head, document.value, b"\r\n")
         return self.line(b"HD", self._told(items, result))
 
     def _told(self, items: Items, result: Found | Brief) -> Flags:

@@ -45,7 +45,7 @@ class Collected(Collector):
         errors = CounterMetricFamily(
             "memfis_gateway_errors", "Answers SERVER_ERROR, by kind.", labels=["kind"]
         )
-        for kind in ("timeout", "unavailable", "forbidden", "refused", "other"):
+        for kind in ("timeout", "unavailable", "forbidden", "refused", "busy", "other"):
             errors.add_metric([kind], figures.errors[kind])
         yield errors
         for name, number, text in (
@@ -80,6 +80,10 @@ class Collected(Collector):
             ("hot_items", len(items.hot), "Pages in the hot cache."),
             ("hot_bytes", items.hot.bytes, "Bytes that they take."),
             ("hot_limit_bytes", items.settings.hot_bytes, "Bytes that they may take."),
+            ("outgoing_bytes", items.loans.budget.used, "Bytes on their way to clients."),
+            ("outgoing_limit_bytes", items.loans.budget.limit, "Bytes that may be."),
+            ("incoming_bytes", items.incoming.used, "Bytes kept of what clients send."),
+            ("incoming_limit_bytes", items.incoming.limit, "Bytes that may be."),
         ):
             family = GaugeMetricFamily(f"memfis_gateway_{name}", text)
             family.add_metric([], float(number))

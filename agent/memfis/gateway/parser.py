@@ -1,6 +1,9 @@
 """What a client sent, taken apart into commands."""
 
+from io import BytesIO
+
 from memfis.gateway import admin, bulk, classic, meta
+from memfis.gateway.budget import LARGE
 from memfis.gateway.commands import BAD_CHUNK, ERROR, READ_ONLY, Command, Failure
 from memfis.layout.keys import BODY, BOX, HEAD, PAGE
 
@@ -11,7 +14,7 @@ MANY_KEYS = 256 * 1024
 """Longest line in bytes of a `get` of many keys: about 1,000 of the longest."""
 
 GROUP = 400
-"""Commands that are underway together for one client."""
+"""Commands that are underway together for one client, at most."""
 
 _READS = (b"get", b"gets", b"gat", b"gats")
 _META = (b"mg", b"ms", b"md", b"mn", b"ma", b"me")
@@ -57,12 +60,14 @@ class Parser:
         self._bytes = bytearray()
         self._at = 0
         self._open: Command | None = None
+        self._body: BytesIO | None = None
+        """The value of `_open`, if that is large: so it is not copied once more at its end."""
         self._swallow = 0
         self._held: Command | None = None
 
     def __len__(self) -> int:
         """Return how many bytes are kept."""
-        return len(self._bytes)
+        return len(self._bytes) + (self._body.tell() if self._body is not None else 0)
 
     @property
     def untouched(self) -> bool:
@@ -76,15 +81,29 @@ class Parser:
 
     def feed(self, data: "memoryview | bytes") -> None:
         """Take what came."""
+        if self._body is not None and self._open is not None:
+            value = data[: self._open.length - self._body.tell()]
+            self._body.write(value)
+            data = data[len(value) :]
         self._bytes += data
 
-    def group(self) -> list[Command]:
-        """Return the next commands that may be underway together; raises Quit."""
+    def refuse(self, answer: bytes) -> None:
+        """Let the command whose value is awaited be answered `answer`; the value is forgotten."""
+        refused = self._open
+        assert refused is not None
+        self._open = Failure(answer, refused.length, quiet=refused.quiet)
+        self._swallow = refused.length + 2
+        if self._body is not None:
+            self._swallow -= self._body.tell()
+            self._body = None
+
+    def group(self, most: int = GROUP) -> list[Command]:
+        """Return the next commands that may be underway together, at most `most`; raises Quit."""
         group: list[Command] = []
         keys: set[bytes] = set()
         scheme = b""
         try:
-            while len(group) < GROUP:
+            while len(group) < most:
                 command = self._held or self._next()
                 self._held = None
                 if command is None:
@@ -131,15 +150,13 @@ class Parser:
                 self._open = command
                 return None
             return command
-        end = self._at + command.length
-        if len(self._bytes) < end + 2:
+        value = self._value(command.length)
+        if value is None:
             self._open = command
             return None
-        with memoryview(self._bytes) as view:
-            command.value = bytes(view[self._at : end])
-            whole = bytes(view[end : end + 2]) == b"\r\n"
-        self._at = end + 2
-        if not whole:
+        command.value = value
+        end, self._at = self._at, self._at + 2
+        if self._bytes[end : end + 2] != b"\r\n":
             return Failure(BAD_CHUNK, quiet=command.quiet)
         return command
 
@@ -149,6 +166,28 @@ class Parser:
             return False
         allowed = _PAGES if command.removes else BOX
         return not (self._boxes and command.key.startswith(allowed))
+
+    def _value(self, length: int) -> bytes | None:
+        """Return the value that is awaited once it and the end of its line are there."""
+        body = self._body
+        missing = length - body.tell() if body is not None else length
+        end = self._at + missing
+        if len(self._bytes) >= end + 2 and body is None:
+            with memoryview(self._bytes) as view:
+                value = bytes(view[self._at : end])
+        elif length > LARGE:
+            if body is None:
+                body = self._body = BytesIO()
+            with memoryview(self._bytes) as view:
+                self._at += body.write(view[self._at : end])
+            if body.tell() < length or len(self._bytes) < self._at + 2:
+                return None
+            self._body = None
+            return body.getvalue()
+        else:
+            return None
+        self._at = end
+        return value
 
     def _line(self) -> bytes | Command | None:
         end = self._bytes.find(b"\n", self._at)

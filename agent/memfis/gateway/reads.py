@@ -8,13 +8,24 @@ from math import inf
 
 from memfis.gateway.backend import BackendError, Document
 from memfis.gateway.batches import Batches
+from memfis.gateway.budget import LARGE
 from memfis.gateway.figures import Figures
 from memfis.gateway.guard import Guard
 from memfis.gateway.hot import GRACE, HotCache, HotItem
+from memfis.gateway.loans import Loans
 from memfis.gateway.seen import UNKNOWN, Brief, Seen
 
-LARGE = 16 * 1024
+ALONE = 16 * 1024
 """Bytes of a value that is more to fetch than a question of its own is to ask."""
+
+AT_ONCE = 4
+"""Questions to the database at once, each of many keys."""
+
+LARGE_AT_ONCE = 2
+"""The same of large values: two fill a network, and more delay small ones."""
+
+LOOK = 64
+"""Bytes of an answer without a value, about."""
 
 
 class _Asked:
@@ -39,32 +50,48 @@ class Reads:
         guard: Guard,
         hot: HotCache,
         seen: Seen,
+        loans: Loans,
         figures: Figures,
         clock: Callable[[], float],
         wall: Callable[[], float],
     ) -> None:
         """Ask by `guard`, keep pages in `hot` and note in `seen` what was read.
 
+        A large value is the very one in `loans` where somebody is sent that version already.
         `clock` measures ages, `wall` is the time that items expire by, both in seconds.
         """
         self._guard, self._hot, self._seen, self._figures = guard, hot, seen, figures
+        self._loans = loans
         self._clock, self._wall = clock, wall
         self._asked: dict[bytes, _Asked] = {}
-        self._fetches: Batches[bytes, Document | None] = Batches(
-            partial(self._fetch, patient=False), lambda key: key, self._seen.size
-        )
         self._asked_patiently: dict[bytes, _Asked] = {}
-        self._patient_fetches: Batches[bytes, Document | None] = Batches(
-            partial(self._fetch, patient=True), lambda key: key, self._seen.size
-        )
+        self._fetches = {
+            (patient, large): Batches[bytes, Document | None](
+                partial(self._fetch, patient=patient),
+                lambda key: key,
+                self._seen.size,
+                at_once=LARGE_AT_ONCE if large else AT_ONCE,
+            )
+            for patient in (False, True)
+            for large in (False, True)
+        }
+        """By whether one can wait, and whether it is large: nothing small waits for large ones."""
         self._versions: Batches[bytes, int | None] = Batches(
             guard.versions, lambda key: key, lambda _: 64
         )
 
-    def quick(self, key: bytes) -> HotItem | None:
-        """Return a visitor's page if it is in the hot cache and fresh, else None."""
+    def size_of_look(self, key: bytes) -> int:
+        """Return how many bytes an answer without a value may take."""
+        known = self._hot.get(key) is not None or self._seen.find(key) is not None
+        return LOOK if known else self._seen.size(key)
+
+    def quick(self, key: bytes, most: float = inf) -> HotItem | None:
+        """Return a visitor's page if it is in the hot cache and fresh, else None.
+
+        Not if it has over `most` bytes.
+        """
         entry = self._hot.get(key)
-        if entry is None or (now := self._clock()) >= entry.fresh:
+        if entry is None or entry.size > most or (now := self._clock()) >= entry.fresh:
             return None
         self._figures.hits_hot += 1
         entry.accessed = now
@@ -118,7 +145,7 @@ class Reads:
         if seen is None or not seen.cas:
             answer = self.ask(key)  # type: ignore[assignment]
             return answer
-        if seen.size < LARGE and not self._guard.backend.many_versions:
+        if seen.size < ALONE and not self._guard.backend.many_versions:
             answer = self.ask(key)  # type: ignore[assignment]
             return answer
         answer = asyncio.get_running_loop().create_future()
@@ -156,7 +183,8 @@ class Reads:
         underway = self._asked if keep else self._asked_patiently
         asked = underway.get(key)
         if asked is None:
-            asked = _Asked((self._fetches if keep else self._patient_fetches).submit(key))
+            large = self._seen.size(key) > LARGE
+            asked = _Asked(self._fetches[not keep, large].submit(key))
             underway[key] = asked
             question = asked
 
@@ -196,7 +224,7 @@ class Reads:
             self._seen.forget(key)
             return
         expires = self._seen.expires(key)
-        self._seen.note(key, Brief(len(found.value), found.flags, found.cas, expires))
+        self._seen.learn(key, Brief(len(found.value), found.flags, found.cas, expires))
         if keep or self._hot.get(key) is not None:
             ends = self._clock() + expires - self._wall() if expires else inf
             entry = self._hot.put(key, found, ends if expires != UNKNOWN else inf)
@@ -207,7 +235,18 @@ class Reads:
         self, keys: Sequence[bytes], *, patient: bool
     ) -> Sequence[Document | BackendError | None]:
         size = sum(map(self._seen.last_size_or_zero, keys))
-        return await self._guard.fetch(keys, size, patient=patient)
+        found = list(await self._guard.fetch(keys, size, patient=patient))
+        for number, (key, document) in enumerate(zip(keys, found, strict=True)):
+            if isinstance(document, Document) and len(document.value) > LARGE:
+                found[number] = self._known(key, document)
+        return found
+
+    def _known(self, key: bytes, document: Document) -> Document:
+        """Return `document`, or the same version of it that is in memory already."""
+        entry = self._hot.get(key)
+        if entry is not None and entry.large is not None and entry.cas == document.cas:
+            return entry.large
+        return self._loans.like(key, document)
 
 
 def _pass_on(

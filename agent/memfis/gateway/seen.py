@@ -8,8 +8,14 @@ LIMIT = 200_000
 UNKNOWN = -1
 """The expiry of an item that this gateway did not write."""
 
-USUAL = 32 * 1024
-"""Bytes that an item is thought to have before it was seen."""
+FIRST = 128 * 1024
+"""Bytes that items are thought to have on the average before any was read."""
+
+LEAST = 16 * 1024
+"""Bytes that an item is thought to have at least before it was seen."""
+
+WEIGHT = 16
+"""Items read that make up the average: a share of 1/16 each, the last the most."""
 
 
 class Brief(NamedTuple):
@@ -25,9 +31,6 @@ class Brief(NamedTuple):
     """Unix seconds; 0: never."""
 
 
-_UNSEEN = Brief(USUAL, 0, 0)
-
-
 class Seen:
     """Items by key, oldest out first."""
 
@@ -37,6 +40,7 @@ class Seen:
         """Return what was seen of a key last, or None."""
         self.bytes = 0
         """Of all of them."""
+        self._average = float(FIRST)
 
     def __len__(self) -> int:
         return len(self._items)
@@ -49,9 +53,16 @@ class Seen:
         if len(self._items) > LIMIT:
             self.forget(next(iter(self._items)))
 
+    def learn(self, key: bytes, item: Brief) -> None:
+        """Remember an item that was read; what it says of others that were not seen yet."""
+        if key not in self._items:
+            self._average += (item.size - self._average) / WEIGHT
+        self.note(key, item)
+
     def expire(self, key: bytes, expires: int) -> None:
         """Remember when an item expires; another may have written what was touched."""
-        self.note(key, self._items.get(key, _UNSEEN)._replace(expires=expires, cas=0))
+        found = self._items.get(key) or Brief(self.size(key), 0, 0)
+        self.note(key, found._replace(expires=expires, cas=0))
 
     def forget(self, key: bytes) -> None:
         """Forget an item, which is not there."""
@@ -66,7 +77,8 @@ class Seen:
 
     def size(self, key: bytes) -> int:
         """Return how many bytes the item has, or may have."""
-        return self._items.get(key, _UNSEEN).size
+        found = self._items.get(key)
+        return found.size if found is not None else max(LEAST, int(2 * self._average))
 
     def last_size(self, key: bytes) -> int | None:
         """Return how many bytes it had when it was last seen; None if it was not."""
@@ -79,4 +91,5 @@ class Seen:
 
     def expires(self, key: bytes) -> int:
         """Return when it expires; UNKNOWN where another wrote it."""
-        return self._items.get(key, _UNSEEN).expires
+        found = self._items.get(key)
+        return UNKNOWN if found is None else found.expires

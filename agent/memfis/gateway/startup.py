@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import signal
+import sys
 from collections.abc import Coroutine
 from typing import Any
 
@@ -13,6 +14,13 @@ from memfis.gateway.gateway import Gateway
 from memfis.service.garbage import collect_rarely
 from memfis.service.sockets import passed_sockets
 from memfis.settings.values import GatewaySettings
+
+SWITCH = 0.001
+"""Seconds after which a thread of the SDK may run although the event loop is busy.
+
+With CPython's 5 ms, 99 % of cold pages came within 72 ms while 200 clients read pages of 1 MB; with
+these within 44 ms (bench/gateway_fairness.py).
+"""
 
 log = logging.getLogger("memfis.gateway")
 
@@ -36,6 +44,7 @@ def run_with(backend: Backend, settings: GatewaySettings) -> None:
 
 async def _serve(backend: Backend, settings: GatewaySettings) -> None:
     collect_rarely()
+    sys.setswitchinterval(SWITCH)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
