@@ -110,7 +110,7 @@ GATEWAY = Table(
             "timeout",
             Number("a number of seconds, 0.01 to 60", 0.01, 60),
             "seconds without an answer of Couchbase that a visitor waits; syncs and mounts wait"
-            " five times as long",
+            " five times as long. Also those that anyone waits for room in the buffers",
             0.2,
             read_by=BY_GATEWAY,
         ),
@@ -162,7 +162,8 @@ GATEWAY = Table(
         Setting(
             "buffer_bytes",
             Integer("a number of bytes, 67108864 (64 MiB) or more", 64 * MIB),
-            "bytes: half for what clients send, half for what they are sent from Couchbase",
+            "bytes: half for what clients send, half for what they are sent. Of each half a quarter"
+            " is kept for what is small, 256 KiB at most",
             256 * MIB,
             usually="256 MiB",
             read_by=BY_GATEWAY,
@@ -170,7 +171,8 @@ GATEWAY = Table(
         Setting(
             "client_timeout",
             _WAIT,
-            "seconds for a client that hangs in the middle of a value or does not read its answer",
+            "seconds for a client that hangs in the middle of a value or does not read its answer;"
+            " fewer, from one second on, while others wait for room that it has",
             30.0,
             read_by=BY_GATEWAY,
         ),
