@@ -28,9 +28,13 @@ class Gateway(Memcached):
         mock: CouchbaseMock | None = None,
         *,
         slow: float = 0.15,
+        copies: bool = False,
         **settings: object,
     ) -> None:
-        """Prepare it; `slow`: seconds of an answer of the database in memory after SIGUSR2."""
+        """Prepare it; `slow`: seconds of an answer of the database in memory after SIGUSR2.
+
+        `copies`: the database in memory answers with bytes of their own, as one elsewhere does.
+        """
         self.socket = directory / "gateway.sock"
         given: dict[str, object] = {
             "connection": "couchbase://nowhere" if mock is None else mock.connection,
@@ -46,6 +50,7 @@ class Gateway(Memcached):
             checked = msgspec.convert(given, GatewaySettings)
             encoded = msgspec.json.encode(checked).decode()
             command = [sys.executable, "-m", "support.memory_backend", encoded, str(slow)]
+            command += ["copies"] if copies else []
         else:
             config = directory / "gateway.toml"
             config.write_text("[gateway]\n" + toml(given, []))
