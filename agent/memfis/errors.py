@@ -11,6 +11,7 @@ MemfisError
 ├── StoreError             3  the store cannot be reached, or answers nonsense
 │   └── StoreRefusedError     the store is there and said no to one item
 ├── SafetyError            4  a safety limit refused the work; nothing was written
+├── UnfitMemoryError          a kept memory of the embedded store cannot be used
 └── ProgramError           2  nginx or memcached is missing, or did not start
 """
 
@@ -71,6 +72,10 @@ class SafetyError(MemfisError):
     """A safety limit refused the work; nothing was written."""
 
     exit_code = 4
+
+
+class UnfitMemoryError(MemfisError):
+    """What was kept of the embedded store's memory cannot be used; the text says why."""
 
 
 class ProgramError(MemfisError):

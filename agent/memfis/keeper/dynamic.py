@@ -77,6 +77,14 @@ class DynamicPages:
         if self.renderer is not None:
             self.renderer.reconcile_soon()
 
+    async def drop_older(self) -> None:
+        """Remove all rendered pages: what they are made of may have changed unseen.
+
+        Raises StoreError.
+        """
+        if self.renderer is not None:
+            await self.renderer.drop_older()
+
     def changed(self, changes: Changes) -> None:
         """Make way for files, and purge everything if `changes` are of what pages are made with."""
         if self.renderer is None:

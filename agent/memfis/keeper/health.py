@@ -14,6 +14,9 @@ from memfis.store.probe import probe
 PROBE = 1.0
 """Seconds between two questions to the store."""
 
+PROBE_DOWN = 0.2
+"""The same while it does not answer."""
+
 ITEM = 5
 """One question in so many is for the site item too: it counts as a hit."""
 
@@ -75,7 +78,7 @@ class Health:
                 self._compare(happened, evicted, has_item=has_item)
             self._suspected.clear()
             try:
-                async with asyncio.timeout(PROBE):
+                async with asyncio.timeout(PROBE_DOWN if self.is_down else PROBE):
                     await self._suspected.wait()
                 await asyncio.sleep(PROBE / 10)
             except TimeoutError:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from memfis.errors import MemfisError, StoreError
 from memfis.keeper.dynamic import DynamicPages
+from memfis.keeper.gate import Gate
 from memfis.keeper.health import Health, StoreEvent
 from memfis.keeper.holding import Holding
 from memfis.keeper.journal import Journal
@@ -55,6 +56,7 @@ class SiteKeeper:
         self.health = Health(StoreAddress.parse(site.store), site_key(site.name), self.journal)
         self.problems = Problems(self.journal)
         self._holding = Holding(site, self.journal)
+        self._gate = Gate(site, self.journal)
         self.begun = asyncio.Event()
         """Set when the whole site was synced for the first time, well or not."""
         self._locks = locks
@@ -72,6 +74,7 @@ class SiteKeeper:
             self.health,
             self.problems,
             self._holding,
+            self._gate,
             self.journal,
             jobs=jobs,
             installation=installation,
@@ -149,6 +152,7 @@ class SiteKeeper:
                     self._watching.start_or_read()
                     try:
                         await self._turn()
+                        await self._show()
                     except MemfisError as error:
                         self._failed(error)
         finally:
@@ -179,6 +183,16 @@ class SiteKeeper:
             due = self._watching.due
             await schedule.wait(due if self.health.is_down else min(due, schedule.due))
 
+    async def _show(self) -> None:
+        """Let nginx ask the store that was looked at, if it does not yet, and nothing is held."""
+        store = self._syncing.looked_at
+        if store is None or self._gate.is_open(store) or self._holding.held() is not None:
+            return
+        if store != self._gate.store():
+            return  # another run by now, which is looked at soon
+        await self._dynamic.drop_older()
+        self._gate.open(store)
+
     def _failed(self, error: MemfisError) -> None:
         self.begun.set()
         self._syncing.close()
@@ -206,7 +220,8 @@ class SiteKeeper:
     def _fill_again(self, event: StoreEvent) -> None:
         self.health.filled = False
         if self.report is not None:
-            self.journal.say(logging.WARNING, f"the store {event.value}; filling it again")
+            then = "looking at what it kept" if self._gate.is_warm else "filling it again"
+            self.journal.say(logging.WARNING, f"the store {event.value}; {then}")
         self._schedule.sync_anew()
         self._dynamic.reconcile_soon()
 

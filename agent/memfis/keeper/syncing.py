@@ -5,11 +5,13 @@ import logging
 from collections.abc import Callable, Collection, Mapping
 from contextlib import closing, nullcontext
 from dataclasses import replace
+from pathlib import Path
 
 from memfis.catalog.catalog import Catalog
 from memfis.catalog.site_item import SiteItem
 from memfis.catalog.source import check_filled_from_root
 from memfis.errors import MissingRootError, RootError, SafetyError, UsageError
+from memfis.keeper.gate import Gate
 from memfis.keeper.health import Health
 from memfis.keeper.holding import Holding
 from memfis.keeper.journal import Journal
@@ -39,6 +41,7 @@ class Syncing:
         health: Health,
         problems: Problems,
         holding: Holding,
+        gate: Gate,
         journal: Journal,
         *,
         jobs: int,
@@ -55,9 +58,12 @@ class Syncing:
         self.pages = 0
         self.syncs = 0
         """How often the whole site was synced."""
+        self.looked_at: Path | None = None
+        """The run of the store that the last sync of the whole site was of."""
         self._site = site
         self._schedule, self._watching, self._health = schedule, watching, health
         self._problems, self._holding, self._journal = problems, holding, journal
+        self._gate = gate
         self._removed = removed
         self._options = Options(lease=site.lease or LEASE, jobs=jobs, installation=installation)
         self._store = Store.of(site)
@@ -116,6 +122,8 @@ class Syncing:
         """
         schedule = self._schedule
         much = schedule.take_all()
+        self.looked_at = None
+        store = self._gate.open_fresh()
         self._store.close()  # connections that are left may be to a store that went meanwhile
         try:
             options = self._suit(options)
@@ -145,6 +153,8 @@ class Syncing:
             if one.webroot.closed is not None and not options.dry_run:
                 self._holding.root_has_no_pages()
             one.webroot.check_open()
+            if options.delete and not options.dry_run:
+                self.looked_at = store
         except BaseException:
             schedule.sync_soon(much=much, after=RETRY)
             raise

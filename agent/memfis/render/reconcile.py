@@ -28,6 +28,7 @@ class Reconciliation:
         self._site, self._php = site, php
         self._shelf = shelf
         self._soon = asyncio.Event()
+        self._one_at_a_time = asyncio.Lock()
 
     async def run(self) -> None:
         """Compare at first, to find what an earlier agent left, then from time to time."""
@@ -36,7 +37,7 @@ class Reconciliation:
                 await asyncio.sleep(RETRY)
                 continue
             try:
-                await self._compare()
+                await self.compare()
                 self._shelf.is_known.set()
             except StoreError as error:
                 self._shelf.store_failed(error)
@@ -51,6 +52,11 @@ class Reconciliation:
     def soon(self) -> None:
         """Compare in a moment: pages or records may have gone."""
         self._soon.set()
+
+    async def compare(self) -> None:
+        """Compare all of it now; raises StoreError."""
+        async with self._one_at_a_time:
+            await self._compare()
 
     async def _compare(self) -> None:
         began = now()

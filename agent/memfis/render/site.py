@@ -134,7 +134,14 @@ class SiteRenderer:
 
     def distrust_before(self, moment: float) -> None:
         """Remove what the store has of pages rendered before `moment` (seconds since the epoch)."""
-        self.shelf.valid_from = moment
+        self.shelf.valid_from = max(moment, self.shelf.valid_from)
+
+    async def drop_older(self) -> None:
+        """Remove everything rendered until now, on the shelf or not; raises StoreError."""
+        self.distrust_before(time.time())
+        for _ in self.shelf.purge(EVERYTHING):
+            await asyncio.sleep(0)
+        await self._reconciliation.compare()
 
     def purge_all(self, why: str) -> None:
         """Begin to remove everything rendered, and say `why`; nothing older is stored from now."""

@@ -56,6 +56,15 @@ OF_A_SITE = (
         since="0.2.0",
     ),
     Setting(
+        "gates",
+        ABSOLUTE_PATH,
+        "directory of links to the store, `NAME.sock` for each site, which the agent makes when it"
+        " has looked at the site; where the store keeps its memory, nginx asks it there",
+        usually="none are made",
+        read_by=BY_AGENT,
+        since="0.2.0",
+    ),
+    Setting(
         "reader",
         Text("the name of a user", r"\S+"),
         "nginx's user: what it cannot read is not published",
@@ -80,7 +89,7 @@ OF_A_SITE = (
 """What stands above all sites, or in one."""
 
 INHERITED = (
-    *("store", "first_level", "reader", "max_page", "lease", "max_delete", "delete_grace"),
+    *("store", "first_level", "gates", "reader", "max_page", "lease", "max_delete", "delete_grace"),
     *("compress_level", "compress_types", "compress_min_size", "compress_min_saving"),
 )
 """Settings above all sites that hold for each that does not set them."""

@@ -149,6 +149,13 @@ HOST = Table(
             "largest item of the embedded store, as memcached's `-I` has it",
         ),
         _play(
+            "store_keep",
+            _FLAG,
+            False,
+            "keep what the embedded store has over a restart and a boot, in"
+            " `/var/lib/memfis/kept`, which needs room for `memfis_store_memory`; see below",
+        ),
+        _play(
             "store_threads",
             Integer("a number of threads, or 0", 0, 256),
             0,

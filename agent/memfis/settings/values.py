@@ -114,6 +114,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     store: str = _default(SITE_IN_TOML, "store")
     first_level: str | None = None
     """Where nginx is told what changed; None: it keeps nothing in memory of its own."""
+    gates: str | None = None
+    """Where the agent makes a link to the store that nginx may ask; None: nowhere."""
     index: tuple[str, ...] = _default(SITE_IN_TOML, "index")
     exclude: tuple[str, ...] = ()
     follow: tuple[str, ...] = ()
@@ -181,6 +183,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     version: str | None = None
     store: str = _default(AGENT, "store")
     first_level: str | None = None
+    gates: str | None = None
     reader: str | None = None
     max_page: int = _default(AGENT, "max_page")
     lease: int | None = None
