@@ -108,21 +108,21 @@ class KeptMemory:
         mark = self._read_mark()
         check_terms(mark.terms, terms)
         if mark.stopped > time.time():
-            raise UnfitMemoryError("it is of a later time than the clock shows")
+            raise UnfitMemoryError("the memory was kept at a later time than the clock shows")
         try:
             source = open_own(self._copy)
         except FileNotFoundError as error:
-            raise UnfitMemoryError("its file is missing") from error
+            raise UnfitMemoryError("the file of the kept memory is missing") from error
         with _closing(source):
             length = os.fstat(source).st_size
             if length != mark.size:
-                raise UnfitMemoryError(f"its file has {length} bytes, and had {mark.size}")
+                raise UnfitMemoryError(f"the kept memory has {length} bytes, and had {mark.size}")
             self._mark.unlink()
             self._flush()
             flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
             with _closing(os.open(memory, flags, 0o600)) as target:
                 if copy(source, target) != mark.checksum:
-                    raise UnfitMemoryError("its file is damaged")
+                    raise UnfitMemoryError("the kept memory is damaged")
                 used = os.fstat(target).st_blocks * 512
         memory.with_name(memory.name + META).write_text(mark.meta, "latin-1")
         time.sleep(max(0.0, min(APART, mark.stopped + APART - time.time())))
@@ -135,8 +135,8 @@ class KeptMemory:
             file = open_own(self._mark)
         except FileNotFoundError as error:
             if self._copy.exists() or _part(self._copy).exists():
-                raise UnfitMemoryError("the copy was not finished") from error
-            raise UnfitMemoryError("none is kept") from error
+                raise UnfitMemoryError("the copy of the memory was not finished") from error
+            raise UnfitMemoryError("no memory is kept") from error
         with _closing(file):
             return Mark.decode(os.read(file, LIMIT))
 

@@ -50,25 +50,29 @@ class Mark:
             terms = Terms(**values.pop("terms"))
             mark = cls(terms=terms, **values)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
-            raise UnfitMemoryError("its mark is damaged") from error
+            raise UnfitMemoryError("the mark of the kept memory is damaged") from error
         for each in (mark, terms):
             for field in fields(each):
                 value = getattr(each, field.name)
                 wanted = (int, float) if field.type is float else field.type
                 if not isinstance(value, wanted):  # type: ignore[arg-type]
-                    raise UnfitMemoryError("its mark is damaged")
+                    raise UnfitMemoryError("the mark of the kept memory is damaged")
         return mark
 
 
 def check_terms(kept: Terms, wanted: Terms) -> None:
     """Raise UnfitMemoryError where memory that was `kept` is of no use to who `wanted` it."""
     if kept.version != wanted.version:
-        raise UnfitMemoryError(f"it is of memcached {kept.version}, and this is {wanted.version}")
+        raise UnfitMemoryError(
+            f"the kept memory is of memcached {kept.version}, and this is {wanted.version}"
+        )
     if kept.memory != wanted.memory:
-        raise UnfitMemoryError(f"it has {kept.memory} MiB, and is to have {wanted.memory}")
+        raise UnfitMemoryError(
+            f"the kept memory has {kept.memory} MiB, and it is to have {wanted.memory}"
+        )
     if kept.item_size != wanted.item_size:
         raise UnfitMemoryError(
-            f"its largest item was {kept.item_size}, and is to be {wanted.item_size}"
+            f"the largest item was {kept.item_size}, and is to be {wanted.item_size}"
         )
 
 

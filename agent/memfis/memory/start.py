@@ -56,7 +56,7 @@ def version_of(program: str) -> str:
     try:
         done = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError) as error:
-        raise UnfitMemoryError(f"{program} does not say its version: {error}") from error
+        raise UnfitMemoryError(f"{program} does not say its version") from error
     found = re.search(r"\d\S*", done.stdout)
     if found is None:
         raise UnfitMemoryError(f"{program} does not say its version, but {done.stdout!r}")
@@ -78,15 +78,21 @@ def before_start(places: Places, program: str, memory: int, item_size: str) -> s
     except (UnfitMemoryError, OSError) as error:
         kept.remove()
         _prepare(places, None, warm=False)
-        return _tell(places, f"started empty, and nothing will be kept: {error}")
+        return _tell(places, f"started empty, and nothing will be kept: {_reason(error)}")
     try:
         said = f"memory kept: {kept.take(places.file, terms)}"
         warm = True
     except (UnfitMemoryError, OSError) as error:
-        said = f"started empty: of the kept memory, {error}"
+        said = f"started empty: {_reason(error)}"
         warm = False
     _prepare(places, places.file, warm=warm)
     return _tell(places, said)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.filename}: {error.strerror}" if error.filename else str(error.strerror)
+    return str(error)
 
 
 def _check_room(directory: Path, memory: int) -> None:
@@ -175,7 +181,7 @@ def check_restart(places: Places, program: str, memory: int, item_size: str) -> 
         used = places.file.stat().st_blocks * 512
         figures = os.statvfs(places.kept)
     except OSError as error:
-        raise UnfitMemoryError(str(error)) from error
+        raise UnfitMemoryError(_reason(error)) from error
     room = figures.f_bavail * figures.f_frsize
     if room < used:
         raise UnfitMemoryError(f"{places.kept} has room for {room} bytes, and {used} are in use")
