@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import stat
 import time
@@ -11,10 +12,12 @@ from pathlib import Path
 
 import pytest
 
+from support.directory import reachable_directory
 from support.kept_store import KeptStore
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts a tmpfs")
 
+UNTOLD = "memcached did not say what its memory holds: it was killed, or has failed"
 PAGES = {b"a": b"one", b"b": b"two" * 10_000, b"large": os.urandom(3_000_000)}
 
 
@@ -31,6 +34,21 @@ def store(directory: Path) -> Iterator[KeptStore]:
         store.end()
 
 
+@pytest.fixture(scope="module")
+def kept() -> Iterator[tuple[bytes, Path]]:
+    """The mark of a kept memory, and the memory."""
+    with reachable_directory() as directory:
+        store = KeptStore(directory)
+        try:
+            store.start()
+            store.put(b"a", b"one")
+            store.stop()
+            store.shut_down()
+        finally:
+            store.end()
+        yield (store.kept / "mark").read_bytes(), store.kept / "memory"
+
+
 def is_empty(store: KeptStore) -> bool:
     """Return whether the store has nothing, and takes an item."""
     found = store.items()
@@ -40,27 +58,47 @@ def is_empty(store: KeptStore) -> bool:
     return not found
 
 
-def test_all_is_there_after_restarts(store: KeptStore) -> None:
+def has_all(store: KeptStore) -> bool:
+    """Return whether all of PAGES are there, with their flags and times to live."""
+    with store.client() as client:
+        state = client.raw_command(b"mg large f t").split()
+        return (
+            client.get_many(PAGES) == PAGES
+            and state[:2] == [b"HD", b"f2"]
+            and 900 < int(state[2][1:]) <= 1000
+        )
+
+
+def test_a_restart_copies_nothing(store: KeptStore) -> None:
     before = store.items()
     for _ in range(2):
-        assert re.fullmatch(r"memory: [\d.]+ MB of 67.1 MB kept", store.stop())
-        assert store.files() == {"memory", "mark"}
-        for name in store.files():
-            assert stat.S_IMODE((store.kept / name).stat().st_mode) == 0o600
-        said = store.restart()
-        assert re.fullmatch(
-            r"memory kept: [\d.]+ MB of 67.1 MB, kept at [-\d]+ [:\d]+; 3 items", said
-        )
+        assert re.fullmatch(r"memory: [\d.]+ MB stay", store.stop())
         assert os.listdir(store.kept) == []
+        said = store.restart()
+        assert re.fullmatch(r"memory kept: [\d.]+ MB of [-\d]+ [:\d]+; 3 items", said)
         assert store.items() == before
-        with store.client() as client:
-            assert client.get_many(PAGES) == PAGES
-            assert client.raw_command(b"mg large f t").split()[1] == b"f2"
-            assert 900 < int(client.raw_command(b"mg large f t").split()[2][1:]) <= 1000
+        assert has_all(store)
+
+
+def test_all_is_there_after_boots(store: KeptStore) -> None:
+    before = store.items()
+    for _ in range(2):
+        store.stop()
+        assert re.fullmatch(r"memory: [\d.]+ MB of 67.1 MB kept", store.shut_down())
+        assert os.listdir(store.memory) == []
+        assert {*os.listdir(store.kept)} == {"memory", "mark"}
+        for name in os.listdir(store.kept):
+            assert stat.S_IMODE((store.kept / name).stat().st_mode) == 0o600
+        assert re.fullmatch(r"memory: [\d.]+ MB read", store.boot())
+        assert os.listdir(store.kept) == []
+        assert store.restart().endswith("; 3 items")
+        assert store.items() == before
+        assert has_all(store)
 
 
 def test_what_is_empty_takes_no_room(store: KeptStore) -> None:
     store.stop()
+    store.shut_down()
     copy = (store.kept / "memory").stat()
     assert copy.st_size == store.limit * 1024**2
     assert copy.st_blocks * 512 < copy.st_size
@@ -75,18 +113,31 @@ def test_time_goes_on_while_it_is_stopped(store: KeptStore) -> None:
         assert client.get_many([b"short", b"a"]) == {b"a": b"one"}
 
 
-def test_a_stop_and_a_start_at_once(store: KeptStore) -> None:
-    store.stop()
-    assert store.restart().endswith("; 3 items")
-
-
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_a_memory_is_used_once(store: KeptStore, number: signal.Signals) -> None:
     store.stop()
+    store.shut_down()
+    store.boot()
     store.restart()
     store.put(b"a", b"changed")
-    assert store.stop(number).startswith("the next start is empty: memcached did not say")
-    assert store.files() == set()
+    assert store.stop(number) == f"the next start is empty: {UNTOLD}"
+    assert {*os.listdir(store.memory), *os.listdir(store.kept)} == {"lost"}
+    assert store.restart() == f"started empty: {UNTOLD}"
+    assert is_empty(store)
+    store.stop(number)
+    assert store.shut_down() == f"the next start is empty: {UNTOLD}"
+    store.boot()
+    assert store.restart() == "started empty: no memory is kept"
+
+
+def test_a_host_that_loses_power_starts_empty(store: KeptStore) -> None:
+    store.stop()
+    store.shut_down()
+    store.boot()
+    store.restart()
+    store.kill()
+    store.unmount(store.memory)
+    assert store.boot() == "no memory is kept"
     assert store.restart() == "started empty: no memory is kept"
     assert is_empty(store)
 
@@ -94,8 +145,16 @@ def test_a_memory_is_used_once(store: KeptStore, number: signal.Signals) -> None
 def test_a_start_that_fails_loses_nothing(store: KeptStore) -> None:
     store.stop()
     assert store.prepare().startswith("memory kept: ")
-    assert store.say("keep").startswith("memory: ")
+    assert store.say("stopped").startswith("memory: ")
     assert store.restart().endswith("; 3 items")
+
+
+def test_a_memory_that_memcached_refused_is_no_whole_one(store: KeptStore) -> None:
+    store.stop()
+    (store.memory / "memory.meta").write_text("Tmain\n")
+    assert store.restart() == "started empty: memcached took nothing of the kept memory"
+    store.put(b"a", b"changed")
+    assert store.stop(signal.SIGKILL) == f"the next start is empty: {UNTOLD}"
 
 
 def cut(store: KeptStore) -> None:
@@ -188,36 +247,51 @@ def other_items(store: KeptStore) -> None:
         (linked, "/memory: Too many levels of symbolic links"),
         (more_memory, "the kept memory has 64 MiB, and it is to have 65"),
         (other_items, "the largest item was 20m, and is to be 10m"),
-        (remark(meta="Tmain\n"), "memcached took nothing of the kept memory"),
     ],
 )
 def test_what_does_not_fit_is_one_line_and_an_empty_start(
-    store: KeptStore, spoil: Callable[[KeptStore], None], reason: str
+    directory: Path, kept: tuple[bytes, Path], spoil: Callable[[KeptStore], None], reason: str
 ) -> None:
-    store.stop()
+    store = KeptStore(directory)
+    try:
+        spoiled(store, kept, spoil, reason)
+    finally:
+        store.end()
+
+
+def spoiled(
+    store: KeptStore, kept: tuple[bytes, Path], spoil: Callable[[KeptStore], None], reason: str
+) -> None:
+    (store.kept / "mark").write_bytes(kept[0])
+    shutil.copy(kept[1], store.kept / "memory")
+    for name in ("mark", "memory"):
+        (store.kept / name).chmod(0o600)
     spoil(store)
-    said = store.restart()
+    store.boot()
+    said = store.prepare()
     assert said.startswith("started empty: ")
     assert reason in said
     assert os.listdir(store.kept) == []
-    assert is_empty(store)
+    assert os.listdir(store.memory) == ["began"]
 
 
 def test_a_full_disk_leaves_no_half_copy(store: KeptStore) -> None:
     store.mount(store.kept, 2)
-    said = store.stop()
+    store.stop()
+    said = store.shut_down()
     assert said == f"the next start is empty: {store.kept}: No space left on device"
-    assert store.files() == set()
+    assert os.listdir(store.kept) == []
+    store.boot()
     assert store.restart() == "started empty: no memory is kept"
     assert is_empty(store)
 
 
 def test_without_a_tmpfs_nothing_is_kept(directory: Path) -> None:
     store = KeptStore(directory)
-    store.memory.mkdir()
-    store.mount(directory / "other", 1)
     try:
-        said = store.restart()
+        store.boot()
+        store.unmount(store.memory)
+        said = store.restart(boot=False)
         assert "nothing will be kept" in said
         assert "is no file system of its own" in said
         assert is_empty(store)

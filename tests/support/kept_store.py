@@ -1,6 +1,5 @@
 """A memcached whose memory is kept, as the role's unit starts and stops it."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -49,17 +48,26 @@ class KeptStore(Memcached):
 
     def prepare(self) -> str:
         """Do what comes before memcached's start."""
-        if not self._mounted:
-            self.mount(self.memory, self.limit + 4)
         return self.say("take")
+
+    def boot(self) -> str:
+        """Do what comes when the host has started; return what is said of its memory."""
+        self.mount(self.memory, self.limit + 4)
+        return self.say("load")
 
     def start(self) -> None:
         """Start it, with what was kept if that fits."""
         self.restart()
 
-    def restart(self) -> str:
-        """Start it, and return what it says that it took."""
-        self.prepare()
+    def kill(self) -> None:
+        """End it as a host does that loses power."""
+        self._process.end(signal.SIGKILL)
+
+    def restart(self, *, boot: bool = True) -> str:
+        """Start it, and return what it says that it took; `boot`: its host, too, if that is down."""
+        if boot and self.memory not in self._mounted:
+            self.boot()
+        self.say("take")
         lines = (self._directory / "start.env").read_text().splitlines()
         variables = dict(line.split("=", 1) for line in lines)
         option = variables["MEMFIS_KEEP"]
@@ -74,16 +82,25 @@ class KeptStore(Memcached):
     def stop(self, number: signal.Signals = signal.SIGUSR1) -> str:
         """Stop it, and return what is said of its memory."""
         self._process.end(number)
-        return self.say("keep")
+        said = self.say("stopped")
+        for left in self._directory.glob("*.sock"):
+            if left.name.startswith(("warm-", "fresh-")):
+                left.unlink()
+        return said
+
+    def shut_down(self) -> str:
+        """Do what comes when the host is shut down, after `stop`; return what is said."""
+        said = self.say("save")
+        self.unmount(self.memory)
+        return said
+
+    def unmount(self, path: Path) -> None:
+        """Unmount what was mounted at `path`."""
+        subprocess.run(["umount", path], check=True)
+        self._mounted.remove(path)
 
     def end(self) -> None:
         """End it; nothing is kept, and nothing is mounted any more."""
-        super().end()
-        for path in reversed(self._mounted):
-            subprocess.run(["umount", path], check=True)
-        self._mounted.clear()
-
-    def files(self) -> set[str]:
-        """Return what is on the disk, and on the tmpfs but for the terms of the start."""
-        found = {*os.listdir(self.kept), *os.listdir(self.memory)}
-        return found - {"began"}
+        self.kill()
+        for path in reversed(list(self._mounted)):
+            self.unmount(path)

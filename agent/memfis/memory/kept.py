@@ -1,4 +1,4 @@
-"""A kept memory on disk: written when memcached has stopped, taken up once before it starts.
+"""A kept memory on disk: written when the host is shut down, taken up once when it is back.
 
 In its directory `memory` is the copy, and `mark` says that it is whole. The mark goes before the
 copy is used, and so no crash later brings an older memory back.
@@ -6,7 +6,6 @@ copy is used, and so no crash later brings an older memory back.
 
 import errno
 import os
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,14 +13,10 @@ from pathlib import Path
 from memfis.errors import UnfitMemoryError
 from memfis.layout.paths import size as shown_size
 from memfis.memory.copying import copy
-from memfis.memory.mark import LIMIT, Mark, Terms, check_terms, open_own
+from memfis.memory.mark import LIMIT, Mark, Terms, check_terms, check_time, open_own
 
 META = ".meta"
 """What memcached adds to the name of its memory for its second file."""
-
-APART = 1.5
-"""Seconds between a stop and a start: memcached, whose clock has whole seconds, uses nothing of a
-memory that it left in the same one."""
 
 
 class KeptMemory:
@@ -33,10 +28,10 @@ class KeptMemory:
         self._copy = directory / "memory"
         self._mark = directory / "mark"
 
-    # -- after memcached has stopped -----------------------------------------------------------
+    # -- when the host is shut down ------------------------------------------------------------
 
-    def write(self, memory: Path, terms: Terms) -> str:
-        """Keep `memory`, which memcached has left whole, and return what was done, for people.
+    def write(self, memory: Path, terms: Terms, stopped: float) -> str:
+        """Keep `memory`, which memcached left whole when it `stopped`; return what was done.
 
         What was kept before goes first. Raises UnfitMemoryError, after which nothing is kept.
         """
@@ -47,7 +42,6 @@ class KeptMemory:
             raise UnfitMemoryError(
                 "memcached did not say what its memory holds: it was killed, or has failed"
             ) from error
-        stopped = time.time()
         try:
             with _closing(os.open(memory, os.O_RDONLY)) as source:
                 length = os.fstat(source).st_size
@@ -88,10 +82,10 @@ class KeptMemory:
         with _closing(os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY)) as directory:
             os.fsync(directory)
 
-    # -- before memcached starts ---------------------------------------------------------------
+    # -- when it is back -----------------------------------------------------------------------
 
-    def take(self, memory: Path, terms: Terms) -> str:
-        """Move what is kept to `memory`, if it fits `terms`, and return what that is, for people.
+    def take(self, memory: Path, terms: Terms) -> float:
+        """Move what is kept to `memory`, if it fits `terms`; return when memcached had stopped.
 
         Nothing is kept afterwards. Raises UnfitMemoryError where it cannot be used, OSError.
         """
@@ -104,11 +98,10 @@ class KeptMemory:
         finally:
             self.remove()
 
-    def _take(self, memory: Path, terms: Terms) -> str:
+    def _take(self, memory: Path, terms: Terms) -> float:
         mark = self._read_mark()
         check_terms(mark.terms, terms)
-        if mark.stopped > time.time():
-            raise UnfitMemoryError("the memory was kept at a later time than the clock shows")
+        check_time(mark.stopped)
         try:
             source = open_own(self._copy)
         except FileNotFoundError as error:
@@ -123,11 +116,8 @@ class KeptMemory:
             with _closing(os.open(memory, flags, 0o600)) as target:
                 if copy(source, target) != mark.checksum:
                     raise UnfitMemoryError("the kept memory is damaged")
-                used = os.fstat(target).st_blocks * 512
         memory.with_name(memory.name + META).write_text(mark.meta, "latin-1")
-        time.sleep(max(0.0, min(APART, mark.stopped + APART - time.time())))
-        stopped = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(mark.stopped))
-        return f"{shown_size(used)} of {shown_size(length)}, kept at {stopped}"
+        return mark.stopped
 
     def _read_mark(self) -> Mark:
         """Return the mark; raises UnfitMemoryError."""

@@ -3,6 +3,7 @@
 import json
 import os
 import stat
+import time
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
@@ -74,6 +75,12 @@ def check_terms(kept: Terms, wanted: Terms) -> None:
         raise UnfitMemoryError(
             f"the largest item was {kept.item_size}, and is to be {wanted.item_size}"
         )
+
+
+def check_time(stopped: float) -> None:
+    """Raise UnfitMemoryError where memcached `stopped` later than it is now, which it refuses."""
+    if stopped > time.time():
+        raise UnfitMemoryError("the memory was kept at a later time than the clock shows")
 
 
 def open_own(path: Path) -> int:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from support.containers import container
+from support.containers import ENGINE, container
 from support.plays import play as run_play
 
 SCENARIO = Path(__file__).parents[1]
@@ -66,6 +67,20 @@ def fetch(host):
         return Answer(status, answered, body.encode("latin-1"))
 
     return fetch
+
+
+@pytest.fixture
+def reboot(host):
+    """Shut the host down, and start it again; meanwhile files on it get other contents."""
+
+    def reboot(files):
+        subprocess.run([ENGINE, "stop", "--time=60", NAME], check=True)
+        for path, content in files.items():
+            subprocess.run([ENGINE, "cp", content, f"{NAME}:{path}"], check=True)
+        subprocess.run([ENGINE, "start", NAME], check=True)
+        host.run("systemctl is-system-running --wait")
+
+    return reboot
 
 
 # As Prometheus would, with a user's groups: ADDRESS is a path or a port.
