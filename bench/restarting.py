@@ -2,13 +2,13 @@
 
     python bench/restarting.py [--files N] [--size N] [--memory N] [--rounds N] [--json FILE]
 
-A store of 1 GiB with 100,000 pages is stopped and started as the role's unit does it: its memory is
-a file on a tmpfs, and is copied to a disk and back. Counted from when the start begins, with all
-that comes before memcached itself, until nginx answers with a page from memory: so the agent has
-looked at all of the site by then.
+A store of 1 GiB with 100,000 pages is stopped and started as the role's units do it: its memory is
+a file on a tmpfs, which is copied to a disk and back where the host is started anew. Counted from
+when the start begins, with all that comes before memcached itself, until nginx answers with a page
+from memory: so the agent has looked at all of the site by then.
 
 restart       the agent and nginx go on meanwhile
-boot          the agent is started after the store, and the kept memory comes from the disk
+boot          the kept memory comes from the disk, and the agent is started after the store
 
 Needs root, memcached and nginx.
 """
@@ -18,6 +18,7 @@ import os
 import platform
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -67,7 +68,7 @@ class Scene:
         settings = {"store": f"memcached://{self.store.socket}", "gates": str(gates)}
         settings |= {"reader": user.pw_name} if user else {}
         self.agent = Agent(directory, settings, [{"name": SITE, "root": str(tree.root)}])
-        self.parts: dict[str, list[float]] = {"stop": [], "memcached listens": []}
+        self.parts = defaultdict[str, list[float]](list)
         self.sent: list[int] = []
 
     def start(self) -> None:
@@ -90,12 +91,14 @@ class Scene:
         items = len(self.store.items())
         began = time.monotonic()
         self.store.stop()
-        self.parts["stop"].append(time.monotonic() - began)
         if boot:
+            self.store.shut_down()
             forget(self.store.kept / "memory")
+        kind = "boot" if boot else "restart"
+        self.parts[f"stop, {kind}"].append(time.monotonic() - began)
         began = time.monotonic()
         self.store.restart()
-        self.parts["memcached listens"].append(time.monotonic() - began)
+        self.parts[f"memcached listens, {kind}"].append(time.monotonic() - began)
         if boot:
             self.agent.start(lambda: True)
         wait_for(self.is_hit, "the page to be there again", PATIENCE)

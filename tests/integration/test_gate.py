@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from signal import SIGKILL
 
 import pytest
 
@@ -82,6 +83,7 @@ def test_a_boot_shows_nothing_that_changed_meanwhile(host: Host) -> None:
     host.nginx.end()
     host.agent.end()
     host.store.stop()
+    host.store.shut_down()
     site = host.site
     site.write("changed.html", b"after")
     (site.root / "closed").chmod(0o700)
@@ -138,8 +140,7 @@ def test_an_agent_that_is_restarted_leaves_the_way_open(host: Host) -> None:
 
 
 def test_an_empty_store_is_asked_at_once(host: Host) -> None:
-    host.store.stop()
-    (host.store.kept / "mark").unlink()
+    host.store.stop(SIGKILL)
     host.store.restart()
     host.agent.hears("the store was started anew; filling it again")
     host.shows("/", "HIT")

@@ -64,7 +64,7 @@ class KeptStore(Memcached):
         self._process.end(signal.SIGKILL)
 
     def restart(self, *, boot: bool = True) -> str:
-        """Start it, and return what it says that it took; `boot`: its host, too, if that is down."""
+        """Start it, and return what it says that it took; `boot`: its host, too, if it is down."""
         if boot and self.memory not in self._mounted:
             self.boot()
         self.say("take")
