@@ -88,6 +88,7 @@ def test_the_agent_reads_what_the_role_writes() -> None:
         **{"memfis_metrics": "", "memfis_max_delete": "50%", "__memfis_couchbase": False},
         __memfis_lua=False,
         __memfis_fleet=[],
+        __memfis_gated=False,
         __memfis_sites=[site],
     )
     [found] = settings_from(tomllib.loads(text), "memfis.toml").sites

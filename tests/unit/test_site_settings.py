@@ -88,6 +88,7 @@ def toml_of_the_role(
     couchbase: bool = False,
     fleet: Sequence[str] = (),
     takeover: str | bool = False,
+    gated: bool = False,
     **site: Any,
 ) -> Settings:
     """Return what the agent reads from the role's memfis.toml."""
@@ -109,6 +110,8 @@ def toml_of_the_role(
         memfis_metrics=metrics,
         memfis_max_delete=max_delete,
         __memfis_couchbase=couchbase,
+        __memfis_gated=gated,
+        __memfis_gates="/run/memfis-gates",
         __memfis_lease=yaml.safe_load((ROOT / "roles/memfis/vars/main.yml").read_text())[
             "__memfis_lease"
         ],
@@ -174,6 +177,11 @@ def test_the_agent_reads_from_the_role_that_the_store_is_the_source() -> None:
     assert toml_of_the_role().sites[0].first_level is None
     assert (site.source, site.root, site.origin) == ("store", "", None)
     assert site.exclude == ("*.iso",)
+
+
+def test_the_agent_reads_from_the_role_where_nginx_finds_the_store() -> None:
+    assert toml_of_the_role(gated=True).sites[0].gates == "/run/memfis-gates"
+    assert toml_of_the_role().sites[0].gates is None
 
 
 def test_the_agent_reads_from_the_role_that_memory_is_off() -> None:

@@ -70,7 +70,7 @@ def fetch(host):
 
 
 @pytest.fixture
-def reboot(host):
+def reboot(host, eventually):
     """Shut the host down, and start it again; meanwhile files on it get other contents."""
 
     def reboot(files):
@@ -78,7 +78,8 @@ def reboot(host):
         for path, content in files.items():
             subprocess.run([ENGINE, "cp", content, f"{NAME}:{path}"], check=True)
         subprocess.run([ENGINE, "start", NAME], check=True)
-        host.run("systemctl is-system-running --wait")
+        # nginx is started after the store.
+        assert eventually(lambda: host.run("systemctl is-active nginx").rc == 0, 60)
 
     return reboot
 
