@@ -24,9 +24,8 @@ from memfis.service import instance
 PATIENCE = 10.0
 """Seconds that memcached has to listen."""
 
-APART = 1.5
-"""Seconds between a stop and a start: memcached, whose clock has whole seconds, uses nothing of a
-memory that it left in the same one."""
+MARGIN = 0.02
+"""Seconds that a second is waited for too long: memcached starts in the next one for sure."""
 
 UNTOLD = "memcached did not say what its memory holds: it was killed, or has failed"
 
@@ -141,7 +140,7 @@ def before_start(places: Places, program: str, memory: int, item_size: str) -> s
         left, stopped = _left(places)
         check_terms(left, terms)
         check_time(stopped)
-        time.sleep(max(0.0, min(APART, stopped + APART - time.time())))
+        _wait_for_next_second(places.meta.read_text("latin-1"), stopped)
         shown = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(stopped))
         said = f"memory kept: {shown_size(places.file.stat().st_blocks * 512)} of {shown}"
         warm = True
@@ -154,6 +153,16 @@ def before_start(places: Places, program: str, memory: int, item_size: str) -> s
     _write_began(places, terms, None)
     _prepare(places, places.file, warm=warm)
     return _tell(places, said)
+
+
+def _wait_for_next_second(meta: str, stopped: float) -> None:
+    """Wait until it is another second than that in which memcached `stopped`, as it says in `meta`.
+
+    Its clock has whole seconds, and of a memory that it left in the same one it uses nothing.
+    """
+    found = re.search(r"^Kstop_time (\d+)$", meta, re.MULTILINE)
+    second = int(found[1]) if found else int(stopped)
+    time.sleep(max(0.0, min(second, int(stopped)) + 1 + MARGIN - time.time()))
 
 
 def after_start(places: Places) -> str:
