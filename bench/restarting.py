@@ -43,6 +43,9 @@ FIRST_HIT = 3.0
 SENT = 5
 """Items that are written without a page that is sent: the site's own."""
 
+REST = 3.0
+"""Seconds that all of it is left alone before."""
+
 PATIENCE = 300.0
 """Seconds after which a page counts as never shown again."""
 
@@ -86,6 +89,7 @@ class Scene:
 
     def seconds(self, *, boot: bool) -> float:
         """Stop and start the store, and return how long it takes until the page is there again."""
+        time.sleep(REST)
         if boot:
             self.agent.end()
         items = len(self.store.items())

@@ -5,9 +5,11 @@ import itertools
 import logging
 from collections.abc import Callable
 from enum import Enum
+from pathlib import Path
 
 from memfis.errors import StoreError
 from memfis.keeper.journal import Journal
+from memfis.keeper.times import now
 from memfis.settings.addresses import StoreAddress
 from memfis.store.probe import probe
 
@@ -45,8 +47,19 @@ class StoreEvent(Enum):
 class Health:
     """Asks the store for its figures every second."""
 
-    def __init__(self, address: StoreAddress, key: bytes, journal: Journal) -> None:
-        """Ask `address`, also for the site item at `key`; tell failures in `journal`."""
+    def __init__(
+        self,
+        address: StoreAddress,
+        key: bytes,
+        journal: Journal,
+        run: Callable[[], Path | None] = lambda: None,
+    ) -> None:
+        """Ask `address`, also for the site item at `key`; tell failures in `journal`.
+
+        `run` says without asking which run of the store is there, where that can be told: another
+        one is asked at once.
+        """
+        self._run = run
         self.figures: dict[str, str] = {}
         """What it answered to `stats` last; nothing while it is down."""
         self.is_down = False
@@ -77,32 +90,41 @@ class Health:
             else:
                 self._compare(happened, evicted, has_item=has_item)
             self._suspected.clear()
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Wait until the store is to be asked again."""
+        run, end = self._run(), now() + PROBE
+        while True:
             try:
-                async with asyncio.timeout(PROBE_DOWN if self.is_down else PROBE):
+                async with asyncio.timeout(PROBE_DOWN):
                     await self._suspected.wait()
                 await asyncio.sleep(PROBE / 10)
             except TimeoutError:
-                continue
+                if self.is_down or now() >= end or self._run() != run:
+                    return
+            else:
+                return
 
     def _compare(
         self, happened: Callable[[StoreEvent], None], evicted: Callable[[], None], *, has_item: bool
     ) -> None:
-        now, before = self.figures, self._before
-        was_down, self.is_down, self._before = self.is_down, False, now
+        figures, before = self.figures, self._before
+        was_down, self.is_down, self._before = self.is_down, False, figures
         if not before:
             if was_down:
                 happened(StoreEvent.FIRST_ANSWER)
             return
-        younger = _number(now, "uptime") < _number(before, "uptime")
-        if younger or now.get("pid") != before.get("pid"):
+        younger = _number(figures, "uptime") < _number(before, "uptime")
+        if younger or figures.get("pid") != before.get("pid"):
             happened(StoreEvent.RESTARTED)
-        elif now.get("cmd_flush") != before.get("cmd_flush"):
+        elif figures.get("cmd_flush") != before.get("cmd_flush"):
             happened(StoreEvent.FLUSHED)
         elif was_down:
             happened(StoreEvent.BACK)
         elif not has_item and self.filled:
             happened(StoreEvent.LOST_SITE)
-        elif _number(now, "evictions") > _number(before, "evictions"):
+        elif _number(figures, "evictions") > _number(before, "evictions"):
             evicted()
 
 

@@ -53,10 +53,12 @@ class SiteKeeper:
         """
         self.site = site
         self.journal = Journal(site.name)
-        self.health = Health(StoreAddress.parse(site.store), site_key(site.name), self.journal)
+        self._gate = Gate(site, self.journal)
+        self.health = Health(
+            StoreAddress.parse(site.store), site_key(site.name), self.journal, self._gate.store
+        )
         self.problems = Problems(self.journal)
         self._holding = Holding(site, self.journal)
-        self._gate = Gate(site, self.journal)
         self.begun = asyncio.Event()
         """Set when the whole site was synced for the first time, well or not."""
         self._locks = locks
