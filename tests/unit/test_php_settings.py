@@ -72,6 +72,33 @@ def test_canonical(site: dict[str, Any], canonical: str) -> None:
     assert complete(**site)["php"]["canonical"] == canonical
 
 
+PEERS = ["10.0.0.2", "2001:db8::2"]
+
+
+@pytest.mark.parametrize(
+    ("site", "peers"),
+    [
+        ({}, ["http://10.0.0.2", "http://[2001:db8::2]"]),
+        (
+            {"listen": ["[::]:8080 ipv6only=on"]},
+            ["http://10.0.0.2:8080", "http://[2001:db8::2]:8080"],
+        ),
+        ({"listen": ["unix:/run/a.sock"]}, []),
+        ({"listen": ["unix:/run/a.sock", "127.0.0.1:81"]}, ["http://10.0.0.2:81"]),
+        ({"tls": {"certificate": "/c"}}, ["https://10.0.0.2", "https://[2001:db8::2]"]),
+        ({"tls": {"certificate": "/c", "listen": ["8443"]}}, ["https://10.0.0.2:8443"]),
+        ({"php": {"peers": ["https://b.example"]}}, ["https://b.example"]),
+    ],
+)
+def test_peers_are_told_and_may_tell(site: dict[str, Any], peers: list[str]) -> None:
+    [found] = complete_sites([{**SITE, "php": {}, **site}], {**HOST_MAKES, "peers": PEERS})
+    assert found["php"]["peers"][: len(peers)] == peers
+    assert bool(found["php"]["peers"]) == bool(peers)
+    assert found["php"]["purge_from"] == ["127.0.0.1", "::1", *PEERS]
+    assert site_problems([{**SITE, "php": {"peers": found["php"]["peers"]}}], own_pool=True) == []
+    assert complete(**site)["php"]["purge_from"] == ["127.0.0.1", "::1"]
+
+
 def test_the_agent_reads_what_the_role_writes() -> None:
     site = complete(
         default_type="text/html",
