@@ -46,6 +46,8 @@ LONG_ONES = ("hosts", "tests", "upgrade", "php", "couchbase", "first_run")
 # What runs only those tests of a session again that failed.
 FAILED = ("--", "--last-failed", "--last-failed-no-failures=none", "-n", "0")
 AGAIN = {session: [*FAILED] for session in ("tests", "lua", "histories")}
+# This one is several runs, and takes three minutes: all of it is run again.
+AGAIN["gateway"] = SESSIONS["gateway"]
 SEED = re.compile(r"\b(MEMFIS_\w+)=(\S+)")
 # Lines of a failed session that are shown once more at the end.
 LAST_LINES = 60
