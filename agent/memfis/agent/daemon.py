@@ -72,11 +72,13 @@ class Daemon:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._listeners = Listeners(log)
         self._web = WebSockets(self._keepers.get, self._purge, self._listeners, passed)
+        state = state_directory(self._runtime)
         self._fleet: Fleet | None = None
         """None: no other host fills the store."""
-        if (fleet := settings.fleet) is not None:
-            self._fleet = Fleet(fleet, StoreAddress.parse(settings.store), lambda: self._keepers)
-        self._peers = Peers(state_directory(self._runtime))
+        if settings.fleet is not None:
+            store = StoreAddress.parse(settings.store)
+            self._fleet = Fleet(settings.fleet, store, lambda: self._keepers, state)
+        self._peers = Peers(state)
         self._mounts = MountTable()
         self._remounted = asyncio.Event()
         self._removal: asyncio.Task[None] | None = None

@@ -7,7 +7,6 @@ addresses in `purge_from`. What was not told yet outlives the agent, in a file.
 import asyncio
 import json
 import logging
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -17,6 +16,7 @@ import msgspec
 
 from memfis import __version__
 from memfis.render.patterns import EVERYTHING, Pattern, as_text
+from memfis.service import state
 from memfis.settings.values import Site
 
 PATTERNS = "X-Memfis-Patterns"
@@ -67,7 +67,7 @@ class Peers:
             if site.php is not None
             for peer in site.php.peers
         }
-        for waiting in self._read():
+        for waiting in state.read(self._file, list[_Waiting]) or []:
             host = named.get((waiting.site, waiting.peer))
             if host is not None:
                 waiting.host = host
@@ -152,31 +152,8 @@ class Peers:
             return f"it answered {answer.status_code}: is this host in its purge_from?"
         return f"it answered {answer.status_code}"
 
-    def _read(self) -> list[_Waiting]:
-        try:
-            return msgspec.json.decode(self._file.read_bytes(), type=list[_Waiting])
-        except FileNotFoundError:
-            return []
-        except (OSError, msgspec.MsgspecError) as error:
-            log.warning("%s: %s; what waited to be told to other hosts is lost", self._file, error)
-            return []
-
     def _write(self) -> None:
-        waiting = [each for each in self._waiting.values() if each.purges]
-        new = self._file.with_suffix(".new")
-        try:
-            if not waiting:
-                self._file.unlink(missing_ok=True)
-                return
-            with open(new, "wb", opener=_private) as file:
-                file.write(msgspec.json.encode(waiting))
-            new.replace(self._file)
-        except OSError as error:
-            log.warning("%s: %s; purges that wait are lost when the agent ends", self._file, error)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+        state.write(self._file, [each for each in self._waiting.values() if each.purges])
 
 
 def patterns_in(fields: Mapping[str, str]) -> list[str] | None:

@@ -4,18 +4,19 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 
 from memfis.errors import StoreError, UsageError
 from memfis.fleet.followed import FollowedSite
 from memfis.fleet.mailbox import TURN, Mailbox, Whose
 from memfis.fleet.near import PATIENCE, Near
+from memfis.fleet.pending import PendingPurges
 from memfis.fleet.sayings import Sayings
 from memfis.keeper import Kept
 from memfis.keeper.times import now
-from memfis.layout.boxes import PURGES, Box
+from memfis.layout.boxes import Box
 from memfis.nginx.hints import Hint
 from memfis.render.figures import Purged
 from memfis.render.patterns import EVERYTHING, Pattern, as_text, from_text
@@ -55,8 +56,12 @@ class Fleet:
         settings: FleetSettings,
         address: StoreAddress,
         keepers: Callable[[], Mapping[str, Kept]],
+        directory: Path,
     ) -> None:
-        """Prepare it; `keepers` returns the sites of this host that are in memory, by name."""
+        """Prepare it; `keepers` returns the sites of this host that are in memory, by name.
+
+        `directory`: where is kept what outlives the agent.
+        """
         self.settings = settings
         self.changed = asyncio.Event()
         """Set when it is this host's turn to publish, or no more."""
@@ -73,8 +78,7 @@ class Fleet:
         """When the last new word came from a host."""
         self._purges_heard: dict[str, tuple[str, int]] = {}
         self._hints_heard: dict[str, tuple[str, int]] = {}
-        self._todo: deque[tuple[str, Sequence[Pattern], bool]] = deque()
-        """Purges that are to be carried out: site, what, and whether ours, to be said then."""
+        self._pending = PendingPurges(directory)
         self._more = asyncio.Event()
         self._news = asyncio.Event()
         self._due = self._began = 0.0
@@ -144,12 +148,8 @@ class Fleet:
         self._news.set()
 
     def _add(self, site: str, patterns: Sequence[Pattern], *, ours: bool) -> None:
-        """Purge soon; what is too much to be remembered is everything of the site."""
-        if sum(each[0] == site for each in self._todo) >= PURGES:
-            ours = ours or any(each[2] for each in self._todo if each[0] == site)
-            self._todo = deque(each for each in self._todo if each[0] != site)
-            patterns = [EVERYTHING]
-        self._todo.append((site, patterns, ours))
+        """Purge soon."""
+        self._pending.add(site, patterns, ours=ours)
         self._more.set()
 
     # -- its life ------------------------------------------------------------------------------
@@ -318,23 +318,21 @@ class Fleet:
     async def _purge(self) -> None:
         """Carry out what waits, one after the other."""
         while True:
-            await self._more.wait()
-            if not self._todo:
+            if not self._pending:
                 self._more.clear()
-                continue
-            site, patterns, ours = self._todo[0]
+                await self._more.wait()
+            purge = self._pending.first
             try:
-                await self._carry_out(site, patterns, ours=ours)
+                await self._carry_out(*purge)
             except StoreError as error:
-                log.debug("%s: a purge waits: %s", site, error)
+                log.debug("%s: a purge waits: %s", purge.site, error)
                 await asyncio.sleep(AGAIN)
                 continue
             except UsageError as error:
-                log.warning("%s: not purged: %s", site, error)
-            if self._todo and self._todo[0][1] is patterns:
-                self._todo.popleft()
+                log.warning("%s: not purged: %s", purge.site, error)
+            self._pending.done(purge)
 
-    async def _carry_out(self, site: str, patterns: Sequence[Pattern], *, ours: bool) -> None:
+    async def _carry_out(self, site: str, patterns: Sequence[Pattern], ours: bool) -> None:
         keeper = self._keepers().get(site)
         if keeper is None:
             return
