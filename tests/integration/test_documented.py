@@ -164,8 +164,7 @@ def host() -> Iterator[Host]:
         (directory / "DIR" / "index.html").write_text("of DIR")
         (directory / "public").mkdir()
         (directory / "public" / "index.html").write_text("published")
-        nginx = Nginx(directory, site, patient=True)
-        nginx._process.command[:0] = host.enter
+        nginx = Nginx(directory, site, patient=True, prefix=host.enter)
         settings = {
             "store": "memcached://127.0.0.1:11211",
             "runtime_directory": "/run/memfis",

@@ -204,10 +204,10 @@ def test_the_reader_can_be_changed_and_no_page_is_sent(filled: Filled) -> None:
 def test_a_large_tree_has_its_heads_from_several_processes(
     read_by_lua: Filled, directory: Path
 ) -> None:
-    for number in range(60):
+    for number in range(300):
         place = read_by_lua.root / f"directory {number}"
         place.mkdir()
-        for page in range(20):
+        for page in range(4):
             (place / f"{page}.html").write_text(f"page {page} of {number}")
     first_level = FirstLevel(directory / "first-level.sock")
     try:

@@ -79,7 +79,10 @@ class Memcached:
     @contextmanager
     def client(self) -> Iterator[Client]:
         """Yield a connection."""
-        client = Client(os.fspath(self.socket), connect_timeout=10, timeout=10)
+        # It waits for each answer: what comes next may go by another connection.
+        client = Client(
+            os.fspath(self.socket), connect_timeout=10, timeout=10, default_noreply=False
+        )
         try:
             yield client
         finally:

@@ -4,7 +4,7 @@ import os
 import re
 import signal
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from itertools import chain
@@ -150,7 +150,8 @@ class Nginx:
 
     `patient`: it waits longer for the store than our templates let it, so that the fallback does
     not answer just because the machine is busy. Not for tests of what happens without a store.
-    `daemon`: in the background, as on a host.
+    `daemon`: in the background, as on a host. `prefix`: a command that it is run by, in a network
+    namespace of its own.
     """
 
     def __init__(
@@ -163,6 +164,7 @@ class Nginx:
         first_level: int = 64,
         lua: Path = LUA,
         daemon: bool = False,
+        prefix: Sequence[str | Path] = (),
     ) -> None:
         user = unprivileged()
         included = directory / "sites.conf"
@@ -203,7 +205,10 @@ class Nginx:
             assert changed
         configuration.write_text(text)
         self._pid_file = directory / "nginx.pid"
-        command: list[str | Path] = ["nginx", "-c", configuration, "-p", directory, "-e", self.log]
+        command: list[str | Path] = [
+            *(*prefix, "nginx", "-c", configuration, "-p", directory, "-e", self.log)
+        ]
+        self._is_apart = bool(prefix)
         self._process: Daemon | Process = (
             Daemon(command, self._pid_file) if daemon else Process(command, self.log)
         )
@@ -211,7 +216,8 @@ class Nginx:
     def start(self) -> None:
         """Start it, and wait until every site answers.
 
-        At its ports, too: nginx listens elsewhere while it waits for one that somebody has.
+        At its ports, too, where these are ours: nginx listens elsewhere while it waits for one that
+        somebody has.
         """
         sockets = [
             site.origin if not site.stored and site.in_memory else site.public
@@ -225,7 +231,7 @@ class Nginx:
             for given in (site.settings, site.settings.get("tls") or {})
         ]
         found = [re.match(r"127\.0\.0\.1:(\d+)", each) for each in chain(*lists)]
-        ports = [int(each[1]) for each in found if each]
+        ports = [int(each[1]) for each in found if each and not self._is_apart]
         self._process.start(lambda: all(map(listening, sockets)) and all(map(answers, ports)))
 
     def end(self, number: signal.Signals = signal.SIGTERM) -> None:
