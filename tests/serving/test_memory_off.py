@@ -1,6 +1,7 @@
 """A site with `from_memory: off`: nginx answers from the disk, and PHP, with nothing of ours."""
 
 import json
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 from support.http import Answer
@@ -18,8 +19,13 @@ SETTINGS: dict[str, Any] = {
 
 
 def said(answer: Answer) -> tuple[int, bytes, list[tuple[str, str]]]:
-    """Return all of an answer, but for its time and who answered."""
+    """Return all of an answer, but for its time and who answered; Expires: seconds after that."""
     fields = [(name.lower(), text) for name, text in answer.headers.items()]
+    date, expires = answer.header("Date"), answer.header("Expires")
+    if date is not None and expires is not None:
+        lifetime = parsedate_to_datetime(expires) - parsedate_to_datetime(date)
+        fields = [field for field in fields if field[0] != "expires"]
+        fields.append(("expires", str(lifetime.total_seconds())))
     return (
         answer.status,
         answer.body,
