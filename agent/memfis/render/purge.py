@@ -130,7 +130,8 @@ class Purge:
     ) -> None:
         """Prepare to remove what `patterns` fit, or with `dry_run` to say what that would be.
 
-        Without `files` pages of files stay: they are another host's to write again, and to remove.
+        Without `files` pages of files stay, which are another host's to remove and to write again, and
+        nginx's microcache does, which is the caller's.
         `rewrite_files` is called with each directory (URL path) whose files' pages went.
         """
         self.done = Purged()
@@ -221,7 +222,8 @@ class Purge:
         left = set[bytes]() if self._files else self._of_files
         unknown = [path for path in pattern.exact - left if not self._is_on_shelf(path)]
         self._remove(unknown)
-        if self._shelf is None and site.php is not None and site.php.microcache is not None:
+        alone = self._shelf is None and self._files
+        if alone and site.php is not None and site.php.microcache is not None:
             names = file_names(site.name, pattern.exact, time.time())
             yield from remove(site.php.microcache, names)
 
