@@ -108,5 +108,8 @@ class FollowedSite:
             self._store.close()
 
     def _happened(self, event: StoreEvent) -> None:
+        # The store has ended connections of before, which only the next use would show.
+        self._near.close()
+        self._store.close()
         self.journal.well()
         self.journal.say(logging.INFO, f"the store {event.value}")

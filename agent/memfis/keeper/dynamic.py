@@ -72,6 +72,13 @@ class DynamicPages:
             self.renderer.hint(hint.path)
         return True
 
+    def connect_anew(self) -> None:
+        """Use no connection of before: the store has ended it, which only the next use would show.
+
+        A purge would be answered as if the store were away.
+        """
+        self._store.close()
+
     def reconcile_soon(self) -> None:
         """Compare the records of rendered pages with the pages soon: some may have gone."""
         if self.renderer is not None:

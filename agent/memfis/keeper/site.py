@@ -220,6 +220,7 @@ class SiteKeeper:
     # -- what the store tells ------------------------------------------------------------------
 
     def _fill_again(self, event: StoreEvent) -> None:
+        self._dynamic.connect_anew()
         self.health.filled = False
         if self.report is not None:
             then = "looking at what it kept" if self._gate.is_warm else "filling it again"

@@ -130,8 +130,9 @@ class Purge:
     ) -> None:
         """Prepare to remove what `patterns` fit, or with `dry_run` to say what that would be.
 
-        Without `files` pages of files stay, which are another host's to remove and to write again, and
-        nginx's microcache does, which is the caller's.
+        Without `files` pages of files stay, which are another host's to remove and to write again,
+        and nginx's microcache does, which is the caller's.
+
         `rewrite_files` is called with each directory (URL path) whose files' pages went.
         """
         self.done = Purged()
